@@ -1,0 +1,53 @@
+"""Everything that can go wrong, on one screen.
+
+Every message says what was given, what was expected and what to do. Only ``cli.py`` (and later the web
+application) turns an error into words for a person; ``exit_code`` is the process status that it ends with.
+"""
+
+
+class ForensicError(Exception):
+    """Base of every error that the toolkit raises on purpose."""
+
+    exit_code = 4
+
+
+class UsageError(ForensicError):
+    """The request itself cannot be met: an unknown name, options that contradict each other."""
+
+    exit_code = 2
+
+
+class ImageError(ForensicError):
+    """A file that cannot be used as an image: empty, truncated, of another type, too large."""
+
+    exit_code = 3
+
+
+class FaceError(ForensicError):
+    """No face was found, or not the one that was asked for."""
+
+    exit_code = 3
+
+
+class GalleryError(ForensicError):
+    """The gallery is missing, damaged, locked, or was asked for something that it does not hold."""
+
+
+class DuplicateError(GalleryError):
+    """The same image (by content) is already enrolled."""
+
+
+class StaleIndex(GalleryError):
+    """The gallery lacks templates of the template space that a route searches."""
+
+
+class ModelError(ForensicError):
+    """Weights are missing, do not have their stated hash, or do not fit their network."""
+
+
+class DataError(ForensicError):
+    """A data set's folder is missing or not laid out as described."""
+
+
+class TrainingError(ForensicError):
+    """Training cannot start, resume or go on: a changed configuration, a loss that is not finite."""
