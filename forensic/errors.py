@@ -46,7 +46,9 @@ class ModelError(ForensicError):
 
 
 class DataError(ForensicError):
-    """A data set's folder is missing or not laid out as described."""
+    """A data set's folder or an enrollment's table is missing or not laid out as described."""
+
+    exit_code = 2
 
 
 class TrainingError(ForensicError):

@@ -1,0 +1,86 @@
+"""How often a face is found, and how far a sketch's landmarks lie from its photo's: docs/results/alignment.md.
+
+python experiments/alignment.py --data DATA --out docs/results/alignment.md
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from forensic import datasets, images
+from forensic.faces import Aligned, Finder
+from forensic.faces.detect import ATTEMPTS
+
+NAMES = {"cufs": "CUFS", "fs2k": "FS2K"}
+
+
+def main() -> None:
+    """Measure and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with cufs and fs2k")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+
+    finder, rows, distances = Finder(), [], {}
+    for name, title in NAMES.items():
+        pairs = datasets.pairs(options.data / name)
+        found = {
+            kind: finder.find(images.read(getattr(pair, kind)).image for pair in pairs) for kind in ("photo", "sketch")
+        }
+        for kind, results in found.items():
+            methods = Counter(face.face.method if isinstance(face, Aligned) else "none" for face in results)
+            share = 1 - methods["none"] / len(results)
+            several = sum(
+                isinstance(face, Aligned) and "faces were found" in " ".join(face.warnings) for face in results
+            )
+            counts = " | ".join(str(methods[attempt.method]) for attempt in ATTEMPTS)
+            rows.append(f"| {title} {kind}s | {len(results)} | {100 * share:.2f} % | {counts} | {several} |")
+        if name == "cufs":  # its pairs are aligned, so landmarks can be compared
+            for subset in ("all", *sorted({pair.subset for pair in pairs})):
+                chosen = [k for k, pair in enumerate(pairs) if subset in ("all", pair.subset)]
+                distances[subset] = [distance(found["sketch"][k], found["photo"][k]) for k in chosen]
+    options.out.write_text(page(rows, distances), encoding="utf-8")
+    print(options.out.read_text(encoding="utf-8"))
+
+
+def distance(sketch: object, photo: object) -> float:
+    """Mean distance of five landmarks in units of the photo's inter-eye distance; infinite if one was not found."""
+    if not isinstance(sketch, Aligned) or not isinstance(photo, Aligned):
+        return float("inf")
+    eyes = np.linalg.norm(photo.face.landmarks[0] - photo.face.landmarks[1])
+    return float(np.linalg.norm(sketch.face.landmarks - photo.face.landmarks, axis=1).mean() / eyes)
+
+
+def page(rows: list[str], distances: dict[str, list[float]]) -> str:
+    """The page in Markdown."""
+    attempts = " | ".join(attempt.method for attempt in ATTEMPTS)
+    lines = [
+        "# Alignment",
+        "",
+        "    python experiments/alignment.py --data DATA --out docs/results/alignment.md",
+        "",
+        "All images of both data sets, no training. The columns count which attempt of `forensic/faces/detect.py` found",
+        "the face; finds by the last three carry a warning. 'several' are images in which more than one face was found.",
+        "",
+        f"| images | n | found | {attempts} | several |",
+        "|---|---|---|" + "---|" * (len(ATTEMPTS) + 1),
+        *rows,
+        "",
+        "Distance between the landmarks found in a sketch and in its photo (CUFS's pairs are aligned), mean of the five",
+        "points, in units of the distance between the photo's eyes:",
+        "",
+        "| CUFS subset | pairs | median | 90 % | 99 % |",
+        "|---|---|---|---|---|",
+    ]
+    for subset, values in distances.items():
+        median, nine, most = np.quantile(values, [0.5, 0.9, 0.99])
+        lines.append(f"| {subset} | {len(values)} | {median:.3f} | {nine:.3f} | {most:.3f} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

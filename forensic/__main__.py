@@ -1,0 +1,5 @@
+"""``python -m forensic`` is ``forensic``."""
+
+from forensic.cli import main
+
+main()

@@ -1,0 +1,116 @@
+"""The command line: find the command, run it, and turn an error into words.
+
+Commands live in ``forensic/commands/``, one file a group, and are imported when they are called: help and
+gallery commands start without torch.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from forensic import __version__
+from forensic.errors import ForensicError
+
+COMMANDS = {
+    "enroll": "forensic.commands.enroll:enroll",
+    "match": "forensic.commands.match:match",
+    "gallery": "forensic.commands.gallery:gallery",
+    "evaluate": "forensic.commands.evaluate:evaluate",
+    "reports": "forensic.commands.reports:reports",
+    "methods": "forensic.commands.synthesis:methods",
+    "synthesize": "forensic.commands.synthesis:synthesize",
+    "train": "forensic.commands.synthesis:train",
+    "models": "forensic.commands.models:models",
+    "demo": "forensic.commands.demo:demo",
+}
+SUMMARIES = {
+    "enroll": "Enroll photos in a gallery.",
+    "match": "Search a gallery with sketches.",
+    "gallery": "Look at a gallery and look after it.",
+    "evaluate": "Measure recognition on photo-sketch pairs.",
+    "reports": "Stored accuracy reports.",
+    "methods": "List the synthesis methods.",
+    "synthesize": "Translate sketches to photos or photos to sketches.",
+    "train": "Train a synthesis method.",
+    "models": "List, fetch, import and verify model weights.",
+    "demo": "Try everything on people drawn by the program.",
+}
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """A group that imports a command when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of use, not of the alphabet."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUMMARIES.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="forensic")
+def forensic() -> None:
+    """Match a witness's face sketch against a gallery of mugshots.
+
+    \b
+    A first match:
+      forensic enroll mugshots/
+      forensic match sketch.png --report report.html
+
+    The gallery is a folder: --gallery DIR, or the environment variable FORENSIC_GALLERY, or a folder of the
+    user's data directory. A candidate is an investigative lead, not an identification.
+
+    \b
+    Exit codes: 0 done, 2 wrong usage, 3 no usable image or face, 4 gallery or model trouble, 130 interrupted.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line; every error ends in one message on standard error.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        result: Any = forensic.main(arguments, prog_name="forensic", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except ForensicError as error:
+        click.echo(f"Error: {error}", err=True)
+        return error.exit_code
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted. What was stored is whole; run the same command again to go on.", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    main()

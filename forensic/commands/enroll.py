@@ -1,0 +1,116 @@
+"""``forensic enroll``, and ``forensic gallery reindex``: what describes photos and stores it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from forensic.commands.options import gallery_option
+from forensic.progress import bar
+
+if TYPE_CHECKING:
+    from forensic.enrollment import Summary
+
+SHOWN = 20
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--csv", "table", type=click.Path(path_type=Path), help="Table with the columns person,file and any metadata."
+)
+@gallery_option
+@click.option(
+    "--route",
+    "route_names",
+    multiple=True,
+    help="Route to make templates for; may be given several times. Default: direct.",
+)
+@click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ...")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+def enroll(
+    paths: tuple[Path, ...],
+    table: Path | None,
+    gallery: Path,
+    route_names: tuple[str, ...],
+    device: str,
+    as_json: bool,
+) -> int:
+    """Enroll photos in a gallery, which is made if it is not there.
+
+    PATHS are photos, or folders of photos, sub-folders included; each file names its person by its stem. A table
+    given with --csv names people itself, several photos a person, with metadata: name, sex, birth_year,
+    case_reference, source, date_taken, and any column of your own. Its files are relative to the table.
+
+    A file that fails is listed with its reason, and the rest goes on. An enrollment that was interrupted goes on
+    where it was when the same command is run again; no photo is enrolled twice.
+
+    \b
+    Examples:
+      forensic enroll mugshots/
+      forensic enroll --csv people.csv --gallery cases/gallery
+
+    Exit codes: 0 all enrolled, 3 some files were not, 4 gallery or model trouble.
+    """
+    from forensic import enrollment, routes
+    from forensic.errors import UsageError
+    from forensic.faces import Detector, Finder
+    from forensic.gallery import Gallery
+    from forensic.identify import check_device
+
+    if not paths and table is None:
+        raise UsageError("There is nothing to enroll. Give photos or folders, or a table with --csv FILE.")
+    check_device(device)
+    items = enrollment.items_of_csv(table) if table else []
+    items += enrollment.items_of(paths) if paths else []
+    chosen = [routes.load(name, device=device) for name in route_names or (routes.DEFAULT,)]
+    finder = Finder(Detector(device))
+    with Gallery(gallery, create=True) as opened:
+        with bar("Enrolling", len(items)) as shown:
+            summary = enrollment.enroll(opened, items, chosen, finder, progress=lambda so_far: shown(so_far.done))
+        size = opened.size()
+    for failure in summary.failures:
+        click.echo(f"not enrolled: {failure.file}: {failure.reason}", err=True)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(summary) | size._asdict()))
+    else:
+        _print(summary)
+        click.echo(f"The gallery {gallery} holds {size.photos} photos of {size.people} people.")
+    return 3 if summary.failures else 0
+
+
+@click.command()
+@gallery_option
+@click.option("--route", "route_name", default="direct", show_default=True, help="Route to make templates for.")
+@click.option("--all", "everything", is_flag=True, help="Make every template anew, in place of damaged ones.")
+@click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ...")
+def reindex(gallery: Path, route_name: str, everything: bool, device: str) -> int:
+    """Make the templates that a route needs, from the stored originals.
+
+    Needed once for a photo-to-sketch route, and after a model was changed. Photos that have a template of the
+    route are passed over, so that an interrupted run goes on where it was.
+    """
+    from forensic.gallery import Gallery
+    from forensic.identify import Identifier
+
+    with Gallery(gallery) as opened:
+        identifier = Identifier(opened, route_name, device=device)
+        with bar("Reindexing") as shown:
+            summary = identifier.reindex(everything=everything, progress=shown)
+    for failure in summary.failures:
+        click.echo(f"not described: {failure.file}: {failure.reason}", err=True)
+    _print(summary)
+    return 4 if summary.failures else 0
+
+
+def _print(summary: Summary) -> None:
+    """The figures, and the warnings as far as a person reads."""
+    for warning in summary.warnings[:SHOWN]:
+        click.echo(f"warning: {warning}", err=True)
+    if len(summary.warnings) > SHOWN:
+        click.echo(f"... and {len(summary.warnings) - SHOWN} more warnings (--json lists all).", err=True)
+    click.echo(f"{summary.enrolled} enrolled, {summary.already} already there, {len(summary.failures)} failed.")

@@ -1,0 +1,225 @@
+"""``forensic gallery``: look at a gallery and look after it."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from forensic.commands.enroll import reindex
+from forensic.commands.options import gallery_option
+from forensic.commands.output import Column, echo_json, plain, print_table
+from forensic.errors import UsageError
+
+if TYPE_CHECKING:
+    from forensic.gallery.models import Person, Photo
+
+PROBLEMS = 4  # exit status of `verify`
+
+
+@click.group()
+def gallery() -> None:
+    """Look at a gallery and look after it."""
+
+
+def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """``key=value`` arguments as a dictionary."""
+    pairs: dict[str, str] = {}
+    for text in values:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip() or key.strip() in pairs:
+            raise click.BadParameter(f"{text!r}: expected key=value, each key once.", context, parameter)
+        pairs[key.strip()] = value
+    return pairs
+
+
+@gallery.command("list")
+@gallery_option
+@click.option("--where", multiple=True, callback=_pairs, metavar="KEY=VALUE", help="Only these; may be repeated.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
+@click.option("--offset", type=click.IntRange(min=0), default=0, help="Pass over so many first.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_people(gallery: Path, where: dict[str, str], limit: int | None, offset: int, as_json: bool) -> None:
+    """List the people who are enrolled, by label.
+
+    \b
+    forensic gallery list --where sex=F --where birth_year=1980
+    """
+    from forensic.gallery import Gallery
+
+    with Gallery(gallery) as opened:
+        people, size = opened.people(where, limit=limit, offset=offset), opened.size()
+    if as_json:
+        for person in people:
+            echo_json(_person(person))
+        return
+    titles = [
+        Column("person"),
+        Column("photos", right=True),
+        *map(Column, ("name", "sex", "birth year", "case", "other")),
+    ]
+    print_table(titles, [_row(person) for person in people])
+    click.echo(f"{len(people)} shown of {size.people} people with {size.photos} photos.")
+
+
+@gallery.command()
+@click.argument("person")
+@gallery_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def show(person: str, gallery: Path, as_json: bool) -> None:
+    """Show a PERSON with all photos."""
+    from forensic.gallery import Gallery
+
+    with Gallery(gallery) as opened:
+        found, photos = opened.person(person), opened.photos(person)
+        paths = [str(opened.objects.path(photo.sha256)) for photo in photos]
+    record = _person(found) | {
+        "enrolled": found.created_at.isoformat(),
+        "updated": found.updated_at.isoformat(),
+        "photos": [_photo(photo) | {"path": path} for photo, path in zip(photos, paths, strict=True)],
+    }
+    if as_json:
+        echo_json(record)
+        return
+    for key, value in record.items():
+        if key != "photos":
+            click.echo(f"{plain(key):<15} {plain(_text(value))}")
+    for photo in record["photos"]:
+        click.echo(f"\nphoto {photo['id']}")
+        for key, value in photo.items():
+            if key not in ("id", "landmarks") and value not in (None, []):
+                click.echo(f"  {plain(key):<13} {plain(_text(value))}")
+
+
+@gallery.command()
+@click.argument("person", required=False)
+@gallery_option
+@click.option("--photo", type=int, help="Change a photo's date_taken or source, by its id, instead of a person.")
+@click.option(
+    "--set", "changes", multiple=True, callback=_pairs, metavar="KEY=VALUE", help="An empty value removes it."
+)
+@click.option("--person", "rename", metavar="LABEL", help="Give the person another label.")
+def update(person: str | None, gallery: Path, photo: int | None, changes: dict[str, str], rename: str | None) -> None:
+    """Change the metadata of a PERSON or of one photo.
+
+    \b
+    forensic gallery update A-17 --set birth_year=1980 --set name=
+    forensic gallery update A-17 --person B-3
+    forensic gallery update --photo 12 --set date_taken=2019-05
+    """
+    from forensic.gallery import Gallery
+
+    _one_of(person, photo)
+    if not changes and rename is None:
+        raise UsageError("Nothing to change was given; use --set KEY=VALUE or --person LABEL.")
+    if photo is not None and rename is not None:
+        raise UsageError("--person gives a person another label; a photo stays with its person.")
+    with Gallery(gallery) as opened:
+        if person is not None:
+            changed = opened.update(person, changes, rename=rename)
+            click.echo(f"{plain(changed.label)} is updated.")
+        elif photo is not None:
+            opened.update_photo(photo, changes)
+            click.echo(f"Photo {photo} is updated.")
+
+
+@gallery.command()
+@click.argument("people", metavar="[PERSON]...", nargs=-1)
+@gallery_option
+@click.option("--photo", type=int, help="Remove one photo, by its id, instead of people.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def expunge(people: tuple[str, ...], gallery: Path, photo: int | None, yes: bool) -> None:
+    """Remove each PERSON, or one photo, with originals and templates, so that no trace is left in the folder."""
+    from forensic.gallery import Gallery
+
+    _one_of(people or None, photo)
+    with Gallery(gallery) as opened:
+        if photo is None:
+            count = sum(opened.person(label).photo_count for label in people)
+            what = f"{', '.join(map(plain, people))} with {count} photos"
+        else:
+            found = opened.photo(photo)
+            what = f"photo {photo} ({plain(found.file_name)}) of {plain(found.person.label)}"
+        if not yes and not click.confirm(f"Remove {what} for good?"):
+            click.echo("Nothing was removed.")
+            return
+        removed = opened.expunge_photo(photo) if photo is not None else opened.expunge(*people)
+    click.echo(f"Removed {what}: {len(removed)} originals, their templates and the index.")
+
+
+@gallery.command()
+@gallery_option
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder, or a new .csv file's name.")
+def export(gallery: Path, out: Path) -> None:
+    """Write people, metadata and originals as a table that `forensic enroll --csv` reads.
+
+    Templates are not in it: enrolling makes them anew.
+    """
+    from forensic.gallery import Gallery
+    from forensic.gallery.exchange import export as write
+
+    with Gallery(gallery) as opened:
+        table, size = write(opened, out), opened.size()
+    click.echo(f"Written: {table} ({size.people} people, {size.photos} photos). These are personal data.")
+
+
+@gallery.command()
+@gallery_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a problem, a line each.")
+def verify(gallery: Path, as_json: bool) -> None:
+    """Check database, originals, templates and permissions; exit status 4 if something is wrong."""
+    from forensic.gallery import Gallery
+
+    with Gallery(gallery) as opened:
+        problems = opened.verify()
+        size = None if problems else opened.size()
+    for problem in problems:
+        if as_json:
+            echo_json(problem._asdict())
+        else:
+            click.echo(f"{problem.kind}: {plain(problem.subject)}: {plain(problem.message)}")
+    if problems:
+        raise click.exceptions.Exit(PROBLEMS)
+    if size and not as_json:
+        click.echo(f"Sound: {size.people} people, {size.photos} photos.")
+
+
+def _one_of(person: object, photo: int | None) -> None:
+    if (person is None) == (photo is None):
+        raise UsageError("Give either a PERSON or --photo ID.")
+
+
+def _row(person: "Person") -> list[str]:
+    other = ", ".join(f"{key}={value}" for key, value in sorted(person.extra.items()))
+    fields = (person.name, person.sex, person.birth_year, person.case_reference)
+    return [person.label, str(person.photo_count), *("" if value is None else str(value) for value in fields), other]
+
+
+def _person(person: "Person") -> dict[str, Any]:
+    from forensic.gallery.people import described
+
+    return {"person": person.label, "photo_count": person.photo_count, "metadata": described(person)}
+
+
+def _photo(photo: "Photo") -> dict[str, Any]:
+    return {
+        "id": photo.id,
+        "sha256": photo.sha256,
+        "file_name": photo.file_name,
+        "format": photo.format,
+        "size": [photo.width, photo.height],
+        "date_taken": photo.date_taken,
+        "source": photo.source,
+        "landmarks": photo.landmarks,
+        "detector": photo.detector,
+        "detector_score": photo.detector_score,
+        "warnings": photo.warnings,
+        "enrolled": photo.enrolled_at.isoformat(),
+    }
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+gallery.add_command(reindex)

@@ -1,0 +1,124 @@
+"""``forensic models``: weights that are here, weights that could be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from forensic.progress import bar
+
+
+@click.group()
+def models() -> None:
+    """List, fetch, import and verify model weights.
+
+    The default embedder and one generator come with the package and need nothing from here. Alternatives are
+    brought in once, by `fetch` or, offline, by `import`; nothing is ever downloaded by match or enroll.
+    """
+
+
+@models.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+def list_models(as_json: bool) -> None:
+    """List the weights that are shipped, installed, or known and absent."""
+    rows = _rows()
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    for heading in ("name", "kind", "state", "sha256", "licence", "needed by"):
+        table.add_column(heading)
+    for row in rows:
+        short = {**row, "sha256": (row["sha256"] or "not known")[:12]}
+        table.add_row(*(Text(str(short[key])) for key in ("name", "kind", "state", "sha256", "licence", "needed_by")))
+    Console().print(table)
+
+
+@models.command()
+@click.argument("name")
+@click.option("--sha256", help="Hash that the file must have, where it is not known here.")
+def fetch(name: str, sha256: str | None) -> None:
+    """Download known weights from where they are published."""
+    from forensic import models as catalogue
+
+    with bar(f"Fetching {name}") as shown:
+        entry = catalogue.fetch(name, sha256=sha256, progress=lambda done, total: shown(done, total or None))
+    click.echo(f"Installed {entry.name}: {entry.path}")
+
+
+@models.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", help="Which model it is; found by its hash if not given.")
+@click.option("--sha256", help="Hash that the file must have, where it is not known here.")
+def import_model(file: Path, name: str | None, sha256: str | None) -> None:
+    """Install weights from a FILE that you have: the published one, which is checked by its hash.
+
+    \b
+    Example:
+      forensic models import 20180402-114759-vggface2.pt
+      forensic match sketch.png --route direct@vggface2
+    """
+    from forensic import models as catalogue
+
+    entry = catalogue.import_file(file, name=name, sha256=sha256)
+    click.echo(f"Installed {entry.name}: {entry.path}")
+
+
+@models.command()
+def verify() -> int:
+    """Check the hash of every shipped and installed file. Exit code 4 if one is missing or altered."""
+    from forensic import weights
+    from forensic.errors import ModelError
+
+    wrong = 0
+    for entry in weights.entries():
+        try:
+            weights.verified(entry)
+            click.echo(f"ok       {entry.name}")
+        except ModelError as error:
+            wrong += 1
+            click.echo(f"damaged  {entry.name}: {error}", err=True)
+    return ModelError.exit_code if wrong else 0
+
+
+def _rows() -> list[dict[str, Any]]:
+    from forensic import models as catalogue
+    from forensic import weights
+
+    here = weights.entries()
+    rows = [
+        {
+            "name": entry.name,
+            "kind": entry.kind,
+            "state": "shipped" if entry.shipped else "installed",
+            "sha256": entry.sha256,
+            "licence": entry.about.get("licence", ""),
+            "needed_by": entry.about.get("needed_by", ""),
+            "url": entry.about.get("origin"),
+            "file": str(entry.path),
+        }
+        for entry in here
+    ]
+    names = {entry.name for entry in here}
+    rows += [
+        {
+            "name": model.name,
+            "kind": "embedder",
+            "state": "absent",
+            "sha256": model.sha256,
+            "licence": model.licence,
+            "needed_by": model.needed_by,
+            "url": model.url,
+            "file": None,
+        }
+        for model in catalogue.KNOWN
+        if model.name not in names
+    ]
+    return rows

@@ -1,0 +1,42 @@
+"""Printing text that strangers wrote: tables and JSON without anything that a terminal would obey."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import click
+
+
+class Column(NamedTuple):
+    """A table's column."""
+
+    title: str
+    right: bool = False
+
+
+def plain(text: str) -> str:
+    r"""The text with control characters spelled out, so that metadata cannot steer a terminal.
+
+    >>> plain("a\x1b[2J")
+    'a\\x1b[2J'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def echo_json(value: object) -> None:
+    """Print one line of JSON in ASCII."""
+    click.echo(json.dumps(value, allow_nan=False))
+
+
+def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table as wide as the terminal, or as wide as its content where the output is a file."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    for column in columns:
+        table.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(plain(cell)) for cell in row))
+    Console().print(table)

@@ -1,0 +1,51 @@
+"""``forensic reports``: accuracy reports that evaluations left in the gallery."""
+
+import json
+from pathlib import Path
+
+import click
+
+from forensic.commands.options import gallery_option
+from forensic.commands.output import Column, echo_json, plain, print_table
+
+
+@click.group()
+def reports() -> None:
+    """Stored accuracy reports."""
+
+
+@reports.command("list")
+@gallery_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_reports(gallery: Path, as_json: bool) -> None:
+    """List the reports, the newest first."""
+    from forensic.gallery import Gallery
+    from forensic.gallery.reports import listed
+
+    with Gallery(gallery) as opened:
+        found = listed(opened)
+    if as_json:
+        for report in found:
+            echo_json({"id": report.id, "title": report.title, "created": report.created_at.isoformat()})
+        return
+    rows = [[str(report.id), report.created_at.strftime("%Y-%m-%d %H:%M UTC"), report.title] for report in found]
+    print_table([Column("report", right=True), Column("made"), Column("title")], rows)
+
+
+@reports.command()
+@click.argument("number", type=int, metavar="REPORT")
+@gallery_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on one line.")
+def show(number: int, gallery: Path, as_json: bool) -> None:
+    """Show a REPORT, by its number in the list."""
+    from forensic.gallery import Gallery
+    from forensic.gallery import reports as stored
+
+    with Gallery(gallery) as opened:
+        report = stored.show(opened, number)
+    created = report.created_at.isoformat()
+    if as_json:
+        echo_json({"id": report.id, "title": report.title, "created": created, "data": report.data})
+        return
+    click.echo(f"Report {report.id}: {plain(report.title)}, made {created}")
+    click.echo(json.dumps(report.data, indent=2))

@@ -1,0 +1,272 @@
+"""``forensic train``, ``forensic synthesize`` and ``forensic methods``."""
+
+import json
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from PIL.PngImagePlugin import PngInfo
+
+    from forensic.datasets import Pair
+    from forensic.synthesis.translator import Adversarial, Recipe, Translator
+
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
+_MODALITY = click.Choice(["photo", "sketch"])
+
+
+@click.command()
+@click.argument("method")
+@click.option("--data", required=True, type=_FOLDER, help="Folder with pairs.csv, or with photos/ and sketches/.")
+@click.option("--out", required=True, type=_FOLDER, help="Folder for checkpoint, weights, log and sample images.")
+@click.option("--source", type=_MODALITY, help="What the translator is given.")
+@click.option("--target", type=_MODALITY, help="What it makes of it.")
+@click.option("--size", type=int, help="Pixels a side inside the networks.")
+@click.option("--width", type=int, help="Channels of the first layers; fewer make a smaller, faster model.")
+@click.option("--epochs", type=int, help="Passes over the pairs, instead of the paper's number.")
+@click.option("--config", type=_FILE, help="TOML with [method] and [recipe] tables; options go before it.")
+@click.option("--split", type=click.Choice(["train", "test"]), default="train", show_default=True)
+@click.option("--hold-out", default=0, show_default=True, help="Identities kept back and measured every epoch.")
+@click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    help="Such as cpu or cuda; one that is not there is an error.",
+)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out.")
+@click.option("--install", is_flag=True, help="At the end, make the weights those that this method loads by name.")
+def train(
+    method: str,
+    data: Path,
+    out: Path,
+    source: str | None,
+    target: str | None,
+    size: int | None,
+    width: int | None,
+    epochs: int | None,
+    config: Path | None,
+    split: str,
+    hold_out: int,
+    precision: str,
+    device: str,
+    seed: int,
+    resume: bool,
+    install: bool,
+) -> None:
+    """Train a synthesis METHOD on photo-sketch pairs.
+
+    \b
+    forensic train pix2pix --data cufs --out runs/pix2pix
+    forensic train pix2pix --source sketch --target photo --data cufs --out runs/s2p --device cuda
+    forensic train pix2pix --data cufs --out runs/pix2pix --resume
+
+    Everything not given has the paper's value. Ctrl-C saves; the same command with --resume goes on from
+    there and ends with the same weights as an uninterrupted run. `forensic methods` lists the methods.
+
+    --out receives sample images that show faces of the data: keep it out of any repository.
+    """
+    from forensic.synthesis import weights
+    from forensic.synthesis.examples import load
+    from forensic.synthesis.trainer import Trainer
+
+    settings = {"source": source, "target": target, "size": size, "width": width}
+    translator, recipe = _prepare(method, config, settings, epochs, seed)
+    kept, held = split_pairs(data, split, hold_out)
+    examples, left_out = load(kept, translator.size)
+    held_out, also_left_out = load(held, translator.size) if held else (None, [])
+    for line in [*left_out, *also_left_out]:
+        click.echo(f"left out: {line}", err=True)
+    trainer = Trainer(
+        translator,
+        recipe,
+        examples,
+        held_out=held_out,
+        device=device,
+        precision="bf16" if precision == "bf16" else "fp32",
+        seed=seed,
+        out=out,
+    )
+    trainer.start(resume=resume)
+    trainer.fit()
+    path = out / f"{weights.name_of(translator)}.safetensors"
+    click.echo(f"Weights: {path}")
+    if install:
+        click.echo(f"Installed: {weights.install(path).path}")
+
+
+def _prepare(
+    method: str, config: Path | None, settings: dict[str, Any], epochs: int | None, seed: int
+) -> "tuple[Adversarial, Recipe]":
+    """The method and its recipe: the options first, then the file, then the paper."""
+    import torch
+
+    from forensic.errors import UsageError
+    from forensic.synthesis import Adversarial, create
+
+    tables = _read_config(config) if config else {}
+    given = {name: value for name, value in settings.items() if value is not None}
+    if ("source" in given) != ("target" in given):
+        raise UsageError("Give --source and --target together, or neither.")
+    torch.manual_seed(seed)  # the weights to begin with
+    translator = create(method, **{**tables.get("method", {}), **given})
+    if not isinstance(translator, Adversarial):
+        raise UsageError(f"Method {method!r} has nothing to train.")
+    changes = tables.get("recipe", {}) | ({} if epochs is None else {"epochs": epochs})
+    return translator, translator.recipe.changed(**changes)
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    from forensic.errors import UsageError
+
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as problem:
+        raise UsageError(f"{path} is not a TOML file: {problem}.") from problem
+    unknown = sorted(tables.keys() - {"method", "recipe"})
+    if unknown:
+        raise UsageError(f"{path} has the table {unknown[0]!r}; expected [method] and [recipe].")
+    return tables
+
+
+def split_pairs(data: Path, split: str, hold_out: int) -> "tuple[list[Pair], list[Pair]]":
+    """Pairs to train on and pairs held out, evenly spread over the identities in their sorted order."""
+    from forensic import datasets
+    from forensic.errors import DataError, UsageError
+
+    pairs = [pair for pair in datasets.pairs(data) if pair.split == split]
+    identities = sorted({pair.identity for pair in pairs})
+    if not pairs:
+        raise DataError(f"{data} has no pair in split {split!r}. Choose another one with --split.")
+    if not 0 <= hold_out < len(identities):
+        raise UsageError(f"--hold-out is {hold_out}, but {data} has {len(identities)} identities in split {split!r}.")
+    held = {identities[index * len(identities) // hold_out] for index in range(hold_out)}
+    return [pair for pair in pairs if pair.identity not in held], [pair for pair in pairs if pair.identity in held]
+
+
+@click.command()
+@click.argument("method")
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=_FOLDER, help="Folder for the synthesized faces.")
+@click.option("--source", type=_MODALITY, help="What the images are, where the method goes both ways.")
+@click.option("--weights", type=_FILE, help="A weight file of your own, as `forensic train` writes it.")
+@click.pass_context
+def synthesize(
+    context: click.Context,
+    method: str,
+    images: tuple[Path, ...],
+    out: Path,
+    source: str | None,
+    weights: Path | None,
+) -> None:
+    """Translate faces with METHOD: sketches to photos, or photos to sketches.
+
+    \b
+    forensic synthesize pix2pix sketch.png --out faces
+    forensic synthesize pencil photos/*.jpg --out sketches
+
+    Each image (or folder of images) is aligned and gives NAME-synthetic.png, 256 x 256. What comes out is
+    made up by a model: it is no evidence, and the file says so. An image that fails is reported, and the
+    rest goes on.
+    """
+    from forensic.synthesis import load
+
+    modality: Any = source
+    translator = load(method, source=modality, weights=weights)
+    out.mkdir(parents=True, exist_ok=True)
+    failures = _synthesize_all(translator, images, out)
+    if failures:
+        context.exit(3)
+
+
+def _synthesize_all(translator: "Translator", paths: tuple[Path, ...], out: Path) -> int:
+    """Translate file after file; returns how many failed."""
+    import torch
+
+    from forensic import faces
+    from forensic.errors import FaceError, ImageError
+    from forensic.images import find_files, read, to_image, to_tensor
+
+    finder = faces.Finder()
+    failures = 0
+    stems: Counter[str] = Counter()  # files of equal stems in different folders
+    for path in (file for given in paths for file in find_files(given)):
+        try:
+            face = finder.one(read(path).image)
+        except ImageError as problem:  # names the file itself
+            failures += 1
+            click.echo(problem, err=True)
+            continue
+        except FaceError as problem:
+            failures += 1
+            click.echo(f"{path}: {problem}", err=True)
+            continue
+        for warning in face.warnings:
+            click.echo(f"{path}: {warning}", err=True)
+        with torch.inference_mode():
+            synthesized = to_image(translator.translate(to_tensor([face.portrait]))[0])
+        stems[path.stem] += 1
+        number = f"-{stems[path.stem]}" if stems[path.stem] > 1 else ""
+        written = out / f"{path.stem}{number}-synthetic.png"
+        synthesized.save(written, pnginfo=_provenance(translator))
+        click.echo(written)
+    return failures
+
+
+def _provenance(translator: "Translator") -> "PngInfo":
+    """Text fields of a PNG that say what it is and what made it."""
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_text("Title", "synthetic, not evidence")
+    info.add_text("Software", f"forensic: {translator.name}, {translator.source} to {translator.target}")
+    info.add_text("Model-SHA256", translator.digest)
+    return info
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a list of objects for programs.")
+def methods(as_json: bool) -> None:
+    """List the synthesis methods, their papers and the weights at hand."""
+    listed = [_describe(name) for name in _names()]
+    if as_json:
+        click.echo(json.dumps(listed, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("method", "from", "to", "parameters", "weights", "paper")
+    for line in listed:
+        weights = ", ".join(Path(path).name for path in line["weights"]) or "-"
+        table.add_row(line["name"], line["source"], line["target"], f"{line['parameters']:,}", weights, line["paper"])
+    Console().print(table)
+
+
+def _names() -> list[str]:
+    from forensic.synthesis import names
+
+    return names()
+
+
+def _describe(name: str) -> dict[str, Any]:
+    """One method at its paper's settings."""
+    import torch
+
+    from forensic.synthesis import create
+    from forensic.synthesis.weights import count_parameters, entries
+
+    with torch.device("meta"):  # no memory, no random numbers: only shapes are asked for
+        translator = create(name)
+    return {
+        "name": name,
+        "source": translator.source,
+        "target": translator.target,
+        "paper": translator.paper,
+        "parameters": count_parameters(translator),
+        "weights": [str(entry.path) for entry in entries(name)],
+    }

@@ -1,0 +1,105 @@
+"""Photo-sketch pairs as data: which files belong together, in which split, with which attributes.
+
+Nothing here opens an image. Folders of the research data sets (CUFS, FS2K) are recognized by their
+``pairs.csv``; any other folder holds ``photos/`` and ``sketches/`` with files of equal stems.
+"""
+
+import csv
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from forensic.errors import DataError
+
+Split = Literal["train", "test"]
+
+_REQUIRED = ("identity", "split", "photo", "sketch")
+_OWN_FIELDS = ("identity", "subset", "split", "photo", "sketch")
+
+
+class Pair(NamedTuple):
+    """One photo and the sketch that was drawn from it (or of the same person).
+
+    Attributes:
+        identity: Opaque id of the person.
+        subset: The part of the data set that is reported separately; empty where there is none.
+        split: The official side of the split.
+        photo: Path of the photo.
+        sketch: Path of the sketch.
+        attributes: Every further column of the data set's ``pairs.csv``.
+    """
+
+    identity: str
+    subset: str
+    split: Split
+    photo: Path
+    sketch: Path
+    attributes: dict[str, str]
+
+
+def pairs(folder: Path | str) -> list[Pair]:
+    """Pairs of a data-set folder, in the order of its ``pairs.csv`` or of its file names.
+
+    A ``subset`` column is taken as it is (CUFS); where there is none, the subset is the columns
+    ``source`` and ``style`` joined by a hyphen (FS2K: ``"1-0"``). A folder without ``pairs.csv`` holds
+    ``photos/`` and ``sketches/``; files of equal stems form a pair, all of them in the training split.
+
+    Raises:
+        DataError: The folder is missing, is laid out otherwise, names a file that is not there, or is empty.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"No data folder at {folder}. Give the folder that holds pairs.csv or photos/ and sketches/.")
+    table = folder / "pairs.csv"
+    found = _listed(table) if table.is_file() else _matched(folder)
+    if not found:
+        raise DataError(f"{folder} holds no photo-sketch pair: expected files of equal stems in photos/ and sketches/.")
+    return found
+
+
+def _listed(table: Path) -> list[Pair]:
+    """Pairs that a ``pairs.csv`` lists; the paths in it are relative to its folder."""
+    with table.open(newline="", encoding="utf-8") as lines:
+        reader = csv.DictReader(lines)
+        missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
+        if missing:
+            raise DataError(f"{table} lacks the column {', '.join(missing)}; expected at least {', '.join(_REQUIRED)}.")
+        return [_pair(row, table, line) for line, row in enumerate(reader, start=2)]
+
+
+def _pair(row: dict[str, str], table: Path, line: int) -> Pair:
+    if None in row or None in row.values():
+        raise DataError(f"{table}, line {line}: expected as many fields as the header has.")
+    split = row["split"]
+    if split not in ("train", "test"):
+        raise DataError(f"{table}, line {line}: split is {split!r}, expected 'train' or 'test'.")
+    photo, sketch = table.parent / row["photo"], table.parent / row["sketch"]
+    for path in (photo, sketch):
+        if not path.is_file():
+            raise DataError(f"{table}, line {line}: there is no file {path}. Is the data set complete?")
+    attributes = {name: value for name, value in row.items() if name not in _OWN_FIELDS}
+    subset = row.get("subset", "-".join(row[name] for name in ("source", "style") if name in row))
+    return Pair(row["identity"], subset, "train" if split == "train" else "test", photo, sketch, attributes)
+
+
+def _matched(folder: Path) -> list[Pair]:
+    """Pairs of a plain folder: files of equal stems in ``photos/`` and ``sketches/``."""
+    photos, sketches = (_stems(folder / name) for name in ("photos", "sketches"))
+    lonely = sorted(photos.keys() ^ sketches.keys())
+    if lonely:
+        raise DataError(
+            f"{folder}: {len(lonely)} files have no partner of the same stem in photos/ and sketches/,"
+            f" the first is {lonely[0]!r}. Add the partner or remove the file."
+        )
+    return [Pair(stem, "", "train", photos[stem], sketches[stem], {}) for stem in sorted(photos)]
+
+
+def _stems(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise DataError(f"No folder {folder}. Expected pairs.csv, or photos/ and sketches/ with files of equal stems.")
+    files = [Path(entry.path) for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith(".")]
+    twice = [stem for stem, count in Counter(path.stem for path in files).items() if count > 1]
+    if twice:
+        raise DataError(f"{folder} holds several files with the stem {min(twice)!r}; keep one of them.")
+    return {path.stem: path for path in files}

@@ -1,0 +1,1 @@
+"""Protocols: recognition measured on pairs of photos and sketches, and the reports that come of it."""

@@ -1,0 +1,226 @@
+"""The images of an evaluation: each file read, aligned once, and described by every route under test."""
+
+import csv
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forensic import datasets, images
+from forensic.errors import DataError, FaceError, ImageError
+from forensic.parallel import workers
+from forensic.progress import Bar, bar
+
+Floats = NDArray[np.float32]
+SideName = Literal["probe", "gallery"]
+
+CUFS_CROP = (slice(3, 253), slice(28, 228))
+"""The 250 rows and 200 columns of a 256 x 256 portrait that the field's pixel recognizers see."""
+
+
+class Route(Protocol):
+    """What an evaluation needs of a route (``forensic.routes``)."""
+
+    @property
+    def name(self) -> str:
+        """For instance ``sketch-to-photo:pix2pix``."""
+
+    @property
+    def space(self) -> str:
+        """Hash of everything that makes its templates."""
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """SHA-256 of each model by its name."""
+
+    def describe(self, aligned: Sequence[Any], side: SideName) -> Floats:
+        """Templates of aligned faces, unit rows (n, d)."""
+
+    def portraits(self, aligned: Sequence[Any], side: SideName) -> Any:
+        """The portraits as they are after translation, (n, 3, 256, 256) in [-1, 1]."""
+
+
+class Finder(Protocol):
+    """What an evaluation needs of ``forensic.faces.Finder``."""
+
+    def find(self, images: Sequence[Any]) -> Sequence[Any]:
+        """For each image its aligned face, or the ``FaceError`` that says why there is none."""
+
+
+class Failure(NamedTuple):
+    """A file without a template: it counts as a miss."""
+
+    file: str
+    reason: str
+
+
+class Entry(NamedTuple):
+    """A file of one side of the evaluation."""
+
+    file: Path
+    identity: str
+    subset: str = ""
+
+
+@dataclass(frozen=True)
+class Side:
+    """Probes or gallery of an evaluation.
+
+    Attributes:
+        identities: person of each entry, shape (n,).
+        subsets: reported part of the data set that each entry belongs to, shape (n,).
+        found: whether there is a template, shape (n,).
+        templates: for each route's name the unit rows (n, d), zeros where nothing was found.
+        pixels: for each route's name grey rows (n, 50000) in [0, 1], or empty if they were not asked for.
+        failures: the files without a template.
+        detectors: how many faces each detection method found.
+    """
+
+    identities: NDArray[np.str_]
+    subsets: NDArray[np.str_]
+    found: NDArray[np.bool_]
+    templates: Mapping[str, Floats]
+    pixels: Mapping[str, Floats]
+    failures: tuple[Failure, ...]
+    detectors: Mapping[str, int]
+
+
+def pairs_of(folder: Path, split: str) -> list[datasets.Pair]:
+    """The pairs of one split, or of the whole folder for ``all``.
+
+    Raises:
+        DataError: if the folder is no data set or the split is empty.
+    """
+    everything = datasets.pairs(folder)
+    chosen = [pair for pair in everything if split in (pair.split, "all")]
+    if not chosen:
+        present = ", ".join(sorted({pair.split for pair in everything}))
+        raise DataError(f"{folder} has no pair in the split '{split}'. Give --split {present} or all.")
+    return chosen
+
+
+def sides(pairs: Sequence[datasets.Pair]) -> tuple[list[Entry], list[Entry]]:
+    """Sketches as probes, photos as gallery; a photo of several sketches is there once."""
+    probes = [Entry(pair.sketch, pair.identity, pair.subset) for pair in pairs]
+    photos = {pair.photo: Entry(pair.photo, pair.identity, pair.subset) for pair in pairs}
+    return probes, list(photos.values())
+
+
+def distractors_in(folder: Path) -> list[Entry]:
+    """Photos of people who are none of the probes: those of ``faces.csv``, else every file of the folder.
+
+    Raises:
+        DataError: if the folder is missing, holds no file, or its table has no column ``photo``.
+    """
+    if not folder.is_dir():
+        raise DataError(f"No folder of distractors at {folder}. Give a folder of photos, or leave it out.")
+    table = folder / "faces.csv"
+    if table.is_file():
+        with table.open(newline="", encoding="utf-8") as lines:
+            rows = csv.DictReader(lines)
+            if "photo" not in (rows.fieldnames or ()):
+                raise DataError(f"{table} lacks the column photo; it gives each file, relative to the folder.")
+            files = [folder / row["photo"] for row in rows]
+    else:
+        files = list(images.find_files(folder))
+    if not files:
+        raise DataError(f"{folder} holds no photo to serve as a distractor.")
+    # The prefix keeps a distractor from being anybody's mate, whatever the data set calls its people.
+    return [Entry(file, f"distractor:{file.relative_to(folder)}") for file in files]
+
+
+def describe(
+    entries: Sequence[Entry],
+    side: SideName,
+    routes: Sequence[Route],
+    finder: Finder,
+    *,
+    pixels: bool = False,
+    label: str = "",
+    quiet: bool = True,
+) -> Side:
+    """Read, align and describe files; each face is aligned once for all routes.
+
+    Args:
+        entries: the files and their people.
+        side: which side of a search they stand on.
+        routes: every route under test.
+        finder: finds and aligns faces.
+        pixels: whether to keep each route's grey portraits for the pixel protocol (200 kB an image).
+        label: what the progress bar says.
+        quiet: whether to leave the progress bar out.
+    """
+    failures: list[Failure] = []
+    described: list[_Described] = []
+    found = np.zeros(len(entries), dtype=bool)
+
+    def prepare(entry: Entry) -> _Described | Failure:
+        return _describe(entry, side, routes, finder, pixels)
+
+    with workers() as pool, counting(label, len(entries), quiet) as shown:
+        for at, result in enumerate(pool.map(prepare, entries)):
+            if isinstance(result, Failure):
+                failures.append(result)
+            else:
+                described.append(result)
+                found[at] = True
+            shown(at + 1)
+    return Side(
+        identities=np.array([entry.identity for entry in entries], dtype=np.str_),
+        subsets=np.array([entry.subset for entry in entries], dtype=np.str_),
+        found=found,
+        templates={r.name: _table([one.templates[r.name] for one in described], found) for r in routes},
+        pixels={r.name: _table([one.pixels[r.name] for one in described], found) for r in routes if pixels},
+        failures=tuple(failures),
+        detectors=dict(Counter(one.detector for one in described)),
+    )
+
+
+def grey_rows(portraits: Any) -> Floats:
+    """Portraits (n, 3, 256, 256) in [-1, 1] as rows of raw grey pixels, (n, 250 * 200) in [0, 1]."""
+    colour = np.asarray(portraits, dtype=np.float32)
+    grey = np.tensordot(colour[:, :, *CUFS_CROP], np.array([0.299, 0.587, 0.114], np.float32), axes=(1, 0))
+    return ((grey.reshape(len(colour), -1) + 1) / 2).astype(np.float32)
+
+
+def counting(label: str, total: int, quiet: bool) -> AbstractContextManager[Bar]:
+    """A progress bar, or where it should be quiet nothing in its place."""
+    return nullcontext(lambda done, total=None: None) if quiet else bar(label, total)
+
+
+class _Described(NamedTuple):
+    """One face under every route: the template and, where asked for, the grey portrait."""
+
+    detector: str
+    templates: dict[str, Floats]
+    pixels: dict[str, Floats]
+
+
+def _describe(
+    entry: Entry, side: SideName, routes: Sequence[Route], finder: Finder, pixels: bool
+) -> _Described | Failure:
+    try:
+        (face,) = finder.find([images.read(entry.file).image])
+        if isinstance(face, FaceError):
+            raise face
+    except (ImageError, FaceError) as error:
+        # The file's folder is nobody's business: reports are passed on.
+        return Failure(entry.file.name, str(error).replace(str(entry.file), entry.file.name))
+    return _Described(
+        face.face.method,
+        {route.name: route.describe([face], side)[0] for route in routes},
+        {route.name: grey_rows(route.portraits([face], side))[0] for route in routes if pixels},
+    )
+
+
+def _table(rows: Sequence[Floats], found: NDArray[np.bool_]) -> Floats:
+    """The rows of the found entries at their places among all entries."""
+    table = np.zeros((len(found), len(rows[0]) if rows else 1), dtype=np.float32)
+    if rows:
+        table[found] = rows
+    return table

@@ -1,0 +1,190 @@
+"""Find faces with MTCNN, on photos and on pencil drawings.
+
+Zhang, Zhang, Li, Qiao: Joint Face Detection and Alignment Using Multi-task Cascaded Convolutional Networks,
+IEEE Signal Processing Letters 2016; the networks and weights are facenet-pytorch's.
+
+MTCNN was trained on photos. What it needs to see a drawing was measured on CUFS and FS2K
+(``docs/results/alignment.md``): a border around faces that fill the page, and, for thin lines on white paper, a
+blur and a darker tone that turn strokes into shades. Each is an `Attempt`, tried in order until a face is
+found, and the attempt's name stays with the face, so that nobody takes a desperate find for a sound one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from forensic.errors import ModelError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+WEIGHTS = {
+    "pnet.pt": "a2a71925e0b9996a42f63e47efc1ca19043e69558b5c523b978d611dfae49c8f",
+    "rnet.pt": "bbb937de72efc9ef83b186c49f5f558467a1d7e3453a8ece0d71a886633f6a86",
+    "onet.pt": "165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d",
+}
+"""SHA-256 of MTCNN's three networks in facenet-pytorch's wheel."""
+
+
+class Face(NamedTuple):
+    """One face in an image.
+
+    Attributes:
+        box: Left, top, right, bottom in pixels, shape (4,).
+        landmarks: Left eye (as seen in the image), right eye, nose, mouth corners left and right, shape
+            (5, 2), x then y, in pixels.
+        score: The detector's confidence, 0 to 1; 1 for landmarks given by a person.
+        method: Name of the attempt that found it, or ``manual``.
+    """
+
+    box: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+    score: float
+    method: str
+
+    @property
+    def height(self) -> float:
+        """Height of the box in pixels."""
+        return float(self.box[3] - self.box[1])
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One way of looking: how the image is laid on MTCNN's canvas, and how sure the networks have to be.
+
+    Attributes:
+        method: Name that the faces found this way carry.
+        side: The image is scaled so that its longer side has this many pixels.
+        margin: Pixels of repeated border around it.
+        thresholds: Of the proposal, refinement and output networks.
+        blur: Gaussian radius in canvas pixels, before the tone is darkened; 0 leaves the image alone.
+        gamma: Exponent of the darkening.
+        sound: Whether a find needs no warning.
+        least: Longer side in pixels from which an image is tried this way.
+    """
+
+    method: str
+    side: int = 256
+    margin: int = 32
+    thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7)
+    blur: float = 0.0
+    gamma: float = 2.0
+    sound: bool = True
+    least: int = 0
+
+
+ATTEMPTS = (
+    Attempt("mtcnn"),
+    Attempt("mtcnn-far", side=896, least=448),
+    Attempt("mtcnn-darkened", blur=1.0),
+    Attempt("mtcnn-darkened-large", side=320, margin=64, thresholds=(0.5, 0.6, 0.6), blur=1.0, sound=False),
+    Attempt("mtcnn-faint", margin=64, thresholds=(0.5, 0.6, 0.6), blur=1.5, gamma=2.5, sound=False),
+    Attempt("mtcnn-faintest", margin=64, thresholds=(0.4, 0.4, 0.4), blur=1.0, sound=False),
+)
+
+PYRAMID_FACTOR = 0.709
+MIN_FACE = 40
+"""Smallest face on the canvas in pixels; at the first attempt's scale a sixth of the image's side."""
+
+
+class Detector:
+    """MTCNN, one image at a time; safe to share between threads.
+
+    Images are not batched: MTCNN's answers shift by pixels with the company that an image is in, and a face's
+    template must not depend on what was enrolled beside it. On a CPU a batch is hardly faster.
+
+    Args:
+        device: Where to run, as torch names it.
+        attempts: What to try, in order.
+
+    Raises:
+        ModelError: MTCNN's weights are missing or are not the known ones.
+    """
+
+    def __init__(self, device: str = "cpu", attempts: tuple[Attempt, ...] = ATTEMPTS) -> None:
+        self.attempts = attempts
+        self.device = device
+        self._networks = _load_networks(device)
+
+    def detect(self, image: Image.Image) -> list[Face]:
+        """Faces of one RGB image, largest first; empty where every attempt found none."""
+        for attempt in self.attempts:
+            if max(image.size) >= attempt.least and (faces := self._try(image, attempt)):
+                return faces
+        return []
+
+    def _try(self, image: Image.Image, attempt: Attempt) -> list[Face]:
+        import torch
+        from facenet_pytorch.models.utils.detect_face import detect_face
+
+        canvas, scale, offset = lay_out(image, attempt)
+        with torch.inference_mode():
+            (boxes,), (points,) = detect_face(
+                canvas[None], MIN_FACE, *self._networks, attempt.thresholds, PYRAMID_FACTOR, self.device
+            )
+        faces = []
+        for box, landmarks in zip(np.asarray(boxes, np.float32), np.asarray(points, np.float32), strict=True):
+            if plausible(landmarks):
+                corners = (box[:4].reshape(2, 2) - offset) / scale
+                faces.append(Face(corners.ravel(), (landmarks - offset) / scale, float(box[4]), attempt.method))
+        if attempt.sound:
+            return sorted(faces, key=lambda face: -face.height)
+        # A lenient attempt also finds faces in hair and collars: only its surest one counts.
+        return sorted(faces, key=lambda face: -face.score)[:1]
+
+
+def lay_out(image: Image.Image, attempt: Attempt) -> tuple[NDArray[np.uint8], float, NDArray[np.float32]]:
+    """The image on the attempt's square canvas.
+
+    Returns:
+        The canvas, shape (side + 2 margin, side + 2 margin, 3); the scale from image to canvas pixels; and
+        where the image's corner lies on the canvas, shape (2,).
+    """
+    scale = attempt.side / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    small = image.resize(size, Image.Resampling.BILINEAR)  # Pillow averages over the area when it reduces
+    if attempt.blur:
+        shades = small.convert("L").filter(ImageFilter.GaussianBlur(attempt.blur))
+        small = shades.point([round(255 * (v / 255) ** attempt.gamma) for v in range(256)]).convert("RGB")
+    whole = attempt.side + 2 * attempt.margin
+    across, down = whole - size[0], whole - size[1]
+    border = ((down // 2, down - down // 2), (across // 2, across - across // 2), (0, 0))
+    canvas = np.pad(np.asarray(small), border, mode="edge")
+    return canvas, scale, np.array([across // 2, down // 2], dtype=np.float32)
+
+
+def plausible(landmarks: NDArray[np.floating]) -> bool:
+    """Whether five points can be a face: the mouth below the eyes, neither of them on one spot.
+
+    >>> from forensic.faces.align import ARCFACE
+    >>> plausible(ARCFACE), plausible(ARCFACE[[3, 4, 2, 0, 1]])
+    (True, False)
+    """
+    left, right, _, mouth_left, mouth_right = np.asarray(landmarks, dtype=np.float64) @ (1, 1j)
+    if abs(right - left) < 1:
+        return False
+    # In units of the eyes' distance, with the eyes level: a frontal mouth is 1.1 below, a profile's further.
+    mouth = ((mouth_left + mouth_right) / 2 - (left + right) / 2) / (right - left)
+    return bool(0.4 < mouth.imag < 5 and abs(mouth.real) < 2)
+
+
+def _load_networks(device: str) -> tuple[Any, Any, Any]:
+    import facenet_pytorch
+    from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
+
+    folder = Path(str(facenet_pytorch.__file__)).parent / "data"
+    for name, expected in WEIGHTS.items():
+        file = folder / name
+        found = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "no file"
+        if found != expected:
+            raise ModelError(
+                f"MTCNN's weights {file} are {found}, expected SHA-256 {expected}. "
+                "Install them again: pip install --force-reinstall --no-deps facenet-pytorch==2.5.3"
+            )
+    return PNet().eval().to(device), RNet().eval().to(device), ONet().eval().to(device)

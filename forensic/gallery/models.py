@@ -1,0 +1,153 @@
+"""The tables. A change here needs a migration in ``migrations/versions`` (a test compares the two)."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Double, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint, func, select
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column, relationship
+from sqlalchemy.types import TypeDecorator
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment in UTC; SQLite has no time zones, so the zone is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Bring the moment to UTC before it is stored."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Say that what was stored is UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def now() -> datetime:
+    """The present moment in UTC."""
+    return datetime.now(UTC)
+
+
+class Base(DeclarativeBase):
+    """Base of all tables; ids are never used again, so that a stale id cannot name another photo."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_N_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own protocol
+        datetime: Instant(),
+        dict[str, str]: JSON,
+        list[str]: JSON,
+        list[list[float]]: JSON,
+        Any: JSON,
+    }
+
+
+class Photo(Base):
+    """One enrolled photo; its original lies in the object store under ``sha256``."""
+
+    __tablename__ = "photos"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"), index=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    file_name: Mapped[str]
+    format: Mapped[str] = mapped_column(String(16))
+    width: Mapped[int]
+    height: Mapped[int]
+    date_taken: Mapped[str | None]
+    source: Mapped[str | None]
+    landmarks: Mapped[list[list[float]]]  # 5 x 2, pixels of the upright photo
+    detector: Mapped[str] = mapped_column(String(64))
+    detector_score: Mapped[float] = mapped_column(Double)
+    warnings: Mapped[list[str]]
+    enrolled_at: Mapped[datetime] = mapped_column(default=now)
+
+    person: Mapped["Person"] = relationship(lazy="joined", innerjoin=True)
+
+
+class Person(Base):
+    """One person, named by the label that the user gives; lives as long as a photo of it is enrolled."""
+
+    __tablename__ = "people"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    label: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str | None]
+    sex: Mapped[str | None]
+    birth_year: Mapped[int | None]
+    case_reference: Mapped[str | None] = mapped_column(index=True)
+    extra: Mapped[dict[str, str]]  # every other column of the user's table
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+
+    # Counted where a person is asked for, not again for each photo's person: there, it cannot be read.
+    photo_count: Mapped[int] = column_property(
+        select(func.count(Photo.id)).where(Photo.person_id == id).correlate_except(Photo).scalar_subquery(),
+        deferred=True,
+    )
+
+
+class TemplateSpace(Base):
+    """Templates that may be compared with each other: one route with the exact models that it used."""
+
+    __tablename__ = "template_spaces"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(String(128), unique=True)
+    route: Mapped[str]
+    dimension: Mapped[int]
+    models: Mapped[dict[str, str]]  # model's name -> SHA-256
+    revision: Mapped[int]  # another number after every change of the space's templates or their labels
+
+
+class Template(Base):
+    """One photo's template in one space."""
+
+    __tablename__ = "templates"
+    __table_args__ = (UniqueConstraint("space_id", "photo_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    space_id: Mapped[int] = mapped_column(ForeignKey("template_spaces.id", ondelete="CASCADE"))
+    photo_id: Mapped[int] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), index=True)
+    vector: Mapped[bytes] = mapped_column(LargeBinary)  # little-endian float32
+
+
+class LooseObject(Base):
+    """The journal: a file that may lie in the object store although no photo's row names it."""
+
+    __tablename__ = "loose_objects"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    expunged: Mapped[bool]  # removed on purpose, so its traces in the database are wiped too
+
+
+class Clock(Base):
+    """One row: the last revision given out, so that a space that is dropped and made again gets a new one."""
+
+    __tablename__ = "clock"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    revision: Mapped[int]
+
+
+class AccuracyReport(Base):
+    """An evaluation's results, as a JSON document."""
+
+    __tablename__ = "accuracy_reports"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    data: Mapped[Any]

@@ -1,0 +1,121 @@
+"""People and photos inside one transaction: find, filter, describe. ``Gallery`` is the door to these functions."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Row, select
+from sqlalchemy.orm import Session, undefer
+
+from forensic.errors import GalleryError
+from forensic.gallery.models import Person, Photo
+from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS, Metadata, parse_metadata
+from forensic.gallery.templates import chunks
+
+COUNTED = undefer(Person.photo_count)
+
+
+def find(session: Session, label: str) -> Person:
+    """The person with this label.
+
+    Raises:
+        GalleryError: there is none.
+    """
+    query = select(Person).where(Person.label == label).options(COUNTED)
+    person = session.scalars(query).one_or_none()
+    if person is None:
+        raise GalleryError(f"No person {label!r} in the gallery; 'forensic gallery list' shows who is enrolled.")
+    return person
+
+
+def find_photo(session: Session, photo_id: int) -> Photo:
+    """The photo with this id.
+
+    Raises:
+        GalleryError: there is none.
+    """
+    photo = session.get(Photo, int(photo_id))  # a NumPy integer would be bound as bytes
+    if photo is None:
+        raise GalleryError(f"No photo {photo_id} in the gallery; 'forensic gallery show PERSON' lists a person's.")
+    return photo
+
+
+def listed(session: Session, where: Mapping[str, str], limit: int | None, offset: int) -> list[Person]:
+    """People by label whose metadata equal ``where``; an empty value asks for those without one."""
+    query = select(Person).order_by(Person.label).options(COUNTED)
+    parsed = parse_metadata({key: value for key, value in where.items() if key != "person"})
+    if "person" in where:
+        query = query.where(Person.label == where["person"])
+    for key, value in parsed.person.items():
+        query = query.where(getattr(Person, key) == value)  # `== None` becomes IS NULL
+    for key, value in parsed.photo.items():
+        query = query.where(Person.id.in_(select(Photo.person_id).where(getattr(Photo, key) == value)))
+    if not parsed.extra:
+        return list(session.scalars(query.limit(limit).offset(offset)))
+    # Databases differ in how a path into JSON names a key with quotes or accents, so these are compared here.
+    found = (p for p in session.scalars(query) if all(p.extra.get(key) == text for key, text in parsed.extra.items()))
+    return list(islice(found, offset, None if limit is None else offset + limit))
+
+
+def known(session: Session, hashes: Sequence[str]) -> dict[str, str]:
+    """For each of these hashes that is enrolled, the label of its person."""
+    query = select(Photo.sha256, Person.label).join(Person, Person.id == Photo.person_id)
+    return {
+        sha256: label
+        for some in chunks(hashes)
+        for sha256, label in session.execute(query.where(Photo.sha256.in_(some)))
+    }
+
+
+def labels(session: Session, photo_ids: Iterable[int]) -> dict[int, str]:
+    """Photo id -> label of its person, without the photos that are not there."""
+    query = select(Photo.id, Person.label).join(Person, Person.id == Photo.person_id)
+    return {
+        number: label
+        for some in chunks([int(number) for number in photo_ids])
+        for number, label in session.execute(query.where(Photo.id.in_(some)))
+    }
+
+
+def complete(person: Person, metadata: Metadata) -> list[str]:
+    """Fill what is not known of a person yet.
+
+    Returns:
+        A remark for each value that differs from what is stored; the stored one stays.
+    """
+    kept: list[str] = []
+    for key, value in metadata.person.items():
+        stored = getattr(person, key)
+        if stored is None:
+            setattr(person, key, value)
+        elif value not in (None, stored):
+            kept.append(f"{key} stays {stored!r}, not {value!r}")
+    fresh = {key: text for key, text in metadata.extra.items() if text is not None and key not in person.extra}
+    for key, text in metadata.extra.items():
+        if text is not None and text != person.extra.get(key, text):
+            kept.append(f"{key} stays {person.extra[key]!r}, not {text!r}")
+    if fresh:
+        person.extra = person.extra | fresh
+    return kept
+
+
+def change(person: Person, metadata: Metadata) -> None:
+    """Set a person's metadata; a value of None takes it away."""
+    for key, value in metadata.person.items():
+        setattr(person, key, value)
+    if metadata.extra:
+        changed = {**person.extra, **metadata.extra}
+        person.extra = {key: text for key, text in changed.items() if text is not None}
+
+
+def described(person: Person | Row[Any]) -> dict[str, str | int]:
+    """A person's metadata that have a value, fields first."""
+    fields = {key: getattr(person, key) for key in PERSON_FIELDS}
+    extra: dict[str, str] = person.extra
+    return {key: value for key, value in fields.items() if value is not None} | extra
+
+
+def described_photo(photo: Photo | Row[Any]) -> dict[str, str]:
+    """A photo's metadata that have a value."""
+    fields = {key: getattr(photo, key) for key in PHOTO_FIELDS}
+    return {key: value for key, value in fields.items() if value is not None}

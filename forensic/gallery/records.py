@@ -1,0 +1,223 @@
+"""What goes into a gallery and what comes out of it, as plain typed records; and the checks on the way in."""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from forensic.errors import GalleryError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+PERSON_FIELDS = ("name", "sex", "birth_year", "case_reference")
+PHOTO_FIELDS = ("date_taken", "source")
+RESERVED = ("person", "file")
+LABEL_LENGTH = 200
+VALUE_LENGTH = 100_000  # below the limit of csv's reader
+UNIT_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Space:
+    """A template space; two are equal when their digests are.
+
+    Args:
+        digest: hash of everything that made the templates (route, models, settings).
+        route: the route's name.
+        dimension: length of a template.
+        models: name of each model -> SHA-256 of its weights.
+    """
+
+    digest: str
+    route: str = field(compare=False)
+    dimension: int = field(compare=False)
+    models: Mapping[str, str] = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Enrollment:
+    """One photo to enroll, with everything that was measured on it.
+
+    Args:
+        person: the label that names the person.
+        data: the file's bytes as they were read.
+        sha256: hex digest of ``data``.
+        size: width and height in pixels of the upright photo.
+        landmarks: five points, shape (5, 2), in pixels of the upright photo.
+        method: how the face was found ("mtcnn", "manual", ...).
+        score: the detector's score.
+        metadata: columns of the user's table; ``name``, ``sex``, ``birth_year``, ``case_reference`` and any
+            unknown one describe the person, ``date_taken`` and ``source`` the photo. Empty values are left out.
+        templates: unit vectors, shape (space.dimension,).
+    """
+
+    person: str
+    data: bytes = field(repr=False)
+    sha256: str
+    file_name: str
+    format: str
+    size: tuple[int, int]
+    landmarks: "NDArray[np.float32] | Sequence[Sequence[float]]" = field(repr=False)
+    method: str
+    score: float
+    warnings: Sequence[str] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    templates: "Mapping[Space, NDArray[np.float32]]" = field(default_factory=dict, repr=False)
+
+
+class Outcome(NamedTuple):
+    """What became of one enrollment.
+
+    ``already``: the same bytes are enrolled for the same person, nothing changed. ``conflict``: the same bytes
+    are enrolled for another person. ``refused``: label or metadata cannot be stored. ``message`` says why, or
+    which metadata of an enrolled person was kept although the new row says something else; else it is empty.
+    """
+
+    status: Literal["enrolled", "already", "conflict", "refused"]
+    person: str
+    sha256: str
+    message: str = ""
+
+
+class Templates(NamedTuple):
+    """All templates of a space, in the order of the photos' content hashes whatever the order of enrollment.
+
+    Args:
+        vectors: float32, shape (n, dimension), C-contiguous.
+        photo_ids: int64, shape (n,).
+        people: the label of each row's person.
+        revision: the space's revision that these rows show.
+    """
+
+    vectors: "NDArray[np.float32]"
+    photo_ids: "NDArray[np.int64]"
+    people: list[str]
+    revision: int
+
+
+class Size(NamedTuple):
+    """How much a gallery holds."""
+
+    people: int
+    photos: int
+
+
+class Problem(NamedTuple):
+    """One thing that ``verify`` found: its kind, what has it, and a sentence."""
+
+    kind: str
+    subject: str
+    message: str
+
+
+class Metadata(NamedTuple):
+    """Checked metadata; None stands for an empty value."""
+
+    person: dict[str, str | int | None]
+    photo: dict[str, str | None]
+    extra: dict[str, str | None]
+
+
+def parse_label(label: str) -> str:
+    """The label without surrounding blanks.
+
+    Raises:
+        UsageError: it is empty, longer than 200 characters, or holds control characters.
+
+    >>> parse_label(" A-17 ")
+    'A-17'
+    """
+    label = label.strip()
+    if not label or len(label) > LABEL_LENGTH or any(unicodedata.category(c) in ("Cc", "Cs") for c in label):
+        raise UsageError(
+            f"A person is named {label[:40]!r}; expected 1 to {LABEL_LENGTH} characters without control characters."
+        )
+    return label
+
+
+def parse_metadata(columns: Mapping[str, str]) -> Metadata:
+    """Sort a table's columns into those of the person and those of the photo.
+
+    Raises:
+        UsageError: an empty or reserved column name, a birth year that is none, text that cannot be stored.
+
+    >>> parse_metadata({"Birth year": "1970", "source": "", "eyes": "brown"})
+    Metadata(person={'birth_year': 1970}, photo={'source': None}, extra={'eyes': 'brown'})
+    """
+    parsed = Metadata({}, {}, {})
+    keys = {_key(column): value for column, value in columns.items()}
+    if len(keys) < len(columns):
+        raise UsageError(f"The columns {sorted(columns)} name one field twice; keep one of them.")
+    for key, value in keys.items():
+        if len(value) > VALUE_LENGTH:
+            raise UsageError(f"The value of {key!r} has {len(value)} characters; at most {VALUE_LENGTH} can be stored.")
+        if re.search("[\0\ud800-\udfff]", key + value):
+            raise UsageError(f"The value of {key!r} holds a NUL character or half a surrogate pair; remove it.")
+        if key in PHOTO_FIELDS:
+            parsed.photo[key] = value or None
+        elif key == "birth_year":
+            parsed.person[key] = _birth_year(value) if value.strip() else None
+        elif key in PERSON_FIELDS:
+            parsed.person[key] = value or None
+        else:
+            parsed.extra[key] = value or None
+    return parsed
+
+
+def _key(column: str) -> str:
+    column = column.strip()
+    known = re.sub(r"[\s-]+", "_", column).lower()
+    if known in PERSON_FIELDS + PHOTO_FIELDS:
+        return known
+    if not column or known in RESERVED:
+        raise UsageError(f"{column!r} cannot name a metadata column; call it something else.")
+    return column
+
+
+def _birth_year(value: str) -> int:
+    if not re.fullmatch(r"\s*(1[89]|2[01])\d\d\s*", value, re.ASCII):
+        raise UsageError(f"The birth year is {value!r}; expected four digits from 1800 to 2199.")
+    return int(value)
+
+
+def template_bytes(space: Space, vector: "NDArray[np.float32]") -> bytes:
+    """A template as it is stored: little-endian float32.
+
+    Raises:
+        GalleryError: another shape than (space.dimension,), not finite, or not of unit length.
+    """
+    import numpy as np
+
+    array = np.asarray(vector, dtype="<f4")
+    norm = float(np.linalg.norm(array.astype(np.float64)))
+    if array.shape != (space.dimension,) or not abs(norm - 1.0) <= UNIT_TOLERANCE:  # NaN fails too
+        raise GalleryError(
+            f"A template of route {space.route!r} has shape {array.shape} and length {norm:.6g}; "
+            f"expected ({space.dimension},) and 1. The route's embedder is at fault."
+        )
+    return array.tobytes()
+
+
+def check(record: Enrollment) -> None:
+    """Refuse a record that its maker got wrong.
+
+    Raises:
+        GalleryError: the hash is not that of the bytes, or the landmarks are not five finite points.
+    """
+    if hashlib.sha256(record.data).hexdigest() != record.sha256:
+        raise GalleryError(
+            f"{record.file_name}: {record.sha256[:12]}... is not the SHA-256 of its {len(record.data)} bytes."
+        )
+    points = landmarks(record)
+    finite = all(abs(c) < float("inf") for point in points for c in point)
+    if [len(point) for point in points] != [2] * 5 or not finite:
+        raise GalleryError(f"{record.file_name}: landmarks {points} are not five finite points (x, y).")
+
+
+def landmarks(record: Enrollment) -> list[list[float]]:
+    """The record's landmarks as lists of plain floats."""
+    return [[float(c) for c in point] for point in record.landmarks]

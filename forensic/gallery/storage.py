@@ -1,0 +1,219 @@
+"""One folder, one database, one writer at a time, and nothing half done after a crash.
+
+The folder holds ``gallery.db`` (the truth), ``objects/`` (the originals), ``index/`` (a cache that may be deleted)
+and ``lock`` (held by whoever writes). An original outlasts a power cut before the row that names it is committed,
+and its row is gone before it is unlinked; ``loose_objects`` is the journal that tells which files may lie in
+between, and whoever takes the lock next settles them.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from forensic.errors import GalleryError
+from forensic.gallery import database, people
+from forensic.gallery.models import LooseObject
+from forensic.gallery.objects import ObjectStore
+
+OWN_NAMES = {"gallery.db", "gallery.db-wal", "gallery.db-shm", "gallery.db-journal", "objects", "index", "lock"}
+
+
+class _Locked(GalleryError):
+    """Another process is writing."""
+
+
+class Storage:
+    """A gallery's folder and its transactions; ``Gallery`` says what is done in them."""
+
+    def __init__(
+        self, folder: Path | str, *, create: bool = False, url: str | None = None, patience: float = 60
+    ) -> None:
+        self.folder = Path(folder).absolute()
+        self.objects = ObjectStore(self.folder / "objects")
+        self.patience = patience
+        self._file = None if url else self.folder / "gallery.db"
+        self._name = str(self._file or self.folder)
+        if create:
+            with database.in_words(self._name):
+                self._lay_out()
+        elif not self.folder.is_dir() or (self._file and not self._file.exists()):
+            raise GalleryError(
+                f"No gallery in {self.folder}. 'forensic enroll PHOTOS --gallery {self.folder}' makes one there, "
+                "or name another with --gallery."
+            )
+        self.engine = database.connect(url or self.folder / "gallery.db")
+        try:
+            with database.in_words(self._name):
+                self._settle_schema()
+                self._settle_journal()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the database's connections back."""
+        self.engine.dispose()
+
+    # Opening
+
+    def _lay_out(self) -> None:
+        if self.folder.is_dir():
+            strange = sorted({path.name for path in self.folder.iterdir()} - OWN_NAMES)
+            if strange and not (self._file and self._file.exists()):
+                raise GalleryError(
+                    f"{self.folder} is no gallery and holds other things ({', '.join(strange[:3])}); "
+                    "give a new or an empty folder."
+                )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)  # photos of people: nobody else's business
+        for folder in (self.objects.folder, self.index_folder):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        if self._file:  # the database's side files take their mode from it
+            os.close(os.open(self._file, os.O_CREAT | os.O_RDWR, 0o600))
+
+    def _settle_schema(self) -> None:
+        revision = database.revision(self.engine)
+        if revision == database.HEAD:
+            return
+        if revision is not None and revision > database.HEAD:
+            raise GalleryError(
+                f"The gallery in {self.folder} was written by a newer version (schema {revision}, this one knows "
+                f"{database.HEAD}): upgrade this program."
+            )
+        with self._lock():  # no revision: its making was cut off, or is under way in another process
+            if database.revision(self.engine) != database.HEAD:
+                database.migrate(self.engine)
+
+    def _settle_journal(self) -> None:
+        """Finish what a killed process left, unless another one is writing: then the journal is its own."""
+        with self._reading() as session:
+            if session.scalars(select(LooseObject).limit(1)).first() is None:
+                return
+        with suppress(_Locked), self._lock(patience=0):
+            self._settle()
+
+    # Transactions
+
+    @contextmanager
+    def _lock(self, patience: float | None = None) -> Iterator[None]:
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.folder / "lock", timeout=self.patience if patience is None else patience, mode=0o600)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise _Locked(
+                f"Another process has been writing to {self.folder} for {self.patience:g} seconds: wait for it to "
+                "end, then try again."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Session]:
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Session]:
+        engine = self.engine.execution_options(immediate=True)
+        with Session(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session that sees one state of the database throughout; what it returns can be used after it."""
+        with database.in_words(self._name), self._reading() as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """One durable transaction under the writer's lock: all of it is stored, or none."""
+        with self._exclusive(), self._transaction() as session:
+            yield session
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        with database.in_words(self._name), self._lock():
+            self._settle()
+            yield
+
+    def _settle(self) -> bool:
+        """Remove the files that no photo names, and the traces of what was expunged; the lock is held.
+
+        Returns:
+            False if a reader kept the traces from being wiped; the journal then keeps them for the next writer.
+        """
+        with self._reading() as session:
+            loose = {row.sha256: row.expunged for row in session.scalars(select(LooseObject))}
+            kept = people.known(session, list(loose))
+        if not loose:
+            return True
+        self.objects.remove(set(loose) - set(kept))
+        expunged = any(loose.values())
+        if expunged:
+            self._empty_index()
+        if expunged and not database.scrub(self.engine, vacuum=True):
+            return False
+        with self._transaction() as session:
+            session.execute(delete(LooseObject))
+        return not expunged or database.scrub(self.engine, vacuum=False)  # the hashes are gone from the log too
+
+    def _note_loose(self, session: Session, hashes: Iterable[str], *, expunged: bool) -> None:
+        """Write into the journal that these files may soon lie there with no photo; what is noted stays noted."""
+        noted = {loose.sha256: loose for loose in session.scalars(select(LooseObject))}
+        for sha256 in hashes:
+            if sha256 not in noted:
+                session.add(LooseObject(sha256=sha256, expunged=expunged))
+            elif expunged:
+                noted[sha256].expunged = True
+
+    def _add(self, originals: Mapping[str, bytes], insert: Callable[[Session], None]) -> None:
+        """Store originals and, in one transaction, the rows that name them; the lock is held."""
+        with self._transaction() as session:
+            self._note_loose(session, originals, expunged=False)
+        self.objects.write(originals)
+        with self._transaction() as session:
+            insert(session)
+            session.execute(delete(LooseObject).where(LooseObject.expunged.is_(False)))
+
+    def _expunge(self, remove: Callable[[Session], Iterable[str]]) -> list[str]:
+        """Remove rows, then the originals whose hashes ``remove`` returns, then all traces."""
+        with self._exclusive():
+            with self._transaction() as session:
+                hashes = sorted(remove(session))
+                self._note_loose(session, hashes, expunged=True)
+            settled = self._settle() if hashes else database.scrub(self.engine, vacuum=True)
+            if not settled:
+                raise GalleryError(
+                    "They are out of the gallery, but another process is reading it, so that traces may remain in "
+                    f"{self._name}-wal: end that process; the next use of the gallery then wipes them."
+                )
+        return hashes
+
+    # The index's cache
+
+    @property
+    def index_folder(self) -> Path:
+        """Where indexes may be kept between runs; ``expunge`` empties it."""
+        return self.folder / "index"
+
+    def _empty_index(self) -> None:
+        for path in self.index_folder.glob("*"):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,133 @@
+"""Templates inside one transaction: store, load, count revisions. ``Gallery`` is the door to these functions."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from forensic.errors import GalleryError
+from forensic.gallery.models import Clock, Person, Photo, Template, TemplateSpace
+from forensic.gallery.records import Space, Templates, template_bytes
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+T = TypeVar("T")
+CHUNK = 4096  # rows fetched at a time; 8 MB of 512-float templates
+
+
+def find_space(session: Session, digest: str) -> TemplateSpace | None:
+    """The space's row, or None."""
+    return session.scalars(select(TemplateSpace).where(TemplateSpace.digest == digest)).one_or_none()
+
+
+def space_row(session: Session, space: Space) -> TemplateSpace:
+    """The space's row, made if the gallery does not know it yet.
+
+    Raises:
+        GalleryError: the gallery knows this digest with another dimension.
+    """
+    row = find_space(session, space.digest)
+    if row is None:
+        row = TemplateSpace(
+            digest=space.digest,
+            route=space.route,
+            dimension=space.dimension,
+            models=dict(space.models),
+            revision=0,
+        )
+        session.add(row)
+        session.flush()
+    elif row.dimension != space.dimension:
+        raise GalleryError(
+            f"Template space {space.digest[:12]}... has {row.dimension} dimensions in this gallery, not "
+            f"{space.dimension}: two models share one digest. Name the new one differently."
+        )
+    return row
+
+
+def touch(session: Session, space_ids: Iterable[int]) -> None:
+    """Give the spaces a new revision, so that indexes built from their earlier templates are known as stale."""
+    ids = set(space_ids)
+    if ids:
+        session.execute(update(Clock).values(revision=Clock.revision + 1))
+        moment = session.scalars(select(Clock.revision)).one()
+        session.execute(update(TemplateSpace).where(TemplateSpace.id.in_(ids)).values(revision=moment))
+
+
+def touch_people(session: Session, person_ids: Sequence[int]) -> None:
+    """Give a new revision to every space that holds templates of these people."""
+    photos = select(Photo.id).where(Photo.person_id.in_(person_ids))
+    touch(session, session.scalars(select(Template.space_id).where(Template.photo_id.in_(photos)).distinct()))
+
+
+def add(session: Session, space: Space, vectors: "Mapping[int, NDArray[np.float32]]") -> int:
+    """Store templates by photo id, in place of earlier ones; ids of photos that have gone are passed over.
+
+    Returns:
+        How many were stored.
+    """
+    encoded = {int(photo): template_bytes(space, vector) for photo, vector in vectors.items()}
+    row = space_row(session, space)
+    here = Template.space_id == row.id
+    stored = 0
+    for some in chunks(list(encoded)):
+        there = set(session.scalars(select(Photo.id).where(Photo.id.in_(some))))
+        earlier = {t.photo_id: t for t in session.scalars(select(Template).where(here, Template.photo_id.in_(some)))}
+        for photo in sorted(there):
+            if photo in earlier:
+                earlier[photo].vector = encoded[photo]
+            else:
+                session.add(Template(space_id=row.id, photo_id=photo, vector=encoded[photo]))
+        session.flush()
+        stored += len(there)
+    touch(session, [row.id])
+    return stored
+
+
+def load(session: Session, digest: str) -> Templates:
+    """All templates of a space, ordered by the photos' content hashes; none for an unknown space.
+
+    Raises:
+        GalleryError: a stored template does not have the space's length.
+    """
+    import numpy as np
+
+    row = find_space(session, digest)
+    if row is None:
+        return Templates(np.empty((0, 0), np.float32), np.empty(0, np.int64), [], 0)
+    # The photos are sorted without their templates: a sort that spills would leave templates in the system's
+    # temporary files.
+    photos = session.execute(
+        select(Photo.id, Person.label)
+        .join(Person, Person.id == Photo.person_id)
+        .join(Template, Template.photo_id == Photo.id)
+        .where(Template.space_id == row.id)
+        .order_by(Photo.sha256)
+    ).all()
+    place = {number: i for i, (number, _) in enumerate(photos)}
+    vectors = np.empty((len(photos), row.dimension), np.float32)
+    query = select(Template.photo_id, Template.vector).where(Template.space_id == row.id)
+    for part in session.execute(query.execution_options(yield_per=CHUNK)).partitions():
+        if any(len(vector) != 4 * row.dimension for _, vector in part):
+            raise GalleryError(
+                f"Templates of route {row.route!r} are damaged: not {row.dimension} floats long. "
+                "'forensic gallery verify' names them, 'forensic gallery reindex' makes them anew."
+            )
+        blob = b"".join(vector for _, vector in part)
+        vectors[[place[number] for number, _ in part]] = np.frombuffer(blob, "<f4").reshape(-1, row.dimension)
+    ids = np.fromiter(place, np.int64, len(place))
+    return Templates(vectors, ids, [label for _, label in photos], row.revision)
+
+
+def missing(session: Session, digest: str) -> list[Photo]:
+    """Photos without a template in the space, ordered by content hash."""
+    have = select(Template.photo_id).join(TemplateSpace).where(TemplateSpace.digest == digest)
+    return list(session.scalars(select(Photo).where(Photo.id.not_in(have)).order_by(Photo.sha256)))
+
+
+def chunks(items: Sequence[T], size: int = 2000) -> Iterable[Sequence[T]]:
+    """Cut a list into pieces short enough for one statement's parameters."""
+    return (items[i : i + size] for i in range(0, len(items), size))

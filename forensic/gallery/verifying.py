@@ -1,0 +1,134 @@
+"""Checks of a whole gallery, and the digest of its content."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from forensic.gallery import database
+from forensic.gallery.models import LooseObject, Person, Photo, Template, TemplateSpace
+from forensic.gallery.people import described, described_photo
+from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS, UNIT_TOLERANCE, Problem
+from forensic.gallery.storage import Storage
+from forensic.gallery.templates import CHUNK, load
+
+
+def verify(gallery: Storage) -> list[Problem]:
+    """Everything that is wrong with a gallery; a database that SQLite calls damaged is not looked into further."""
+    damage = [Problem("database", "gallery.db", message) for message in database.integrity(gallery.engine)]
+    problems = damage + list(_permissions(gallery.folder))
+    if damage:
+        return problems
+    with gallery.reading() as session:
+        problems += _people(session)
+        problems += _templates(session)
+    return problems + list(_originals(gallery))
+
+
+def _permissions(folder: Path) -> Iterator[Problem]:
+    if os.name != "posix":  # pragma: no cover - Windows keeps access lists instead
+        return
+    for path in (folder, *sorted(folder.rglob("*"))):
+        try:
+            mode = path.lstat().st_mode & 0o777
+        except FileNotFoundError:  # another process is at work
+            continue
+        if mode & 0o077:
+            yield Problem("permissions", str(path), f"Others may use it (mode {mode:o}): chmod go= it.")
+
+
+def _people(session: Session) -> Iterator[Problem]:
+    for label in session.scalars(select(Person.label).where(Person.photo_count == 0).order_by(Person.label)):
+        yield Problem("person", label, "Has no photo: expunge this person.")
+
+
+def _originals(gallery: Storage) -> Iterator[Problem]:
+    """Read every original without holding a transaction, then leave out what was expunged or enrolled meanwhile."""
+    objects = gallery.objects
+    photos, expected = _named(gallery)
+    unsound = {sha256: sound for sha256 in photos if not (sound := objects.is_sound(sha256))}
+    strays = [path for path in objects.files() if path not in expected]
+    photos, expected = _named(gallery)
+    for sha256, sound in unsound.items():
+        if sha256 in photos:
+            what = "is missing" if sound is None else "was altered"
+            yield Problem("original", photos[sha256], f"{objects.path(sha256)} {what}: restore it from a backup.")
+    for path in strays:
+        if path not in expected and path.exists():
+            yield Problem("stray", str(path), "No photo has this file: delete it.")
+
+
+def _named(gallery: Storage) -> tuple[dict[str, str], set[Path]]:
+    """Each photo's hash with its name in words, and the files that photos and the journal account for."""
+    query = select(Photo.sha256, Photo.id, Person.label).join(Person).order_by(Photo.sha256)
+    with gallery.reading() as session:
+        photos = {sha256: f"photo {number} ({label})" for sha256, number, label in session.execute(query)}
+        loose = session.scalars(select(LooseObject.sha256)).all()
+    journal = {path for sha256 in loose for path in gallery.objects.both(sha256)}
+    return photos, journal | {gallery.objects.path(sha256) for sha256 in photos}
+
+
+def _templates(session: Session) -> Iterator[Problem]:
+    for space in session.scalars(select(TemplateSpace).order_by(TemplateSpace.digest)):
+        faults = _faults(session, space)
+        have = select(Template.photo_id).where(Template.space_id == space.id)
+        lacking = session.scalars(select(Photo.id).where(Photo.id.not_in(have)))
+        faults |= dict.fromkeys(lacking, f"has no template of route {space.route}")
+        for number, fault in sorted(faults.items()):
+            yield Problem("template", f"photo {number}", f"It {fault}: 'forensic gallery reindex' makes it anew.")
+
+
+def _faults(session: Session, space: TemplateSpace) -> dict[int, str]:
+    """Photo id -> what is wrong with its template."""
+    import numpy as np
+
+    faults: dict[int, str] = {}
+    query = select(Template.photo_id, Template.vector).where(Template.space_id == space.id)
+    for part in session.execute(query.execution_options(yield_per=CHUNK)).partitions():
+        sound = []
+        for number, vector in part:
+            if len(vector) == 4 * space.dimension:
+                sound.append((number, vector))
+            else:
+                faults[number] = (
+                    f"has a template of route {space.route} of {len(vector)} bytes, not {4 * space.dimension}"
+                )
+        vectors = np.frombuffer(b"".join(vector for _, vector in sound), "<f4").reshape(len(sound), space.dimension)
+        norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
+        for (number, _), norm in zip(sound, norms, strict=True):
+            if not abs(norm - 1.0) <= UNIT_TOLERANCE:
+                faults[number] = f"has a template of route {space.route} of length {norm:.6g}, not 1"
+    return faults
+
+
+def digest(gallery: Storage) -> str:
+    """SHA-256 over what the gallery says of whom: people, metadata, photos' hashes, templates.
+
+    Ids, times, file names and the order of enrollment do not enter, so that an interrupted and resumed enrollment,
+    or a gallery that was exported and enrolled elsewhere, has the digest of the first.
+    """
+    total = hashlib.sha256()
+
+    def enter(*values: object) -> None:
+        total.update(json.dumps(values, sort_keys=True, separators=(",", ":")).encode() + b"\n")
+
+    with gallery.reading() as session:
+        fields = (getattr(Person, key) for key in PERSON_FIELDS)
+        people = session.execute(select(Person.label, Person.extra, *fields)).all()
+        for person in sorted(people, key=lambda person: person.label):
+            enter("person", person.label, described(person))
+        hashes = {}
+        fields = (getattr(Photo, key) for key in PHOTO_FIELDS)
+        query = select(Photo.id, Photo.sha256, Person.label, *fields).join(Person).order_by(Photo.sha256)
+        for photo in session.execute(query):
+            hashes[photo.id] = photo.sha256
+            enter("photo", photo.sha256, photo.label, described_photo(photo))
+        for space in session.scalars(select(TemplateSpace.digest).order_by(TemplateSpace.digest)).all():
+            found = load(session, space)
+            for number, vector in zip(found.photo_ids.tolist(), found.vectors.astype("<f4", copy=False), strict=True):
+                total.update(f"template {space} {hashes[number]}\n".encode() + vector.tobytes())
+    return total.hexdigest()

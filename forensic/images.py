@@ -1,0 +1,214 @@
+"""Decode image files safely, and keep one convention for pixels.
+
+The convention: an image is an upright ``PIL.Image.Image`` of mode ``RGB``, 8 bits a channel. A tensor of
+images is ``(n, 3, height, width)``, float32, in [-1, 1].
+
+Files come from strangers. A file counts as an image by its content, never by its name; only formats that
+mugshots and sketches come in are tried; and nothing is decoded before its claimed size has been checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+
+from forensic.errors import ImageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
+MAX_PIXELS = 64_000_000
+"""Width x height up to which a file is decoded; the largest cameras in use stay below."""
+MAX_BYTES = 256 * 1024 * 1024
+MIN_SIDE = 16
+MAX_ASPECT = 20
+PAPER = (255, 255, 255)
+"""Transparent pixels show white paper."""
+
+PngImagePlugin.MAX_TEXT_MEMORY = 4 * 1024 * 1024
+
+
+class Decoded(NamedTuple):
+    """An image file that was read whole.
+
+    Attributes:
+        image: Upright RGB picture.
+        sha256: Hash of the file's bytes, 64 hexadecimal digits.
+        data: The file's bytes as they are.
+        format: One of ``FORMATS``.
+    """
+
+    image: Image.Image
+    sha256: str
+    data: bytes
+    format: str
+
+
+def read(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Decoded:
+    """Read and decode one image file.
+
+    Args:
+        path: File to read; its name says nothing about its type.
+        max_pixels: Largest width x height to decode.
+
+    Raises:
+        ImageError: The file cannot be read, is no single PNG, JPEG, TIFF, BMP or WebP image, is damaged, or
+            is too large or too small. The message names the file and the reason.
+    """
+    return decode(read_bytes(path), display_name(path), max_pixels=max_pixels)
+
+
+def decode(data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS) -> Decoded:
+    """Decode an image file that is already in memory; ``name`` is what errors call it.
+
+    Raises:
+        ImageError: As for `read`.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # damaged metadata is no reason to refuse a face
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+                _check_header(opened, name, max_pixels)
+                file_format = "JPEG" if opened.format == "MPO" else str(opened.format)
+                opened.load()
+                image = _to_rgb(ImageOps.exif_transpose(opened))
+    except UnidentifiedImageError:
+        raise ImageError(
+            f"{name}: the content is no PNG, JPEG, TIFF, BMP or WebP image, whatever the name says. "
+            "Convert it to one of these."
+        ) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageError(
+            f"{name}: claims more than {max_pixels:,} pixels (a decompression bomb?). Save a smaller copy."
+        ) from None
+    except ImageError:
+        raise
+    except Exception as error:  # Pillow's decoders raise many types on damaged files
+        raise ImageError(f"{name}: truncated or damaged ({error}). Copy it again from its source.") from None
+    return Decoded(image, hashlib.sha256(data).hexdigest(), data, file_format)
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Bytes of a regular file of at most ``MAX_BYTES``.
+
+    Raises:
+        ImageError: The file is missing, unreadable, empty, too large, or no regular file.
+    """
+    name = display_name(path)
+    try:
+        # Without O_NONBLOCK, opening a named pipe would wait for a writer for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ImageError(f"{name}: not a file with image data. Give a PNG, JPEG, TIFF, BMP or WebP file.")
+            if status.st_size > MAX_BYTES:
+                raise ImageError(
+                    f"{name}: {status.st_size:,} bytes, and at most {MAX_BYTES:,} are read. Save a smaller copy."
+                )
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ImageError(
+            f"{name}: cannot be read ({error.strerror or error}). Check the path and its rights."
+        ) from None
+    except ValueError as error:  # a null byte in the path
+        raise ImageError(f"{name}: not a usable path ({error}).") from None
+    if not data:
+        raise ImageError(f"{name}: the file is empty. Copy it again from its source.")
+    return data
+
+
+def display_name(path: str | os.PathLike[str]) -> str:
+    r"""A path as it may be shown: control characters are escaped, so that no name can drive a terminal.
+
+    >>> display_name("a\x1b[2Jb.png")
+    'a\\x1b[2Jb.png'
+    """
+    text = os.fsdecode(path)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def to_tensor(images: Sequence[Image.Image]) -> Tensor:
+    """Images of one size as a tensor, shape (n, 3, height, width), float32 in [-1, 1].
+
+    Raises:
+        ValueError: The images differ in size, or there are none.
+    """
+    import torch
+
+    if len({image.size for image in images}) != 1:
+        raise ValueError(f"Expected images of one size, got {sorted({image.size for image in images})}.")
+    pixels = np.stack([np.asarray(image.convert("RGB")) for image in images])
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().float().div_(127.5).sub_(1.0)
+
+
+def to_image(tensor: Tensor) -> Image.Image:
+    """One image from a tensor of shape (3, height, width) in [-1, 1]; values outside are clipped."""
+    pixels = tensor.detach().float().clamp(-1, 1).add(1).mul(127.5).round().byte()
+    return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
+
+
+def find_files(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """The file itself, or every file in a folder and its sub-folders, sorted by name, hidden ones left out.
+
+    Links to folders are not followed, so a loop of links ends.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        yield root
+        return
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith("."):
+                yield Path(folder, name)
+
+
+def _check_header(opened: Image.Image, name: str, max_pixels: int) -> None:
+    """Refuse, before any pixel is decoded, what no portrait can be."""
+    width, height = opened.size
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{name}: {width} x {height} pixels, and at most {max_pixels:,} in all are decoded. Save a smaller copy."
+        )
+    if min(width, height) < MIN_SIDE:
+        raise ImageError(f"{name}: {width} x {height} pixels, too small for a face (at least {MIN_SIDE} each way).")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise ImageError(f"{name}: {width} x {height} pixels is a strip, not a portrait. Crop it to the face.")
+    if opened.format != "MPO" and getattr(opened, "n_frames", 1) > 1:
+        raise ImageError(
+            f"{name}: holds {getattr(opened, 'n_frames', 1)} frames or pages; one picture is expected. "
+            "Save the one that you mean as a file of its own."
+        )
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Any mode to 8-bit RGB: deep greys are scaled, transparency is laid on white paper."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = _scale_deep_grey(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        paper = Image.new("RGBA", image.size, (*PAPER, 255))
+        image = Image.alpha_composite(paper, image)
+    return image.convert("RGB")
+
+
+def _scale_deep_grey(image: Image.Image) -> Image.Image:
+    """16-bit, 32-bit or floating-point grey to 8 bits by the range that its type has, not that it uses."""
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    if image.mode == "F":
+        full = 1.0 if values.max(initial=0.0) <= 1.0 else 255.0
+    else:  # Pillow opens 16-bit files as "I" too
+        full = 65535.0 if values.max(initial=0.0) <= 65535.0 else 2.0**31 - 1
+    return Image.fromarray(np.clip(values / full * 255.0, 0, 255).round().astype(np.uint8))

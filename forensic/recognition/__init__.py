@@ -1,0 +1,1 @@
+"""Describe faces, search templates, judge the answers."""

@@ -1,0 +1,354 @@
+"""Training of any adversarial method: the only place with optimizers, precision, checkpoints and progress."""
+
+import contextlib
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from forensic import weights as store
+from forensic.errors import TrainingError, UsageError
+from forensic.progress import bar
+from forensic.synthesis import weights
+from forensic.synthesis.examples import Examples, batches, epoch_seed, normalized
+from forensic.synthesis.translator import Adversarial, Batch, Recipe
+
+Precision = Literal["fp32", "bf16"]
+Losses = dict[str, float]  # "player/term" -> value
+
+CHECKPOINT = "checkpoint.safetensors"
+_SAVE_SECONDS = 60.0  # an epoch that ends this long after the last checkpoint writes one
+_LOOKS = 20  # times in a training that sample images are drawn and weights are kept aside
+
+
+class Trainer:
+    """Trains a method on pairs in memory.
+
+    In ``out`` it keeps ``checkpoint.safetensors``, ``log.jsonl`` (a line an epoch), ``tensorboard/``,
+    ``samples/`` (they show faces of the data set: keep ``out`` out of any repository) and ``snapshots/``
+    (half-precision weights along the way); at the end the weights, named by method and direction.
+
+    Args:
+        method: The method, freshly made.
+        recipe: Its training settings; ``method.recipe`` has the paper's.
+        examples: Pairs of the method's size.
+        held_out: Pairs that are never trained on; their L1 distance is logged every epoch.
+        device: Where to train, such as ``"cpu"`` or ``"cuda"``.
+        precision: ``"bf16"`` runs the networks in bfloat16; weights and optimizers stay in float32.
+        seed: Decides the order, the augmentation and the dropout. The weights that the method begins with
+            are the caller's: seed torch before making it.
+        out: Folder of everything that is written; None writes nothing.
+
+    Raises:
+        TrainingError: The examples are of another size than the method's.
+        UsageError: The device is not there, or the precision is unknown.
+    """
+
+    def __init__(
+        self,
+        method: Adversarial,
+        recipe: Recipe,
+        examples: Examples,
+        *,
+        held_out: Examples | None = None,
+        device: str = "cpu",
+        precision: Precision = "fp32",
+        seed: int = 0,
+        out: Path | None = None,
+    ) -> None:
+        self.device = find_device(device)
+        if precision not in ("fp32", "bf16"):
+            raise UsageError(f"Unknown precision {precision!r}. Known: fp32, bf16.")
+        if examples.photo.shape[-2:] != (method.size, method.size):
+            raise TrainingError(
+                f"The examples are {examples.photo.shape[-1]} pixels wide, the method works at {method.size}."
+            )
+        self.configuration = {
+            "method": method.name,
+            "settings": method.settings,
+            "recipe": recipe_json(recipe),
+            "seed": seed,
+            "precision": precision,
+            "device": self.device.type,
+            "pairs": len(examples),
+            "data": examples.digest(),
+        }
+        # Tensor cores want channels last; on a CPU it was a sixth slower (pix2pix, one core).
+        self.layout = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
+        self.method = method.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
+        self.recipe, self.seed, self.precision, self.out = recipe, seed, precision, out
+        self.examples = Examples(*(side.to(self.device) for side in examples))
+        self.held_out = held_out and Examples(*(side.to(self.device) for side in held_out))
+        self.optimizers = {
+            name: torch.optim.Adam(player.network.parameters(), lr=recipe.learning_rate, betas=recipe.betas, fused=True)
+            for name, player in method.players().items()
+        }
+        self.epoch = 0
+        self.steps_done = 0  # of this epoch
+
+    def step(self, batch: Batch) -> Losses:
+        """Every player's turns on one batch.
+
+        Raises:
+            TrainingError: A loss is not finite; the player has not moved on it.
+        """
+        batch = Batch(*(side.contiguous(memory_format=self.layout) for side in batch))
+        report: Losses = {}
+        with self._autocast():
+            faces = self.method(batch)
+        for name, player in self.method.players().items():
+            for turn in range(player.turns):
+                with self._autocast():
+                    if turn:
+                        faces = self.method(batch)  # the earlier turn's backward freed the graph
+                    losses = player.loss(batch, faces)
+                for term, value in losses.items():
+                    report[f"{name}/{term}"] = float(value.detach())
+                if not all(map(math.isfinite, report.values())):
+                    raise TrainingError(
+                        f"A loss of epoch {self.epoch}, step {self.steps_done} is not finite: {report}."
+                        " Try a lower learning rate, or precision fp32."
+                    )
+                self.optimizers[name].zero_grad()
+                total = torch.stack(list(losses.values())).sum()
+                torch.autograd.backward(total, inputs=list(player.network.parameters()))
+                self.optimizers[name].step()
+        return report
+
+    def fit(self) -> None:
+        """Train up to the recipe's last epoch and write the weights.
+
+        Ctrl-C ends the step under way, saves and raises KeyboardInterrupt; ``resume`` goes on from there.
+
+        Raises:
+            TrainingError: A loss is not finite.
+        """
+        saved = time.monotonic()
+        done = self.epoch * self._steps() + self.steps_done
+        remaining = self.recipe.epochs * self._steps() - done
+        with self._board() as board, bar("training, steps", remaining) as show, _Interruption() as interruption:
+            while self.epoch < self.recipe.epochs:
+                began, first = time.monotonic(), self.steps_done
+                self.method.train()
+                if first == 0:
+                    torch.manual_seed(epoch_seed(self.seed, self.epoch))  # dropout
+                rate = self._set_learning_rate()
+                total: Losses = {}
+                for batch in self._batches():
+                    for term, value in self.step(batch).items():
+                        total[term] = total.get(term, 0.0) + value
+                    self.steps_done += 1
+                    show(self.epoch * self._steps() + self.steps_done - done)
+                    if interruption.requested:
+                        self.save()
+                        raise KeyboardInterrupt(f"stopped in epoch {self.epoch + 1}; resume to go on")
+                figures = {term: value / (self._steps() - first) for term, value in total.items()}
+                self.epoch, self.steps_done = self.epoch + 1, 0
+                figures |= {**self._judge(), "learning_rate": rate}
+                self._report(board, figures, time.monotonic() - began)
+                if time.monotonic() - saved > _SAVE_SECONDS or self.epoch == self.recipe.epochs:
+                    self.save()
+                    saved = time.monotonic()
+        self.method.eval()
+        if self.out is not None:
+            weights.save(self.method, self.out / f"{weights.name_of(self.method)}.safetensors")
+
+    def save(self) -> None:
+        """Write the checkpoint: networks, optimizers, random state, position and configuration."""
+        if self.out is None:
+            return
+        tensors = {f"method/{name}": value for name, value in self.method.state_dict().items()}
+        for player, optimizer in self.optimizers.items():
+            for index, state in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer/{player}/{index}/{key}": value for key, value in state.items()}
+        tensors["random/cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            tensors["random/cuda"] = torch.cuda.get_rng_state(self.device)
+        position = {"epoch": self.epoch, "steps_done": self.steps_done}
+        store.write(self.out / CHECKPOINT, tensors, {"configuration": self.configuration, **position})
+
+    def start(self, *, resume: bool) -> None:
+        """Make ``out`` ready, or go back to the checkpoint in it.
+
+        Raises:
+            TrainingError: ``out`` holds a training already and ``resume`` is False; or see ``resume``.
+        """
+        if resume:
+            self.resume()
+        elif self.out is not None and (self.out / CHECKPOINT).exists():
+            raise TrainingError(
+                f"{self.out} holds a training already. Go on with it (--resume) or choose another folder."
+            )
+
+    def resume(self) -> None:
+        """Go back to the checkpoint in ``out``; training on from it gives what an uninterrupted run gives.
+
+        Raises:
+            ModelError: There is no checkpoint, or it is damaged.
+            TrainingError: It was made with another method, recipe, seed, precision or other data.
+        """
+        if self.out is None:
+            raise TrainingError("Cannot resume without the folder that holds the checkpoint.")
+        tensors, description = store.read(self.out / CHECKPOINT)
+        self._check_same(description["configuration"])
+        groups: dict[str, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            kind, _, rest = key.partition("/")
+            groups.setdefault(kind, {})[rest] = value
+        self.method.load_state_dict(groups["method"])
+        for player, optimizer in self.optimizers.items():
+            state: dict[int, dict[str, Tensor]] = {}
+            parameters = optimizer.param_groups[0]["params"]
+            for key, value in groups.get("optimizer", {}).items():
+                owner, index, entry = key.rsplit("/", 2)
+                if owner == player:
+                    state.setdefault(int(index), {})[entry] = laid_out_like(parameters[int(index)], value)
+            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        torch.set_rng_state(groups["random"]["cpu"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(groups["random"]["cuda"], self.device)
+        self.epoch, self.steps_done = description["epoch"], description["steps_done"]
+        self._forget_later_epochs()
+
+    def _forget_later_epochs(self) -> None:
+        """Cut off the log's lines of epochs that ended after the checkpoint was written."""
+        log = self.out / "log.jsonl" if self.out else None
+        if log and log.exists():
+            lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line in lines if json.loads(line)["epoch"] <= self.epoch]
+            store.write_bytes(log, "".join(kept).encode())
+
+    def _check_same(self, before: dict[str, Any]) -> None:
+        now = json.loads(json.dumps(self.configuration))
+        changed = [
+            f"{name} was {before.get(name)}, is {now.get(name)}"
+            for name in sorted(before.keys() | now.keys())
+            if before.get(name) != now.get(name)
+        ]
+        if changed:
+            raise TrainingError(
+                "Cannot resume with a changed configuration: "
+                + "; ".join(changed)
+                + ". Give the settings of the interrupted run, or train anew into another folder."
+            )
+
+    def _steps(self) -> int:
+        return math.ceil(len(self.examples) / self.recipe.batch)
+
+    def _batches(self) -> Iterator[Batch]:
+        return batches(
+            self.examples,
+            self.method.source,
+            self.recipe,
+            seed=self.seed,
+            epoch=self.epoch,
+            start=self.steps_done,
+        )
+
+    def _set_learning_rate(self) -> float:
+        rate = self.recipe.learning_rate_at(self.epoch)
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        return rate
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+    @torch.no_grad()
+    def _judge(self) -> Losses:
+        """Mean L1 distance on the held-out pairs, of values in [-1, 1]."""
+        if self.held_out is None:
+            return {}
+        self.method.eval()
+        distances = []
+        for index in range(len(self.held_out)):
+            pair = Batch(*(normalized(side[index : index + 1]) for side in self.held_out))
+            distances.append(self.method.translate(pair.of(self.method.source)) - pair.of(self.method.target))
+        return {"held_out/l1": float(torch.cat(distances).abs().mean())}
+
+    def _report(self, board: SummaryWriter | None, figures: Losses, seconds: float) -> None:
+        """One line of the log; samples and a snapshot at every twentieth of the training."""
+        if self.out is None or board is None:
+            return
+        for name, value in figures.items():
+            board.add_scalar(name, value, self.epoch)
+        with (self.out / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps({"epoch": self.epoch, "seconds": round(seconds, 2), **figures}) + "\n")
+        if self.epoch % math.ceil(self.recipe.epochs / _LOOKS) == 0:
+            self._draw_samples(self.out / "samples" / f"{self.epoch:04}.png")
+            weights.save(self.method, self.out / "snapshots" / f"{self.epoch:04}.safetensors")
+
+    @torch.no_grad()
+    def _draw_samples(self, path: Path, count: int = 6) -> None:
+        """Columns of source, synthesized and true face."""
+        from forensic.images import to_image
+
+        shown = self.held_out or self.examples
+        pairs = Batch(*(normalized(side[:count]) for side in shown))
+        self.method.eval()
+        source, target = pairs.of(self.method.source), pairs.of(self.method.target)
+        rows = [torch.cat(list(faces), dim=-1) for faces in (source, self.method.translate(source), target)]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        to_image(torch.cat(rows, dim=-2).cpu()).save(path)
+
+    @contextlib.contextmanager
+    def _board(self) -> Iterator[SummaryWriter | None]:
+        if self.out is None:
+            yield None
+            return
+        board = SummaryWriter(str(self.out / "tensorboard"), purge_step=self.epoch + 1)
+        try:
+            yield board
+        finally:
+            board.close()
+
+
+def find_device(name: str) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        UsageError: It is not there; another one is never taken in its place.
+    """
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as problem:
+        raise UsageError(f"Device {name!r} is not there: {problem}. Try --device cpu.") from problem
+    return device
+
+
+def laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """The value in the parameter's memory layout, as the fused optimizer takes both to lie alike."""
+    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+
+
+def recipe_json(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as JSON can hold it."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(recipe).items()}
+
+
+class _Interruption:
+    """Takes Ctrl-C as a request that the training meets between two steps."""
+
+    requested = False
+
+    def __enter__(self) -> "_Interruption":
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._request)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._before)
+
+    def _request(self, *_: object) -> None:
+        self.requested = True

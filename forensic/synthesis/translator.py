@@ -1,0 +1,191 @@
+"""The contract that every synthesis method keeps.
+
+A method translates faces between the two modalities. It names its networks, its losses and its paper's
+settings; the trainer owns optimizers, precision, devices and checkpoints.
+"""
+
+import dataclasses
+import hashlib
+import inspect
+import json
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+
+from forensic.errors import UsageError
+
+Modality = Literal["photo", "sketch"]
+SIZE = 256  # pixels a side of the faces that translate() takes and gives
+
+Faces = dict[str, Tensor]
+"""The synthesized faces of one step by name, each (n, 3, size, size) in [-1, 1]."""
+
+
+class Batch(NamedTuple):
+    """Aligned pairs of one training step, each (n, 3, size, size) in [-1, 1] at the method's size."""
+
+    photo: Tensor
+    sketch: Tensor
+
+    def of(self, modality: Modality) -> Tensor:
+        """The images of one modality."""
+        return self.photo if modality == "photo" else self.sketch
+
+
+class Player(NamedTuple):
+    """One side of an adversarial game.
+
+    Attributes:
+        network: The parameters that move on this player's turn, and no others.
+        loss: Named, already weighted terms; their sum is minimized.
+        turns: Optimizer steps a batch.
+    """
+
+    network: nn.Module
+    loss: Callable[[Batch, Faces], dict[str, Tensor]]
+    turns: int = 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a method is trained; each method's ``recipe`` holds its paper's values.
+
+    Attributes:
+        epochs: Passes over the training pairs.
+        flat: Share of the epochs at the full learning rate; then it falls linearly towards 0.
+        batch: Pairs a step.
+        learning_rate: Adam's step size.
+        betas: Adam's decay rates.
+        flip: Mirror a pair at random.
+        shift: Largest random shift of a pair, in pixels of a 256 x 256 face (edges are replicated).
+        tone: Strength of the random contrast, brightness and paper-tint changes of the source image, 0 to 1.
+
+    Raises:
+        UsageError: A value is out of its range.
+    """
+
+    epochs: int = 200
+    flat: float = 0.5
+    batch: int = 1
+    learning_rate: float = 2e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    flip: bool = True
+    shift: int = 15
+    tone: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "betas", tuple(self.betas))  # JSON and TOML bring a list
+        for field in dataclasses.fields(self):
+            value, kind = getattr(self, field.name), type(field.default)
+            if type(value) is not kind and not (kind is float and type(value) is int):
+                raise UsageError(f"Recipe: {field.name} is {value!r}, expected {kind.__name__}.")
+        ranges: dict[str, tuple[float, float]] = {
+            "epochs": (1, float("inf")),
+            "flat": (0, 1),
+            "batch": (1, float("inf")),
+            "learning_rate": (0, float("inf")),
+            "shift": (0, SIZE // 4),
+            "tone": (0, 1),
+        }
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UsageError(f"Recipe: {name} is {value}, expected {low:g} to {high:g}.")
+
+    def changed(self, **settings: Any) -> Self:
+        """This recipe with some values replaced.
+
+        Raises:
+            UsageError: A name that no recipe has, or a value out of its range.
+        """
+        known = [field.name for field in dataclasses.fields(self)]
+        for name in settings:
+            if name not in known:
+                raise UsageError(f"Unknown recipe setting {name!r}. Known: {', '.join(known)}.")
+        return dataclasses.replace(self, **settings)
+
+    def learning_rate_at(self, epoch: int) -> float:
+        """Learning rate of an epoch, counted from 0; the last one is small but not 0."""
+        flat = round(self.flat * self.epochs)
+        falling = max(0, epoch - flat + 1) / (self.epochs - flat + 1)
+        return self.learning_rate * (1 - falling)
+
+
+class Translator(nn.Module):
+    """Turns faces of one modality into the other.
+
+    The constructor is the configuration: it takes keyword-only arguments with the paper's values as
+    defaults and keeps each under its own name, so that ``settings`` can be written beside the weights.
+    """
+
+    paper: ClassVar[str]
+    """Authors, title, venue and year."""
+    critics: ClassVar[tuple[str, ...]] = ()
+    """Submodules that only training needs; weight files leave them out."""
+    name: ClassVar[str]
+    """Set by ``@method``."""
+
+    source: Modality
+    target: Modality
+    file_digest: str | None = None
+    """SHA-256 of the weight file that this translator was loaded from."""
+
+    def translate(self, images: Tensor) -> Tensor:
+        """Faces in the target modality; in evaluation mode the same images always give the same faces.
+
+        Args:
+            images: Aligned faces of the source modality, (n, 3, 256, 256) in [-1, 1].
+
+        Returns:
+            (n, 3, 256, 256) in [-1, 1].
+        """
+        raise NotImplementedError
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments, as JSON can hold them."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def translating_state(self) -> dict[str, Tensor]:
+        """The state that ``translate`` needs: everything but the critics."""
+        return {name: value for name, value in self.state_dict().items() if name.split(".")[0] not in self.critics}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of all that decides the output: the weight file, else name, settings and state."""
+        if self.file_digest is not None:
+            return self.file_digest
+        configuration = json.dumps({"method": self.name, "settings": self.settings}, sort_keys=True)
+        content = hashlib.sha256(configuration.encode())
+        for name, value in sorted(self.translating_state().items()):
+            content.update(name.encode())
+            content.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return content.hexdigest()
+
+
+class Adversarial(Translator):
+    """A translator that is trained by players who move in turn.
+
+    Attributes:
+        size: Pixels a side at which its networks work; the trainer feeds batches of this size.
+        recipe: The paper's training settings.
+    """
+
+    size: int
+    recipe: ClassVar[Recipe]
+
+    def forward(self, batch: Batch) -> Faces:
+        """Every synthesized face that the losses share, made once a step."""
+        raise NotImplementedError
+
+    def players(self) -> dict[str, Player]:
+        """The players by name; the dict's order is the playing order."""
+        raise NotImplementedError
+
+
+def check_directions(source: str, target: str) -> None:
+    """Raise UsageError unless source and target are the two modalities, in either order."""
+    if {source, target} != {"photo", "sketch"}:
+        raise UsageError(f"Cannot translate from {source!r} to {target!r}: one of them is 'photo', the other 'sketch'.")

@@ -1,0 +1,125 @@
+"""Weights of translators: writing, finding and loading them.
+
+Weights are looked for among the user's own first, then among those that the project ships; see
+``forensic.weights`` for the two folders and their manifests.
+"""
+
+from pathlib import Path
+
+from forensic import weights as store
+from forensic.errors import ModelError, UsageError
+from forensic.synthesis.registry import create, find
+from forensic.synthesis.translator import Adversarial, Modality, Translator
+
+KIND = "translator"
+
+
+def name_of(translator: Translator) -> str:
+    """What a translator's weights are called: its method and direction."""
+    return f"{translator.name}-{translator.source}-to-{translator.target}"
+
+
+def entries(method: str) -> list[store.Entry]:
+    """The weights of a method that can be loaded by name, the user's own before the shipped ones.
+
+    Raises:
+        ModelError: A manifest is not readable.
+    """
+    return [entry for entry in store.entries(KIND) if entry.about.get("method") == method]
+
+
+def save(translator: Translator, path: Path, *, half: bool = True) -> None:
+    """Write what ``translate`` needs: settings as JSON and the state without the critics.
+
+    Args:
+        translator: The translator.
+        path: File to write; it appears whole or not at all.
+        half: Store in half precision; loading brings it back to float32.
+    """
+    state = {
+        name: value.half() if half and value.is_floating_point() else value
+        for name, value in translator.translating_state().items()
+    }
+    store.write(path, state, {"method": translator.name, "settings": translator.settings})
+
+
+def load(
+    name: str, *, source: Modality | None = None, target: Modality | None = None, weights: Path | None = None
+) -> Translator:
+    """A translator in evaluation mode, ready to translate.
+
+    Args:
+        name: The method.
+        source: Modality of its input; None takes the first weights found.
+        target: Modality of its output; None likewise.
+        weights: A weight file of one's own; else the installed or shipped weights of the direction.
+
+    Raises:
+        UsageError: No such method, or one that does not translate in this direction.
+        ModelError: The weights are missing, damaged, of another method or direction, or not the manifest's.
+    """
+    if not issubclass(find(name), Adversarial):
+        if weights is not None:
+            raise UsageError(f"Method {name!r} has no weights; leave {weights} out.")
+        translator = create(name).eval()
+    else:
+        translator = _read(name, weights or _find(name, source, target))
+    if source not in (None, translator.source) or target not in (None, translator.target):
+        raise UsageError(
+            f"{name!r} translates here from {translator.source} to {translator.target},"
+            f" not from {source or 'any'} to {target or 'any'}."
+        )
+    return translator
+
+
+def install(path: Path) -> store.Entry:
+    """Copy a trained weight file to the user's weights, so that its method and direction load it by name.
+
+    Raises:
+        ModelError: The file is not one of a known method.
+        UsageError: Its method is unknown.
+    """
+    _, description = store.read(path)
+    translator = _read(str(description.get("method")), path)
+    about = {"method": translator.name, "source": translator.source, "target": translator.target}
+    return store.install(name_of(translator), KIND, path.read_bytes(), about)
+
+
+def count_parameters(translator: Translator) -> int:
+    """Number of parameters that ``translate`` needs."""
+    needed = translator.translating_state()
+    return sum(value.numel() for name, value in translator.named_parameters() if name in needed)
+
+
+def _find(name: str, source: Modality | None, target: Modality | None) -> Path:
+    """The first listed file of a method and direction, its hash checked."""
+    for entry in entries(name):
+        if source in (None, entry.about["source"]) and target in (None, entry.about["target"]):
+            return store.verified(entry)
+    target = target or ("photo" if source == "sketch" else "sketch")
+    source = source or ("photo" if target == "sketch" else "sketch")
+    raise ModelError(
+        f"There are no weights of {name!r} from {source} to {target}, neither shipped nor installed in"
+        f" {store.installed_folder()}. Train them: forensic train {name} --source {source} --target {target}"
+        " --data DIR --out DIR --install"
+    )
+
+
+def _read(name: str, path: Path) -> Translator:
+    state, description = store.read(path)
+    if description.get("method") != name or "settings" not in description:
+        raise ModelError(f"{path} holds weights of {description.get('method')!r}, not of {name!r}.")
+    translator = create(name, **description["settings"])
+    try:
+        missing, unexpected = translator.load_state_dict(
+            {key: value.float() for key, value in state.items()}, strict=False
+        )
+    except RuntimeError as problem:
+        raise ModelError(f"{path} does not fit the networks of {name!r}: {problem}") from problem
+    missing = [key for key in missing if key.split(".")[0] not in translator.critics]
+    if missing or unexpected:
+        raise ModelError(f"{path} does not fit {name!r}: it lacks {missing} and has beyond it {unexpected}.")
+    for critic in translator.critics:
+        delattr(translator, critic)  # untrained here, and never to be taken for trained
+    translator.file_digest = store.sha256(path)
+    return translator.requires_grad_(False).eval()

@@ -1,0 +1,189 @@
+"""Weight files: the ones that the project trained (beside this file) and the ones that a user installed.
+
+Each of the two folders has a ``manifest.json``: name -> file, sha256, kind and what the kind needs to know
+(a translator's method and direction, an embedder's architecture). A file is opened only after its hash was
+found to be the manifest's. Files are safetensors with a JSON description in their header; never pickles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import platformdirs
+
+from forensic.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SHIPPED = Path(__file__).parent
+_DESCRIPTION = "forensic"
+
+
+class Entry(NamedTuple):
+    """One line of a manifest.
+
+    Attributes:
+        name: What the weights are called.
+        kind: ``embedder`` or ``translator``.
+        path: The file, which may be missing.
+        sha256: Hash that the file must have.
+        about: The line's other fields.
+    """
+
+    name: str
+    kind: str
+    path: Path
+    sha256: str
+    about: dict[str, Any]
+
+    @property
+    def shipped(self) -> bool:
+        """Whether the project brings it, and not the user."""
+        return self.path.parent == SHIPPED
+
+
+def installed_folder() -> Path:
+    """The user's weights: ``FORENSIC_WEIGHTS`` where it is set, else in the user's data directory."""
+    given = os.environ.get("FORENSIC_WEIGHTS")
+    return Path(given) if given else platformdirs.user_data_path("forensic") / "weights"
+
+
+def entries(kind: str | None = None) -> list[Entry]:
+    """Weights that can be loaded by name, the user's own before the shipped ones.
+
+    Raises:
+        ModelError: A manifest is not readable.
+    """
+    found = [entry for folder in (installed_folder(), SHIPPED) for entry in _manifest(folder)]
+    return [entry for entry in found if kind in (None, entry.kind)]
+
+
+def verified(entry: Entry) -> Path:
+    """The entry's file, after its hash was found to be the manifest's.
+
+    Raises:
+        ModelError: The file is missing or has another hash.
+    """
+    again = (
+        "Install the package again."
+        if entry.shipped
+        else f"Import it again: forensic models import FILE --name {entry.name}"
+    )
+    if not entry.path.is_file():
+        raise ModelError(f"{entry.path} is missing, though the manifest lists it as {entry.name!r}. {again}")
+    digest = sha256(entry.path)
+    if digest != entry.sha256:
+        raise ModelError(
+            f"{entry.path} has SHA-256 {digest}, the manifest states {entry.sha256}: it was changed or damaged. {again}"
+        )
+    return entry.path
+
+
+def install(name: str, kind: str, content: bytes, about: dict[str, Any]) -> Entry:
+    """Write a weight file into the user's folder and list it, so that it loads by name."""
+    folder = installed_folder()
+    path = folder / f"{name}.safetensors"
+    entry = Entry(name, kind, path, hashlib.sha256(content).hexdigest(), about)
+    write_bytes(path, content)
+    manifest = folder / "manifest.json"
+    lines = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
+    lines[name] = {"file": path.name, "sha256": entry.sha256, "kind": kind, **about}
+    write_bytes(manifest, json.dumps(lines, indent=2, sort_keys=True).encode() + b"\n")
+    return entry
+
+
+def uninstall(name: str) -> None:
+    """Take a weight file out of the user's folder and its manifest."""
+    manifest = installed_folder() / "manifest.json"
+    lines = json.loads(manifest.read_text(encoding="utf-8"))
+    line = lines.pop(name)
+    write_bytes(manifest, json.dumps(lines, indent=2, sort_keys=True).encode() + b"\n")
+    (installed_folder() / line["file"]).unlink(missing_ok=True)
+
+
+def pack(tensors: dict[str, Tensor], description: dict[str, Any]) -> bytes:
+    """A safetensors file's content: tensors, and a JSON description in its header."""
+    from safetensors.torch import save
+
+    return save(
+        {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
+        metadata={_DESCRIPTION: json.dumps(description, sort_keys=True)},
+    )
+
+
+def write(path: Path, tensors: dict[str, Tensor], description: dict[str, Any]) -> None:
+    """Write tensors and their description; a crash leaves the old file or the new one, never a part."""
+    write_bytes(path, pack(tensors, description))
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and description of a file that `write` made.
+
+    Raises:
+        ModelError: No such file, or one that is damaged or was made by something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise ModelError(f"No file {path}.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if _DESCRIPTION not in metadata:
+                raise ModelError(f"{path} is a safetensors file, but not one that this toolkit wrote.")
+            names = list(file.keys())
+            return {name: file.get_tensor(name) for name in names}, json.loads(metadata[_DESCRIPTION])
+    except (SafetensorError, OSError, ValueError) as problem:
+        raise ModelError(f"{path} is not a readable safetensors file: {problem}") from problem
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole: to a neighbour, to the disk, then renamed into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    neighbour = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with neighbour.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        neighbour.replace(path)
+    finally:
+        neighbour.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the rename itself
+    finally:
+        os.close(folder)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _manifest(folder: Path) -> list[Entry]:
+    path = folder / "manifest.json"
+    if not path.is_file():
+        return []
+    try:
+        content: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        return [
+            Entry(
+                name,
+                line["kind"],
+                folder / line["file"],
+                line["sha256"],
+                {key: value for key, value in line.items() if key not in ("kind", "file", "sha256")},
+            )
+            for name, line in content.items()
+        ]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as problem:
+        raise ModelError(
+            f"{path} is not a manifest of weights ({problem!r}): expected name -> file, sha256, kind, ..."
+        ) from problem

@@ -1,0 +1,258 @@
+"""Nothing is half done: after a failure at any step, after SIGKILL at any moment, with two writers at once."""
+
+import os
+import random
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from forensic.errors import GalleryError
+from forensic.gallery import Gallery, database
+
+KILLS = 20
+
+
+class Crash(BaseException):
+    """Stands for the process's end: nothing in the package may catch it."""
+
+
+class Fuse:
+    """Fails at the n-th step of those that change the disk, or lets all of them through."""
+
+    def __init__(self, step: int | None, error: Callable[[], BaseException]) -> None:
+        self.step, self.error, self.steps, self.lock = step, error, 0, threading.Lock()
+
+    def __call__(self, *args: object) -> None:
+        with self.lock:
+            self.steps += 1
+            blown = self.steps - 1 == self.step
+        if blown:
+            raise self.error()
+
+
+@contextmanager
+def failing(fuse: Fuse) -> Iterator[None]:
+    """Put the fuse before each system call that changes files and before each commit."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("open", "fsync", "replace", "unlink", "mkdir", "rmdir"):
+            real = getattr(os, name)
+
+            def wrapped(*args, _name=name, _real=real, **kwargs):
+                if not (_name == "mkdir" and os.path.isdir(args[0])):  # that is asked for often, and changes nothing
+                    fuse()
+                return _real(*args, **kwargs)
+
+            patch.setattr(os, name, wrapped)
+        real_scrub = database.scrub
+
+        def scrub(*args, **kwargs):
+            fuse()
+            return real_scrub(*args, **kwargs)
+
+        patch.setattr(database, "scrub", scrub)
+        event.listen(Engine, "commit", fuse)
+        try:
+            yield
+        finally:
+            event.remove(Engine, "commit", fuse)
+
+
+def steps_of(act: Callable[[Gallery], object], gallery: Gallery) -> int:
+    fuse = Fuse(None, Crash)
+    with failing(fuse):
+        act(gallery)
+    return fuse.steps
+
+
+def acts(making) -> dict[str, Callable[[Gallery], object]]:
+    """Acts that change a gallery of the records 0 to 3."""
+    return {
+        "enroll": lambda gallery: gallery.enroll([making.record(number) for number in range(2, 7)]),
+        "expunge": lambda gallery: gallery.expunge("P0000"),
+        "expunge photo": lambda gallery: gallery.expunge_photo(1),
+        "update": lambda gallery: gallery.update("P0000", {"name": "x"}, rename="Q"),
+        "index": lambda gallery: gallery.save_index("i", b"x" * 9, space=making.space().digest, revision=1),
+    }
+
+
+@pytest.fixture
+def four(tmp_path, making):
+    """The folder of a gallery of the records 0 to 3."""
+    with Gallery(tmp_path / "four", create=True) as gallery:
+        gallery.enroll([making.record(number) for number in range(4)])
+    return gallery.folder
+
+
+@pytest.mark.parametrize("act", ["enroll", "expunge", "expunge photo", "update", "index"])
+def test_a_crash_at_any_step_leaves_all_or_nothing(tmp_path, making, four, act):
+    perform = acts(making)[act]
+    shutil.copytree(four, tmp_path / "before")
+    with Gallery(four) as gallery:
+        before = gallery.digest()
+        steps = steps_of(perform, gallery)
+        after = gallery.digest()
+    assert steps >= {"enroll": 25, "expunge": 8, "expunge photo": 6, "update": 1, "index": 4}[act]
+    outcomes = []
+    for step in range(steps):
+        folder = shutil.copytree(tmp_path / "before", tmp_path / f"{step}")
+        with Gallery(folder) as gallery, pytest.raises(Crash), failing(Fuse(step, Crash)):
+            perform(gallery)
+        with Gallery(folder) as gallery:
+            assert gallery.verify() == []
+            outcomes.append(gallery.digest())
+            assert outcomes[-1] in (before, after)
+            if outcomes[-1] == before:
+                perform(gallery)
+            assert gallery.digest() == after
+            assert gallery.verify() == []
+            with gallery.reading() as session:
+                assert session.connection().exec_driver_sql("SELECT count(*) FROM loose_objects").scalar() == 0
+    first_after = outcomes.index(after) if after in outcomes else len(outcomes)
+    assert set(outcomes[first_after:]) <= {after}  # what was done once is not undone by a later crash
+
+
+@pytest.mark.parametrize("act", ["enroll", "expunge"])
+def test_a_full_disk_is_an_error_in_words_and_the_gallery_goes_on(tmp_path, making, four, act):
+    perform, last = acts(making)[act], making.record(100)
+    shutil.copytree(four, tmp_path / "before")
+    with Gallery(four) as gallery:
+        steps = steps_of(perform, gallery)
+        gallery.enroll([last])
+        expected = gallery.digest()
+    for step in range(0, steps, 3):
+        with Gallery(shutil.copytree(tmp_path / "before", tmp_path / f"{step}")) as gallery:
+            before = gallery.digest()
+            full = Fuse(step, lambda: OSError(28, "No space left on device", "somewhere"))
+            with failing(full), pytest.raises(GalleryError, match="No space left on device"):
+                perform(gallery)
+            undone = gallery.digest() == before
+            gallery.enroll([last])  # the next writer settles what was left
+            assert gallery.verify() == []
+            if undone:
+                perform(gallery)
+            assert gallery.digest() == expected
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, making) -> tuple[str, float]:
+    """Digest of an enrollment without interruption, and the seconds that a batch takes in it."""
+    folder = tmp_path_factory.mktemp("whole") / "gallery"
+    start = time.perf_counter()
+    making.enroll_all(folder, range(making.COUNT))
+    seconds = (time.perf_counter() - start) / making.COUNT * making.BATCH
+    with Gallery(folder) as gallery:
+        assert gallery.verify() == []
+        assert gallery.size().photos == making.COUNT
+        return gallery.digest(), seconds
+
+
+def test_killed_at_random_moments_and_resumed(tmp_path, making, nursery, whole):
+    expected, batch = whole
+    folder, rng = tmp_path / "killed", random.Random(0)
+    ask = nursery(folder)
+    half_done, sizes = 0, []
+    for kill in range(KILLS):
+        when = "ready" if kill % 4 else "now"
+        assert ask(f"kill {rng.uniform(0, 4 * batch)} {when}") == "killed"
+        half_done += journal_length(folder) > 0
+        with Gallery(folder, create=True) as gallery:
+            assert gallery.verify() == []
+            sizes.append(gallery.size().photos)
+    print(f"{KILLS} kills, {half_done} of them amid a batch; photos after each: {sizes}")
+    assert sizes == sorted(sizes)  # what was acknowledged is still there
+    assert 0 < sizes[-1] < making.COUNT
+    assert half_done
+    making.enroll_all(folder, range(making.COUNT))
+    with Gallery(folder) as gallery:
+        assert gallery.verify() == []
+        assert gallery.digest() == expected
+
+
+def journal_length(folder) -> int:
+    """Entries of the journal as the killed process left them, read without the package."""
+    if not (folder / "gallery.db").exists():
+        return 0
+    connection = sqlite3.connect(folder / "gallery.db")
+    try:
+        return connection.execute("SELECT count(*) FROM loose_objects").fetchone()[0]
+    except sqlite3.OperationalError:  # killed before the tables were made
+        return 0
+    finally:
+        connection.close()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc to name descriptors")
+def test_originals_are_on_the_disk_before_the_row_that_names_them(gallery, making, monkeypatch):
+    gallery.enroll([making.record(0)])
+    calls: list[tuple[str, str]] = []
+    lock, fsync, replace = threading.Lock(), os.fsync, os.replace
+
+    def noted(name, path, act, *arguments):
+        result = act(*arguments)
+        with lock:
+            calls.append((name, path))
+        return result
+
+    monkeypatch.setattr(os, "fsync", lambda fd: noted("fsync", os.readlink(f"/proc/self/fd/{fd}"), fsync, fd))
+    monkeypatch.setattr(os, "replace", lambda a, b: noted("replace", str(b), replace, a, b))
+    event.listen(gallery.engine, "commit", lambda connection: calls.append(("commit", "")))
+    record = making.record(1)
+    path = gallery.objects.path(record.sha256)
+    gallery.enroll([record])
+    assert calls == [
+        ("commit", ""),  # the journal
+        ("fsync", f"{path}.partial"),
+        ("replace", str(path)),
+        ("fsync", str(path.parent)),
+        ("fsync", str(gallery.objects.folder)),
+        ("commit", ""),  # the row
+    ]
+
+
+def test_two_processes_enroll_at_once(tmp_path, nursery, whole):
+    assert nursery(tmp_path / "both")("both") == "0 0"
+    with Gallery(tmp_path / "both") as both:
+        assert both.verify() == []
+        assert both.digest() == whole[0]
+
+
+def test_two_threads_share_a_gallery(gallery, making):
+    from concurrent.futures import ThreadPoolExecutor
+
+    def enroll(number: int) -> str:
+        found = gallery.templates(making.space().digest)
+        assert len(found.people) == len(found.vectors)
+        return gallery.enroll([making.record(number)])[0].status
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(enroll, range(24))) == {"enrolled"}
+    assert gallery.size().photos == 24
+    assert gallery.verify() == []
+
+
+def test_a_second_writer_waits_and_then_says_what_to_do(gallery, making):
+    with Gallery(gallery.folder, patience=0.1) as other, gallery.writing():
+        assert other.size() == (0, 0)  # reading goes on
+        with pytest.raises(GalleryError, match=r"Another process has been writing .* for 0.1 seconds: wait"):
+            other.enroll([making.record()])
+    assert gallery.enroll([making.record()])[0].status == "enrolled"
+
+
+def test_a_journal_in_use_is_left_to_its_writer(gallery, making):
+    record = making.record()
+    with gallery._exclusive():
+        with gallery._transaction() as session:
+            gallery._note_loose(session, [record.sha256], expunged=False)
+        gallery.objects.write({record.sha256: record.data})
+        with Gallery(gallery.folder) as other:  # opened amid a batch
+            assert other.verify() == []
+        assert gallery.objects.is_sound(record.sha256)
+    Gallery(gallery.folder).close()  # opened after the writer's end
+    assert gallery.objects.is_sound(record.sha256) is None

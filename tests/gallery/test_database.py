@@ -1,0 +1,181 @@
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from forensic.errors import GalleryError
+from forensic.gallery import Gallery, database
+from forensic.gallery.models import Base
+
+
+def test_the_migrated_schema_is_the_models(gallery):
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    with gallery.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_the_migrated_tables_are_written_as_the_models_would_be(gallery):
+    """Autogenerate does not look at cascades or AUTOINCREMENT; SQLite's own text of the tables does."""
+    straight = create_engine("sqlite://")
+    Base.metadata.create_all(straight)
+
+    def schema(engine):
+        query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name != 'alembic_version'"
+        with engine.connect() as connection:
+            rows = dict(connection.exec_driver_sql(query).all())
+        return {name: sorted(part.strip(" ,\t") for part in sql.split("\n")) for name, sql in rows.items()}
+
+    assert schema(gallery.engine) == schema(straight)
+    straight.dispose()
+
+
+def test_head_is_the_newest_migration():
+    from alembic.script import ScriptDirectory
+
+    assert ScriptDirectory(str(database.MIGRATIONS)).get_current_head() == database.HEAD
+
+
+def test_every_connection_is_durable_and_thorough(gallery):
+    expected = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1, "busy_timeout": 30000}
+    connections = [gallery.engine.connect() for _ in range(3)]
+    for connection in connections:
+        assert {k: connection.exec_driver_sql(f"PRAGMA {k}").scalar() for k in expected} == expected
+        connection.close()
+
+
+def test_the_tables_can_be_made_in_postgresql():
+    dialect = postgresql.dialect()
+    for table in Base.metadata.sorted_tables:
+        text = str(CreateTable(table).compile(dialect=dialect))
+        assert "AUTOINCREMENT" not in text
+        for index in table.indexes:
+            CreateIndex(index).compile(dialect=dialect)
+
+
+def test_opening_a_sound_gallery_does_not_import_alembic(gallery):
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from forensic.gallery import Gallery; Gallery(sys.argv[1]).close(); "
+        "sys.exit(bool({'alembic', 'numpy', 'torch', 'filelock'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(gallery.folder)], check=False).returncode == 0
+
+
+def test_no_gallery(tmp_path):
+    with pytest.raises(GalleryError, match=r"No gallery in .*forensic enroll"):
+        Gallery(tmp_path / "none")
+    with pytest.raises(GalleryError, match="No gallery in"):
+        Gallery(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_other_things_is_left_alone(tmp_path):
+    (tmp_path / "holiday.jpg").write_bytes(b"x")
+    with pytest.raises(GalleryError, match=r"holds other things \(holiday.jpg\)"):
+        Gallery(tmp_path, create=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["holiday.jpg"]
+
+
+def test_a_file_in_place_of_the_folder(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(GalleryError, match="File exists"):
+        Gallery(tmp_path / "file", create=True)
+
+
+def test_someone_elses_database_is_left_alone(tmp_path):
+    with sqlite3.connect(tmp_path / "gallery.db") as connection:
+        connection.execute("CREATE TABLE songs (title)")
+    connection.close()
+    for create in (False, True):
+        with pytest.raises(GalleryError, match="no gallery's database: it has the tables songs"):
+            Gallery(tmp_path, create=create)
+
+
+def test_a_gallery_of_a_newer_version(gallery):
+    with gallery.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(GalleryError, match=r"newer version \(schema 9999"):
+        Gallery(gallery.folder)
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_making_that_was_cut_off_is_finished(tmp_path, create):
+    folder = tmp_path / "gallery"
+    folder.mkdir()
+    (folder / "gallery.db").touch()
+    folder.chmod(0o700)
+    (folder / "gallery.db").chmod(0o600)
+    with Gallery(folder, create=create) as gallery:
+        assert gallery.verify() == []
+        assert gallery.size() == (0, 0)
+
+
+def test_a_database_that_is_none(gallery, making):
+    gallery.enroll([making.record()])
+    gallery.close()
+    (gallery.folder / "gallery.db").write_bytes(b"not a database at all" * 1000)
+    with pytest.raises(GalleryError, match=r"not a database.*damaged: restore"):
+        Gallery(gallery.folder)
+
+
+def test_a_damaged_database_is_an_error_in_words(gallery, making):
+    gallery.enroll([making.record(number) for number in range(60)])
+    with gallery.engine.connect() as connection:
+        page = connection.exec_driver_sql("SELECT rootpage FROM sqlite_master WHERE name = 'people'").scalar() - 1
+    gallery.close()
+    path = gallery.folder / "gallery.db"
+    content = bytearray(path.read_bytes())
+    content[page * 4096 : page * 4096 + 2000] = os.urandom(2000)
+    path.write_bytes(content)
+    with pytest.raises(GalleryError, match="damaged"), Gallery(gallery.folder) as opened:
+        opened.people()
+    with Gallery(gallery.folder) as opened:
+        assert {problem.kind for problem in opened.verify()} == {"database"}
+
+
+def test_a_database_that_may_not_be_written(gallery, making):
+    gallery.enroll([making.record()])
+    url = f"sqlite:///file:{gallery.folder / 'gallery.db'}?mode=ro&uri=true"
+    with Gallery(gallery.folder, url=url) as opened:
+        assert opened.size() == (1, 1)
+        with pytest.raises(GalleryError, match=r"readonly database.*needs the right to"):
+            opened.update("P0000", {"name": "x"})
+
+
+def test_everything_is_private_even_with_an_open_umask(tmp_path, making):
+    before = os.umask(0)
+    try:
+        with Gallery(tmp_path / "gallery", create=True) as gallery:
+            gallery.enroll([making.record()])
+            assert gallery.save_index("i", b"x", space=making.space().digest, revision=1)
+            modes = {path: path.stat().st_mode & 0o777 for path in (gallery.folder, *gallery.folder.rglob("*"))}
+            assert {modes[path] for path in modes if path.is_dir()} == {0o700}
+            assert {modes[path] for path in modes if path.is_file()} == {0o600}
+            assert {path.name for path in modes} >= {"gallery.db-wal", "gallery.db-shm", "lock", "i"}
+    finally:
+        os.umask(before)
+
+
+def test_names_that_are_hard_on_urls(tmp_path):
+    folder = tmp_path / "a?b=1&c %d #ü"
+    Gallery(folder, create=True).close()
+    assert (folder / "gallery.db").stat().st_size
+    with Gallery(str(folder)) as gallery:
+        assert gallery.size() == (0, 0)
+
+
+def test_paths_are_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Gallery("here", create=True) as gallery:
+        monkeypatch.chdir(Path("/"))
+        assert gallery.size() == (0, 0)
+        assert gallery.folder == tmp_path / "here"

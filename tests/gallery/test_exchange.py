@@ -1,0 +1,132 @@
+import csv
+import dataclasses
+import hashlib
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from forensic.errors import DataError, ForensicError, GalleryError, UsageError
+from forensic.gallery import Gallery
+from forensic.gallery.exchange import escape, export, read_table, unescape
+from forensic.gallery.records import parse_label, parse_metadata
+
+FORMULAS = st.sampled_from(["=1+1", "'=1", "''-", "@SUM(A1)", "+4", "-4", "\t=1", "\r", "'", "a,b", 'say "x"', "l\nm"])
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12) | FORMULAS
+
+
+def storable(parse, value) -> bool:
+    try:
+        parse(value)
+    except ForensicError:
+        return False
+    return True
+
+
+LABELS = TEXTS.filter(lambda label: storable(parse_label, label)).map(str.strip)
+COLUMNS = (st.sampled_from(["name", "sex", "case_reference", "source", "date_taken"]) | TEXTS).filter(
+    lambda key: storable(parse_metadata, {key: "1970"})
+)
+METADATA = st.dictionaries(COLUMNS.map(str.strip), TEXTS, max_size=5).filter(lambda m: storable(parse_metadata, m))
+
+
+def enrolled_again(table, folder, making) -> Gallery:
+    """What ``enroll --csv`` does, with templates made of the photo's hash."""
+    gallery = Gallery(folder, create=True)
+    records = []
+    for row in read_table(table):
+        data = row.file.read_bytes()
+        record = making.record(0, data=data, person=row.person, metadata=row.metadata)
+        records.append(dataclasses.replace(record, sha256=hashlib.sha256(data).hexdigest()))
+    assert {outcome.status for outcome in gallery.enroll(records)} <= {"enrolled"}
+    return gallery
+
+
+@given(TEXTS)
+def test_escaped_cells_are_harmless_and_come_back(cell):
+    assert unescape(escape(cell)) == cell
+    assert not escape(cell).startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+
+
+@given(rows=st.lists(st.tuples(LABELS, METADATA), min_size=1, max_size=6))
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+def test_any_metadata_survive_export_and_enrollment(tmp_path_factory, making, rows):
+    folder = tmp_path_factory.mktemp("round")
+    with Gallery(folder / "first", create=True) as gallery:
+        records = [making.record(n, person=label, metadata=metadata) for n, (label, metadata) in enumerate(rows)]
+        assert {outcome.status for outcome in gallery.enroll(records)} == {"enrolled"}
+        table = export(gallery, folder / "out")
+        with enrolled_again(table, folder / "second", making) as again:
+            assert again.digest() == gallery.digest()
+            assert again.verify() == []
+    with table.open(encoding="utf-8", newline="") as file:
+        for row in csv.reader(file):
+            assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) for cell in row)
+
+
+def test_what_an_export_holds(gallery, making, tmp_path):
+    gallery.enroll([making.record(0, person="../../etc/passwd", format="JPEG"), making.record(2, person="=cmd|'x'!A")])
+    gallery.update("=cmd|'x'!A", {"eyes": "grey"})
+    table = export(gallery, tmp_path / "out")
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    names = [f"gallery/etc_passwd-{making.record(0).sha256}.jpg", f"gallery/cmd_x_A-{making.record(2).sha256}.png"]
+    assert [row["person"] for row in rows] == ["../../etc/passwd", "'=cmd|'x'!A"]
+    assert [row["file"] for row in rows] == names
+    assert rows[1]["eyes"] == "grey"
+    assert (table.parent / names[0]).read_bytes() == making.record(0).data
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert modes == {0o600}
+
+
+def test_export_to_a_named_table(gallery, making, tmp_path):
+    gallery.enroll([making.record(number) for number in range(3)])
+    table = export(gallery, tmp_path / "people.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gallery", "people", "people.csv"]
+    with enrolled_again(table, tmp_path / "again", making) as again:
+        assert again.size() == gallery.size()
+    with pytest.raises(UsageError, match="there already"):
+        export(gallery, table)
+
+
+def test_export_refuses_an_altered_original(gallery, making, tmp_path):
+    gallery.enroll([making.record(0)])
+    gallery.objects.path(making.record(0).sha256).write_bytes(b"x")
+    with pytest.raises(GalleryError, match="was altered"):
+        export(gallery, tmp_path / "out")
+
+
+def test_export_to_a_place_that_is_none(gallery, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(GalleryError, match=r"export to .* stopped"):
+        export(gallery, tmp_path / "file" / "out")
+
+
+def test_a_users_table(tmp_path):
+    table = tmp_path / "people.csv"
+    table.write_text('\ufeffPerson,sex,FILE,notes\nA,F,a.png,"two\nlines"\n\n-5,M,/abs/b.png,\'=x\n', encoding="utf-8")
+    first, second = read_table(table)
+    assert first == (3, "A", tmp_path / "a.png", {"sex": "F", "notes": "two\nlines"})
+    assert second[1:] == ("-5", tmp_path / "/abs/b.png", {"sex": "M", "notes": "=x"})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the columns are \\[\\]"),
+        (b"name,file\n", "expected 'person', 'file'"),
+        (b"person,file,x,x\n", "each once"),
+        (b"person,file\nA\n", "line 2: 1 cells, expected 2"),
+        (b"person,file\nA,b,c\n", "line 2: 3 cells, expected 2"),
+        (b'person,file\n"A,b\n', "cannot be read as a CSV table"),
+        (b"person,file\n\xff,b\n", "in UTF-8"),
+    ],
+)
+def test_tables_that_are_none(tmp_path, content, message):
+    table = tmp_path / "people.csv"
+    table.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        list(read_table(table))
+    with pytest.raises(DataError, match="cannot be read"):
+        list(read_table(tmp_path / "none.csv"))

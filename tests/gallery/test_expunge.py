@@ -1,0 +1,142 @@
+"""An expunged person leaves no trace in any file of the folder."""
+
+import dataclasses
+import random
+
+import pytest
+from sqlalchemy import select
+
+from forensic.errors import GalleryError
+from forensic.gallery import Gallery, database
+from forensic.gallery.models import Person, Photo
+from forensic.gallery.people import find
+from forensic.gallery.templates import chunks
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def everything(gallery: Gallery) -> bytes:
+    """All bytes of all files in the folder, with the files' names."""
+    paths = sorted(gallery.folder.rglob("*"))
+    return b"\n".join(str(path).encode() + b"\n" + path.read_bytes() for path in paths if path.is_file())
+
+
+def person(making, rng: random.Random, number: int):
+    """Photos of one person, and everything that can tell who it is."""
+
+    def word() -> str:
+        return "".join(rng.choices(LETTERS, k=20))
+
+    label, name, case, eyes, file, source = (word() for _ in range(6))
+    metadata = {"name": name, "case_reference": case, "eyes": eyes * rng.randint(1, 40), "source": source}
+    records = [
+        making.record(number, person=label, file_name=f"{file}.png", metadata=metadata, data=rng.randbytes(3000))
+        for _ in range(rng.randint(1, 3))
+    ]
+    marks = [mark.encode() for mark in (label, name, case, eyes, file, source)]
+    for record in records:
+        marks += [record.sha256.encode(), record.sha256[2:].encode(), record.data[100:160]]
+        marks += [vector.tobytes() for vector in record.templates.values()]
+    return label, records, marks
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_trace_is_left(gallery, making, seed):
+    rng = random.Random(seed)
+    people = [person(making, rng, number) for number in range(40)]
+    for _, records, _ in people:
+        gallery.enroll(records)
+    for label, _, _ in rng.sample(people, 20):  # rows that grow and shrink move about in the pages
+        gallery.update(label, {"notes": "x" * rng.randint(0, 3000)})
+        gallery.update(label, {"notes": ""})
+    rng.shuffle(people)
+    gone, kept = people[:14], people[14:]
+    revision = gallery.revision(making.space().digest)
+    vectors = gallery.templates(making.space().digest).vectors
+    assert gallery.save_index("index", vectors.tobytes(), space=making.space().digest, revision=revision)
+    before = everything(gallery)
+    assert all(mark in before for _, _, marks in people for mark in marks)
+    hashes = gallery.expunge(*(label for label, _, _ in gone))
+    assert hashes == sorted(record.sha256 for _, records, _ in gone for record in records)
+    left = everything(gallery)
+    assert not [mark for _, _, marks in gone for mark in marks if mark in left]
+    assert all(mark in left for _, _, marks in kept for mark in marks)
+    assert gallery.verify() == []
+    assert set(gallery.templates(making.space().digest).people) == {label for label, _, _ in kept}
+    gallery.close()
+    assert not [mark for _, _, marks in gone for mark in marks if mark in everything(gallery)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_copies_in_the_gaps_of_pages_are_wiped_too(gallery, seed):
+    """secure_delete alone leaves some: SQLite moves rows between pages, and what stood there stays in the gap."""
+    rng = random.Random(seed)
+    labels = ["".join(rng.choices(LETTERS, k=24)) for _ in range(300)]
+    for some in chunks(labels, 20):
+        with gallery.writing() as session:
+            session.add_all(
+                Person(label=label, name=f"N{label}", extra={"a": label * rng.randint(1, 19)}) for label in some
+            )
+    with gallery.writing() as session:
+        for label in rng.sample(labels, 50):
+            find(session, label).extra = {"b": label * rng.randint(1, 29)}
+    gone = rng.sample(labels, 20)
+    gallery.expunge(*gone)
+    left = everything(gallery)
+    assert not [label for label in gone if label.encode() in left]
+    assert all(label.encode() in left for label in set(labels) - set(gone))
+
+
+def test_one_photo_and_then_the_last(gallery, making):
+    gallery.enroll([making.record(0), making.record(1)])
+    first, second = gallery.photos("P0000")
+    assert gallery.expunge_photo(first.id) == [first.sha256]
+    assert gallery.person("P0000").photo_count == 1
+    assert first.sha256.encode() not in everything(gallery)
+    assert gallery.expunge_photo(second.id) == [second.sha256]
+    assert gallery.people() == []
+    left = everything(gallery)
+    assert b"P0000" not in left
+    assert b"Name 0" not in left
+    assert gallery.verify() == []
+
+
+def test_all_or_none(gallery, making):
+    gallery.enroll([making.record(0)])
+    with pytest.raises(GalleryError, match="No person 'nobody'"):
+        gallery.expunge("P0000", "nobody")
+    assert gallery.size() == (1, 1)
+
+
+def test_a_reader_holds_traces_back_and_the_next_use_wipes_them(tmp_path, making, monkeypatch):
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
+    mark = making.record(0).templates[making.space()].tobytes()
+    with Gallery(tmp_path / "gallery", create=True) as gallery, Gallery(gallery.folder) as other:
+        gallery.enroll([making.record(0), making.record(2)])
+        with other.reading() as session:
+            session.scalars(select(Photo)).all()
+            with pytest.raises(GalleryError, match=r"out of the gallery, but another process is reading"):
+                gallery.expunge("P0000")
+            assert gallery.size() == (1, 1)
+            assert mark in everything(gallery)
+            gallery.enroll([making.record(0)])  # enrolled again while the removal waits
+            assert gallery.verify() == []
+        assert gallery.expunge("P0000")
+        assert mark not in everything(gallery)
+        assert gallery.verify() == []
+
+
+def test_an_expunged_photo_can_be_enrolled_again(gallery, making):
+    gallery.enroll([making.record(0)])
+    before = gallery.digest()
+    gallery.expunge("P0000")
+    assert gallery.enroll([making.record(0)])[0].status == "enrolled"
+    assert gallery.digest() == before
+    assert gallery.photo_bytes(gallery.photos()[0]) == making.record(0).data
+
+
+def test_the_label_is_free_again(gallery, making):
+    gallery.enroll([making.record(0)])
+    gallery.expunge("P0000")
+    gallery.enroll([dataclasses.replace(making.record(5), person="P0000", metadata={})])
+    assert gallery.person("P0000").name is None

@@ -1,0 +1,309 @@
+import dataclasses
+import random
+
+import numpy as np
+import pytest
+
+from forensic.errors import GalleryError, UsageError
+from forensic.gallery import Gallery, Outcome
+
+
+def test_what_is_enrolled_comes_back(gallery, making):
+    record = making.record(
+        4,
+        warnings=("two faces", "small"),
+        metadata={"Name": "Ada", "birth year": "1815", "case_reference": "K-1", "source": "booking", "eyes": "grey"},
+    )
+    assert gallery.enroll([record]) == [Outcome("enrolled", "P0002", record.sha256)]
+    person, (photo,) = gallery.person("P0002"), gallery.photos("P0002")
+    assert (person.name, person.sex, person.birth_year, person.case_reference) == ("Ada", None, 1815, "K-1")
+    assert (person.extra, person.photo_count) == ({"eyes": "grey"}, 1)
+    assert (photo.person.label, photo.sha256, photo.file_name, photo.format) == ("P0002", record.sha256, "4.png", "PNG")
+    assert (photo.width, photo.height, photo.source, photo.date_taken) == (200, 250, "booking", None)
+    assert np.array_equal(photo.landmarks, record.landmarks)
+    assert (photo.detector, photo.detector_score, photo.warnings) == ("mtcnn", 0.99, ["two faces", "small"])
+    assert photo.enrolled_at.utcoffset().total_seconds() == 0
+    assert gallery.photo(photo.id).sha256 == gallery.photo(np.int64(photo.id)).sha256 == record.sha256
+    assert gallery.photo_bytes(photo) == gallery.photo_bytes(photo.id) == record.data
+    assert gallery.known([record.sha256, "0" * 64]) == {record.sha256: "P0002"}
+    assert gallery.size() == (1, 1)
+    assert gallery.verify() == []
+
+
+def test_a_photo_is_enrolled_once(gallery, making):
+    first, again, other = making.record(0), making.record(0), making.record(0, person="Q")
+    assert [outcome.status for outcome in gallery.enroll([first, again, other])] == ["enrolled", "already", "conflict"]
+    before = gallery.digest()
+    outcomes = gallery.enroll([making.record(0, metadata={"name": "changed"}), other, making.record(1)])
+    assert [outcome.status for outcome in outcomes] == ["already", "conflict", "enrolled"]
+    assert "enrolled as 'P0000', so not as 'Q'" in outcomes[1].message
+    assert gallery.size() == (1, 2)
+    gallery.expunge_photo(next(p.id for p in gallery.photos() if p.sha256 == outcomes[2].sha256))
+    assert gallery.digest() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"person": "  "}, "1 to 200 characters"),
+        ({"person": "a\nb"}, "control characters"),
+        ({"person": "x" * 201}, "1 to 200"),
+        ({"metadata": {"birth_year": "19"}}, "four digits"),
+        ({"metadata": {"birth_year": "١٩٧٠"}}, "four digits"),
+        ({"metadata": {"": "x"}}, "cannot name"),
+        ({"metadata": {"Person": "x"}}, "cannot name"),
+        ({"metadata": {"a": "\0"}}, "NUL"),
+        ({"metadata": {"a": "\udc80"}}, "surrogate"),
+        ({"metadata": {"a": "x" * 100_001}}, "at most 100000"),
+        ({"metadata": {"Sex": "F", "sex": "M"}}, "one field twice"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_and_the_rest_goes_on(gallery, making, changes, message):
+    outcomes = gallery.enroll([making.record(0, **changes), making.record(1)])
+    assert [outcome.status for outcome in outcomes] == ["refused", "enrolled"]
+    assert message in outcomes[0].message
+    assert gallery.size() == (1, 1)
+
+
+def test_a_records_maker_is_told_of_mistakes(gallery, making):
+    good, space = making.record(0), making.space()
+    nan, long = np.full(32, np.nan, np.float32), np.full(32, 0.2, np.float32)
+    wrong = [
+        (dataclasses.replace(good, data=b"other"), "is not the SHA-256"),
+        (dataclasses.replace(good, landmarks=[[0, 0]] * 4), "not five finite points"),
+        (dataclasses.replace(good, landmarks=np.full((5, 2), np.nan)), "not five finite points"),
+        (dataclasses.replace(good, templates={space: np.ones(3, np.float32)}), "expected \\(32,\\) and 1"),
+        (dataclasses.replace(good, templates={space: nan}), "length nan"),
+        (dataclasses.replace(good, templates={space: long}), "length 1.13"),
+    ]
+    for record, message in wrong:
+        with pytest.raises(GalleryError, match=message):
+            gallery.enroll([making.record(1), record])
+    assert gallery.size() == (0, 0)
+    assert gallery.verify() == []
+
+
+def test_a_file_name_that_is_no_unicode(gallery, making):
+    gallery.enroll([making.record(0, file_name="caf\udce9.png")])
+    assert gallery.photos()[0].file_name == "caf?.png"
+
+
+def test_a_known_person_takes_only_what_was_lacking(gallery, making):
+    gallery.enroll([making.record(0, metadata={"name": "Ada", "eyes": "grey"})])
+    metadata = {"name": "Bea", "sex": "F", "eyes": "blue", "hair": "red"}
+    (outcome,) = gallery.enroll([making.record(1, metadata=metadata)])
+    assert outcome.status == "enrolled"
+    assert "name stays 'Ada', not 'Bea'; eyes stays 'grey', not 'blue'" in outcome.message
+    person = gallery.person("P0000")
+    assert (person.name, person.sex, person.extra) == ("Ada", "F", {"eyes": "grey", "hair": "red"})
+
+
+def test_the_order_of_enrollment_changes_nothing(tmp_path, making):
+    records = [making.record(number, spaces=(making.space(), making.space("other"))) for number in range(30)]
+    digests, templates = set(), []
+    for seed, batch in ((0, 30), (1, 7), (2, 1)):
+        random.Random(seed).shuffle(records)
+        with Gallery(tmp_path / str(seed), create=True) as gallery:
+            for start in range(0, 30, batch):
+                gallery.enroll(records[start : start + batch])
+            digests.add(gallery.digest())
+            templates.append(gallery.templates(making.space().digest))
+    assert len(digests) == 1
+    for found in templates[1:]:
+        assert np.array_equal(found.vectors, templates[0].vectors)
+        assert found.people == templates[0].people
+
+
+def test_the_digest_sees_every_change(gallery, making):
+    gallery.enroll([making.record(number) for number in range(6)])
+    photo = gallery.photos("P0000")[0]
+    seen = [gallery.digest()]
+    for change in (
+        lambda: gallery.update("P0000", {"name": "x"}),
+        lambda: gallery.update("P0000", {"eyes": "grey"}),
+        lambda: gallery.update("P0000", {}, rename="Q"),
+        lambda: gallery.update_photo(photo.id, {"source": "x"}),
+        lambda: gallery.expunge_photo(photo.id),
+        lambda: gallery.add_templates(
+            making.space(), {gallery.photos("Q")[0].id: making.template("z", making.space())}
+        ),
+        lambda: gallery.drop_space(making.space().digest),
+        lambda: gallery.expunge("Q"),
+    ):
+        change()
+        seen.append(gallery.digest())
+    assert len(set(seen)) == len(seen)
+
+
+def test_templates_are_those_of_the_photos_in_hash_order(gallery, making):
+    records = [making.record(number) for number in range(40)]
+    gallery.enroll(records)
+    found = gallery.templates(making.space().digest)
+    records.sort(key=lambda record: record.sha256)
+    assert found.vectors.dtype == np.float32
+    assert found.vectors.flags.c_contiguous
+    assert np.array_equal(found.vectors, [record.templates[making.space()] for record in records])
+    assert found.people == [record.person for record in records]
+    assert found.photo_ids.dtype == np.int64
+    assert [gallery.photo(int(number)).sha256 for number in found.photo_ids] == [r.sha256 for r in records]
+    assert found.revision == gallery.revision(making.space().digest)
+    assert gallery.labels(found.photo_ids) == dict(zip(found.photo_ids.tolist(), found.people, strict=True))
+    assert gallery.labels([10**6]) == {}
+    nothing = gallery.templates("unknown")
+    assert (nothing.vectors.shape, nothing.people, nothing.revision) == ((0, 0), [], 0)
+
+
+def test_templates_of_many_photos_are_fetched_in_chunks(gallery, making):
+    from sqlalchemy import insert
+
+    from forensic.gallery.models import Person, Photo, Template
+
+    gallery.enroll([making.record(0)])
+    rng = np.random.default_rng(0)
+    count, digest = 9000, making.space().digest
+    vectors = rng.standard_normal((count, 32)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    hashes = [f"{number:064x}" for number in rng.permutation(count)]
+    shared = {c.key: getattr(gallery.photos()[0], c.key) for c in Photo.__table__.columns if c.key != "id"}
+    with gallery.writing() as session:
+        session.execute(insert(Person), [{"id": 2, "label": "many", "extra": {}}])
+        rows = [shared | {"id": 2 + i, "sha256": sha256, "person_id": 2} for i, sha256 in enumerate(hashes)]
+        session.execute(insert(Photo), rows)
+        blobs = [{"space_id": 1, "photo_id": 2 + i, "vector": vector.tobytes()} for i, vector in enumerate(vectors)]
+        session.execute(insert(Template), blobs)
+    found = gallery.templates(digest)
+    order = np.argsort(hashes)
+    assert np.array_equal(found.vectors[:count], vectors[order])
+    assert np.array_equal(found.photo_ids[:count], 2 + order)
+    assert len(gallery.labels(found.photo_ids)) == count + 1
+    assert len(gallery.known(hashes)) == count
+
+
+def test_people_are_filtered_and_paged(gallery, making):
+    odd = 'eye "left" $[0].é'
+    gallery.enroll([making.record(2 * n, metadata={"sex": "FM"[n % 2], odd: str(n % 3)}) for n in range(12)])
+    gallery.enroll([making.record(100, metadata={"source": "prison"})])
+    everyone = [f"P{n:04}" for n in range(12)] + ["P0050"]
+
+    def labels(*args, **paging):
+        return [person.label for person in gallery.people(*args, **paging)]
+
+    assert labels() == everyone
+    assert labels(limit=2, offset=3) == ["P0003", "P0004"]
+    assert labels({"sex": "F"}) == everyone[0:12:2]
+    assert labels({"sex": "F", odd: "0"}) == ["P0000", "P0006"]
+    assert labels({odd: "1"}, limit=2, offset=1) == ["P0004", "P0007"]
+    assert labels({"sex": ""}) == labels({"source": "prison"}) == labels({odd: ""}) == ["P0050"]
+    assert labels({"person": "P0007"}) == ["P0007"]
+    assert labels({"sex": "%"}) == labels({"person": "P%"}) == []
+
+
+def test_updates(gallery, making):
+    gallery.enroll([making.record(number) for number in range(4)])
+    before = gallery.person("P0000")
+    changed = gallery.update("P0000", {"birth year": "1980", "name": "", "eyes": "blue", "hair": "red"})
+    assert (changed.birth_year, changed.name, changed.sex) == (1980, None, "F")
+    assert gallery.update("P0000", {"hair": ""}).extra == {"eyes": "blue"}
+    assert gallery.person("P0000").updated_at > before.updated_at
+    assert gallery.person("P0000").created_at == before.created_at
+    revision = gallery.revision(making.space().digest)
+    assert gallery.update("P0000", {}, rename=" Q ").label == "Q"
+    assert len(gallery.photos("Q")) == 2
+    assert gallery.revision(making.space().digest) != revision
+    assert "Q" in gallery.templates(making.space().digest).people
+    with pytest.raises(GalleryError, match="'P0001' is already someone's label"):
+        gallery.update("Q", {"name": "lost"}, rename="P0001")
+    assert gallery.person("Q").name is None
+    with pytest.raises(GalleryError, match="No person 'P0000'"):
+        gallery.update("P0000", {})
+    with pytest.raises(UsageError, match="source describes a photo"):
+        gallery.update("Q", {"source": "x"})
+    with pytest.raises(UsageError, match="control characters"):
+        gallery.update("Q", {}, rename="\x1b")
+    photo = gallery.photos("Q")[0]
+    assert gallery.update_photo(photo.id, {"source": "x", "date taken": ""}).date_taken is None
+    assert gallery.photo(photo.id).source == "x"
+    with pytest.raises(UsageError, match="name describes a person"):
+        gallery.update_photo(photo.id, {"name": "x"})
+
+
+@pytest.mark.parametrize("label", ["nobody", "caf\udce9"])
+def test_unknown_people_and_photos(gallery, label):
+    for call in (gallery.person, gallery.photos, gallery.expunge, lambda x: gallery.update(x, {})):
+        with pytest.raises(GalleryError):
+            call(label)
+    for call in (gallery.photo, gallery.photo_bytes, gallery.expunge_photo, lambda x: gallery.update_photo(x, {})):
+        with pytest.raises(GalleryError, match="No photo 7"):
+            call(7)
+
+
+def test_a_second_space_is_filled_later(gallery, making):
+    gallery.enroll([making.record(number) for number in range(5)])
+    other = making.space("other")
+    missing = gallery.missing(other.digest)
+    assert [photo.sha256 for photo in missing] == sorted(making.record(number).sha256 for number in range(5))
+    vectors = {photo.id: making.template(photo.sha256, other) for photo in missing}
+    gallery.expunge_photo(missing[4].id)
+    assert gallery.add_templates(other, {photo.id: vectors[photo.id] for photo in missing[:3]}) == 3
+    assert [photo.id for photo in gallery.missing(other.digest)] == [missing[3].id]
+    assert gallery.add_templates(other, vectors) == 4  # the expunged one is passed over
+    assert gallery.missing(other.digest) == []
+    assert [space.route for space in gallery.spaces()] == ["direct", "other"]
+    assert gallery.spaces()[1].models == {"embedder": "e" * 64}
+    assert gallery.verify() == []
+    with pytest.raises(GalleryError, match="two models share one digest"):
+        gallery.add_templates(dataclasses.replace(other, dimension=2), {missing[0].id: np.array([1, 0])})
+
+
+def test_revisions_never_come_back(gallery, making):
+    digest = making.space().digest
+    seen = [gallery.revision(digest)]
+
+    def changed() -> bool:
+        seen.append(gallery.revision(digest))
+        return len(set(seen)) == len(seen)
+
+    gallery.enroll([making.record(number) for number in range(4)])
+    assert changed()
+    gallery.enroll([making.record(0)])
+    gallery.update("P0000", {"name": "x"})
+    assert gallery.revision(digest) == seen[-1]
+    gallery.expunge("P0001")
+    assert changed()
+    gallery.drop_space(digest)
+    with pytest.raises(GalleryError, match="No template space"):
+        gallery.drop_space(digest)
+    photos = gallery.missing(digest)
+    gallery.add_templates(making.space(), {photo.id: making.template(photo.sha256, making.space()) for photo in photos})
+    assert changed()
+
+
+def test_ids_are_never_used_again(gallery, making):
+    gallery.enroll([making.record(0), making.record(1)])
+    gone = max(photo.id for photo in gallery.photos())
+    gallery.expunge("P0000")
+    gallery.enroll([making.record(0)])
+    assert gallery.photos()[0].id > gone
+
+
+def test_an_index_is_kept_unless_its_space_has_changed(gallery, making):
+    gallery.enroll([making.record(0)])
+    revision = gallery.revision(making.space().digest)
+    assert gallery.save_index("i.bin", b"index", space=making.space().digest, revision=revision)
+    assert (gallery.index_folder / "i.bin").read_bytes() == b"index"
+    gallery.enroll([making.record(2)])
+    assert not gallery.save_index("i.bin", b"stale", space=making.space().digest, revision=revision)
+    gallery.expunge("P0001")
+    assert list(gallery.index_folder.iterdir()) == []
+
+
+def test_originals_are_checked_when_read(gallery, making):
+    gallery.enroll([making.record(0)])
+    (photo,) = gallery.photos()
+    path = gallery.objects.path(photo.sha256)
+    path.write_bytes(b"altered")
+    with pytest.raises(GalleryError, match=r"original of photo 1 \(P0000\) was altered"):
+        gallery.photo_bytes(photo)
+    path.unlink()
+    with pytest.raises(GalleryError, match=r"is missing: .*Restore it from a backup"):
+        gallery.photo_bytes(photo)

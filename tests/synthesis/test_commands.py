@@ -1,0 +1,149 @@
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from forensic.commands.synthesis import methods, synthesize, train
+from forensic.errors import DataError, FaceError, TrainingError, UsageError
+
+TINY = ["--size", "32", "--width", "4", "--epochs", "1"]
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A plain folder of four pairs of CUFS's size."""
+    draw = np.random.default_rng(0)
+    for side in ("photos", "sketches"):
+        (tmp_path / "data" / side).mkdir(parents=True)
+        for stem in "abcd":
+            image = Image.fromarray(draw.integers(0, 256, (25, 20, 3), dtype=np.uint8)).resize((200, 250))
+            image.save(tmp_path / "data" / side / f"{stem}.png")
+    return tmp_path / "data"
+
+
+def run(command, *arguments):
+    """A command's result; its errors propagate as they do to the command line's main."""
+    return CliRunner().invoke(command, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def test_train_install_synthesize(data, tmp_path, monkeypatch) -> None:
+    direction = ["--source", "sketch", "--target", "photo"]
+    out = tmp_path / "run"
+    result = run(train, "pix2pix", "--data", data, "--out", out, *TINY, *direction, "--hold-out", 1, "--install")
+    assert result.exit_code == 0
+    assert "pix2pix-sketch-to-photo.safetensors" in result.output
+    assert "held_out/l1" in json.loads((out / "log.jsonl").read_text())
+    (pix2pix,) = [line for line in json.loads(run(methods, "--json").output) if line["name"] == "pix2pix"]
+    assert str(tmp_path / "installed" / "pix2pix-sketch-to-photo.safetensors") in pix2pix["weights"]
+
+    class Finder:
+        def one(self, image):
+            if image.width < 100:
+                raise FaceError("no face here")
+            return SimpleNamespace(portrait=Image.new("RGB", (256, 256), "grey"), warnings=("two faces",))
+
+    monkeypatch.setattr("forensic.faces.Finder", Finder)
+    Image.new("RGB", (20, 20)).save(tmp_path / "faceless.png")
+    (tmp_path / "text.png").write_text("no image")
+    good = data / "sketches" / "a.png"
+    result = run(synthesize, "pix2pix", tmp_path / "faceless.png", tmp_path / "text.png", good, "--out", tmp_path)
+    assert result.exit_code == 3
+    assert "faceless.png: no face here" in result.output
+    assert result.output.count("text.png") == 1
+    assert "a.png: two faces" in result.output
+    with Image.open(tmp_path / "a-synthetic.png") as opened:
+        written = opened.copy()
+    assert written.size == (256, 256)
+    assert written.info["Title"] == "synthetic, not evidence"
+    assert "sketch to photo" in written.info["Software"]
+    assert len(written.info["Model-SHA256"]) == 64
+    assert run(synthesize, "pencil", good, "--out", tmp_path).exit_code == 0
+
+
+def test_faces_of_equal_stems_do_not_overwrite_each_other(data, tmp_path, monkeypatch) -> None:
+    class Finder:
+        def one(self, image):
+            return SimpleNamespace(portrait=image.resize((256, 256)), warnings=())
+
+    monkeypatch.setattr("forensic.faces.Finder", Finder)
+    result = run(synthesize, "pencil", data, "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    assert len(list((tmp_path / "out").iterdir())) == 8
+
+
+def test_a_run_is_resumed_but_never_overwritten(data, tmp_path) -> None:
+    arguments = ["pix2pix", "--data", data, "--out", tmp_path / "run", *TINY]
+    assert run(train, *arguments).exit_code == 0
+    weights = (tmp_path / "run" / "pix2pix-photo-to-sketch.safetensors").read_bytes()
+    with pytest.raises(TrainingError, match="holds a training already"):
+        run(train, *arguments)
+    assert run(train, *arguments, "--resume").exit_code == 0
+    assert (tmp_path / "run" / "pix2pix-photo-to-sketch.safetensors").read_bytes() == weights
+    with pytest.raises(TrainingError, match="seed was 0, is 3"):
+        run(train, *arguments, "--resume", "--seed", 3)
+
+
+def test_a_configuration_file_stands_behind_the_options(data, tmp_path) -> None:
+    config = tmp_path / "tiny.toml"
+    config.write_text("[method]\nsize = 64\nwidth = 4\n[recipe]\nepochs = 2\nbatch = 3\n")
+    arguments = ["pix2pix", "--data", data, "--config", config, "--size", 32]
+    assert run(train, *arguments, "--out", tmp_path / "run").exit_code == 0
+    from forensic.weights import read
+
+    configuration = read(tmp_path / "run" / "checkpoint.safetensors")[1]["configuration"]
+    assert configuration["settings"]["size"] == 32
+    assert configuration["recipe"]["batch"] == 3
+    for content, message in [
+        ("[recipe]\nepoch = 1", "Unknown recipe setting 'epoch'"),
+        ("[method]\nlevels = 1", "no setting 'levels'"),
+        ("[data]", r"table 'data'; expected \[method\] and \[recipe\]"),
+        ("epochs: 1", "is not a TOML file"),
+    ]:
+        config.write_text(content)
+        with pytest.raises(UsageError, match=message):
+            run(train, *arguments, "--out", tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        ("pix2pxi", [], "Did you mean 'pix2pix'"),
+        ("pencil", [], "has nothing to train"),
+        ("pix2pix", ["--source", "photo"], "--source and --target together"),
+        ("pix2pix", ["--hold-out", 4], "--hold-out is 4"),
+        ("pix2pix", ["--device", "cuda:77"], "Device 'cuda:77' is not there"),
+    ],
+)
+def test_requests_that_cannot_be_met(data, tmp_path, method, options, message) -> None:
+    settings = TINY if method == "pix2pix" else []
+    with pytest.raises(UsageError, match=message):
+        run(train, method, "--data", data, "--out", tmp_path / "run", *settings, *options)
+
+
+def test_an_empty_folder_is_an_error(data, tmp_path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"pairs\.csv"):
+        run(train, "pix2pix", "--data", tmp_path / "empty", "--out", tmp_path / "run", *TINY)
+    with pytest.raises(DataError, match="no pair in split 'test'"):
+        run(train, "pix2pix", "--data", data, "--split", "test", "--out", tmp_path / "run", *TINY)
+
+
+def test_methods_as_table_and_as_json() -> None:
+    listed = json.loads(run(methods, "--json").output)
+    assert {"pencil", "pix2pix"} <= {line["name"] for line in listed}
+    for line in listed:
+        assert line.keys() == {"name", "source", "target", "paper", "parameters", "weights"}
+        assert isinstance(line["weights"], list)
+    assert {line["name"]: line["parameters"] for line in listed}["pencil"] == 0
+    assert "pix2pix" in run(methods).output
+
+
+@pytest.mark.parametrize("command", [train, synthesize, methods])
+def test_help_teaches_by_examples_on_lines_of_their_own(command) -> None:
+    lines = [line.strip() for line in run(command, "--help").output.splitlines()]
+    assert "\\b" not in " ".join(lines)
+    if command is not methods:
+        assert any(line.startswith(f"forensic {command.name} ") for line in lines)

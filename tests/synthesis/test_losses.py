@@ -1,0 +1,43 @@
+import math
+
+import pytest
+import torch
+
+from forensic.synthesis.losses import adversarial, l1
+
+
+def softplus(value: float) -> float:
+    return math.log1p(math.exp(value))
+
+
+def test_log_criterion_is_cross_entropy_of_the_logits() -> None:
+    scores = torch.tensor([[0.5, -2.0]])
+    # -log sigmoid(s) = softplus(-s); -log(1 - sigmoid(s)) = softplus(s)
+    assert adversarial(scores, real=True).item() == pytest.approx((softplus(-0.5) + softplus(2.0)) / 2, rel=1e-6)
+    assert adversarial(scores, real=False).item() == pytest.approx((softplus(0.5) + softplus(-2.0)) / 2, rel=1e-6)
+
+
+def test_least_squares_criterion() -> None:
+    scores = torch.tensor([0.5, -2.0])
+    assert adversarial(scores, real=True, criterion="least-squares").item() == pytest.approx((0.25 + 9) / 2)
+    assert adversarial(scores, real=False, criterion="least-squares").item() == pytest.approx((0.25 + 4) / 2)
+
+
+def test_l1_is_a_mean() -> None:
+    assert l1(torch.tensor([1.0, -1.0, 0.5, 0.0]), torch.tensor([0.0, 1.0, 0.5, 0.0])).item() == 0.75
+
+
+def test_pix2pix_objective_by_hand(make_tiny, make_pairs) -> None:  # type: ignore[no-untyped-def]
+    """Equations 1, 3 and 4, written out on the discriminator's probabilities."""
+    from forensic.synthesis import Batch
+    from forensic.synthesis.examples import normalized
+
+    method = make_tiny("pix2pix").eval()
+    batch = Batch(*map(normalized, make_pairs(1)))
+    faces = method(batch)
+    x, y, fake = batch.photo, batch.sketch, faces["synthesized"]
+    real_p, fake_p = (torch.sigmoid(method.discriminator(torch.cat([x, z], 1))) for z in (y, fake))
+    loss = sum(method.discriminator_loss(batch, faces).values())
+    torch.testing.assert_close(loss, -(real_p.log().mean() + (1 - fake_p).log().mean()) / 2)
+    loss = sum(method.generator_loss(batch, faces).values())
+    torch.testing.assert_close(loss, -fake_p.log().mean() + 100 * (y - fake).abs().mean())

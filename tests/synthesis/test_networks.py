@@ -1,0 +1,64 @@
+import pytest
+import torch
+from torch import nn
+
+from forensic.synthesis.methods import pix2pix
+from forensic.synthesis.networks import PatchDiscriminator, UNet
+
+
+@pytest.mark.parametrize(("size", "depth"), [(32, 5), (64, 4), (256, 8)])
+def test_unet_keeps_the_shape(size: int, depth: int) -> None:
+    network = UNet(inputs=1, outputs=3, width=4, depth=depth)
+    out = network(torch.randn(1, 1, size, size))
+    assert out.shape == (1, 3, size, size)
+    assert out.abs().max() <= 1
+
+
+def test_unet_has_the_papers_layers() -> None:
+    """C64-C128-C256-C512-C512-C512-C512-C512 and CD512-CD512-CD512-C512-C256-C128-C64 (appendix 6.1.1)."""
+    network = UNet()
+    down = [layer.out_channels for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    up = [layer.out_channels for layer in network.modules() if isinstance(layer, nn.ConvTranspose2d)]
+    assert down == [64, 128, 256, 512, 512, 512, 512, 512]
+    assert up == [512, 512, 512, 512, 256, 128, 64, 3]
+    assert [any(isinstance(layer, nn.Dropout) for layer in block) for block in network.up] == [True] * 3 + [False] * 5
+    assert sum(parameter.numel() for parameter in network.parameters()) == pytest.approx(54.4e6, rel=0.01)
+
+
+def test_skip_connections_carry_detail() -> None:
+    """With the innermost features silenced, the output still follows the input."""
+    network = UNet(width=4, depth=5).eval()
+    with torch.no_grad():
+        for parameter in network.down[-1].parameters():
+            parameter.zero_()
+    first, second = (network(torch.randn(1, 3, 32, 32)) for _ in range(2))
+    assert (first - second).abs().max() > 0
+
+
+@pytest.mark.parametrize(("patch", "halvings"), pix2pix.HALVINGS.items())
+def test_receptive_field(patch: int, halvings: int) -> None:
+    field = 1
+    network = PatchDiscriminator(halvings=halvings, width=2)
+    convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    for layer in reversed(convolutions):
+        field = layer.stride[0] * (field - 1) + layer.kernel_size[0]
+    assert field == patch
+
+
+def test_discriminator_has_the_papers_layers() -> None:
+    """C64-C128-C256-C512 and one score (appendix 6.1.2)."""
+    layers = [layer for layer in PatchDiscriminator().modules() if isinstance(layer, nn.Conv2d)]
+    assert [layer.out_channels for layer in layers] == [64, 128, 256, 512, 1]
+    assert [layer.stride[0] for layer in layers] == [2, 2, 2, 1, 1]
+
+
+def test_a_score_depends_on_its_patch_alone() -> None:
+    """The same by gradients; norms are taken out, because their statistics see the whole image."""
+    network = PatchDiscriminator(inputs=1, width=2)
+    layers = [layer for layer in network.layers if not isinstance(layer, nn.InstanceNorm2d)]
+    images = torch.randn(1, 1, 256, 256, requires_grad=True)
+    scores = nn.Sequential(*layers)(images)
+    assert scores.shape == (1, 1, 30, 30)
+    (gradient,) = torch.autograd.grad(scores[0, 0, 15, 15], images)
+    touched = gradient[0, 0].nonzero()
+    assert (touched.max(dim=0).values - touched.min(dim=0).values + 1).tolist() == [70, 70]

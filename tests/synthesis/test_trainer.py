@@ -1,0 +1,161 @@
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from forensic.errors import ModelError, TrainingError, UsageError
+from forensic.synthesis import Player, Recipe
+from forensic.synthesis.examples import Examples
+from forensic.synthesis.trainer import Trainer, laid_out_like
+
+SHORT = Recipe(epochs=2, batch=2, shift=0)
+
+
+def test_writes_log_board_samples_snapshots_and_weights(make_tiny, make_pairs, tmp_path) -> None:
+    method = make_tiny("pix2pix", source="sketch", target="photo")
+    Trainer(method, SHORT, make_pairs(3), held_out=make_pairs(2, seed=9), out=tmp_path).fit()
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in log] == [1, 2]
+    assert log[0]["learning_rate"] == SHORT.learning_rate
+    assert log[1]["learning_rate"] == SHORT.learning_rate / 2
+    assert log[0].keys() >= {"generator/l1", "generator/adversarial", "discriminator/real", "held_out/l1"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "checkpoint.safetensors",
+        "log.jsonl",
+        "pix2pix-sketch-to-photo.safetensors",
+        "samples",
+        "snapshots",
+        "tensorboard",
+    }
+    assert len(list((tmp_path / "samples").iterdir())) == 2
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_rate_is_flat_then_falls_linearly_to_nearly_nothing() -> None:
+    recipe = Recipe(epochs=8, flat=0.5, learning_rate=1.0)
+    rates = [recipe.learning_rate_at(epoch) for epoch in range(8)]
+    assert rates == pytest.approx([1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2])
+    assert Recipe(epochs=3, flat=1.0, learning_rate=1.0).learning_rate_at(2) == 1.0
+
+
+def test_a_recipe_is_checked() -> None:
+    with pytest.raises(UsageError, match=r"Unknown recipe setting 'epoch'\. Known: epochs, flat"):
+        Recipe().changed(epoch=3)
+    with pytest.raises(TypeError):
+        Recipe(epoch=3)  # type: ignore[call-arg]
+    with pytest.raises(UsageError, match="epochs is 0, expected 1 to inf"):
+        replace(Recipe(), epochs=0)
+    with pytest.raises(UsageError, match=r"batch is 2\.0, expected int"):
+        Recipe().changed(batch=2.0)
+    assert Recipe(tone=1).tone == 1
+    with pytest.raises(UsageError, match="tone is 2"):
+        Recipe(tone=2)
+    with pytest.raises(AttributeError):
+        Recipe().epochs = 3  # type: ignore[misc]
+    assert Recipe().changed(betas=[0.1, 0.2]).betas == (0.1, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"recipe": SHORT.changed(epochs=3)}, "recipe was .*'epochs': 2.* is .*'epochs': 3"),
+        ({"seed": 1}, "seed was 0, is 1"),
+        ({"settings": {"dropout": 0.0}}, "settings was"),
+        ({"pairs": 2}, "data was .*pairs was 3, is 2"),
+    ],
+)
+def test_resuming_with_a_changed_configuration_raises(make_tiny, make_pairs, tmp_path, change, message) -> None:
+    Trainer(make_tiny("pix2pix"), SHORT, make_pairs(3), out=tmp_path).save()
+    method = make_tiny("pix2pix", **change.get("settings", {}))
+    data = make_pairs(change.get("pairs", 3))
+    other = Trainer(method, change.get("recipe", SHORT), data, out=tmp_path, seed=change.get("seed", 0))
+    with pytest.raises(TrainingError, match=message):
+        other.start(resume=True)
+
+
+def test_a_finished_folder_is_not_overwritten(make_tiny, make_pairs, tmp_path) -> None:
+    trainer = Trainer(make_tiny("pix2pix"), SHORT, make_pairs(1), out=tmp_path)
+    trainer.save()
+    with pytest.raises(TrainingError, match="holds a training already"):
+        trainer.start(resume=False)
+
+
+def test_resuming_needs_a_whole_checkpoint(make_tiny, make_pairs, tmp_path) -> None:
+    trainer = Trainer(make_tiny("pix2pix"), SHORT, make_pairs(1), out=tmp_path)
+    with pytest.raises(ModelError, match="No file"):
+        trainer.start(resume=True)
+    trainer.save()
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(ModelError, match="not a readable safetensors file"):
+        trainer.start(resume=True)
+    with pytest.raises(TrainingError, match="without the folder"):
+        Trainer(make_tiny("pix2pix"), SHORT, make_pairs(1)).resume()
+
+
+def test_a_loss_that_is_not_finite_stops_before_it_harms(make_tiny, make_pairs, monkeypatch) -> None:
+    method = make_tiny("pix2pix")
+    trainer = Trainer(method, SHORT, make_pairs(2))
+    before = {name: value.clone() for name, value in method.generator.state_dict().items()}
+    monkeypatch.setattr(
+        method, "generator_loss", lambda batch, faces: {"l1": faces["synthesized"].mean() * float("nan")}
+    )
+    with pytest.raises(TrainingError, match=r"not finite.*'generator/l1': nan"):
+        trainer.fit()
+    assert all(torch.equal(before[name], value) for name, value in method.generator.state_dict().items())
+
+
+def test_a_device_that_is_not_there_is_an_error(make_tiny, make_pairs) -> None:
+    for device in ("cuda:99", "nonsense"):
+        with pytest.raises(UsageError, match=f"Device '{device}' is not there"):
+            Trainer(make_tiny("pix2pix"), SHORT, make_pairs(1), device=device)
+
+
+def test_examples_have_the_methods_size(make_tiny, make_pairs) -> None:
+    with pytest.raises(TrainingError, match="64 pixels wide, the method works at 32"):
+        Trainer(make_tiny("pix2pix"), SHORT, make_pairs(1, size=64))
+
+
+def test_a_player_takes_all_its_turns_on_fresh_faces(make_tiny, make_pairs, monkeypatch) -> None:
+    method = make_tiny("pix2pix")
+    once = method.players()
+    made = []
+    forward = method.forward
+    monkeypatch.setattr(method, "forward", lambda batch: made.append(1) or forward(batch))
+    monkeypatch.setattr(
+        method, "players", lambda: {"generator": Player(method.generator, once["generator"].loss, turns=3)}
+    )
+    trainer = Trainer(method, SHORT, make_pairs(2))
+    trainer.step(next(trainer._batches()))
+    assert len(made) == 3
+    (state,) = {int(state["step"]) for state in trainer.optimizers["generator"].state.values()}
+    assert state == 3
+
+
+def test_bf16_trains_and_keeps_float32_weights(make_tiny, make_pairs) -> None:
+    method = make_tiny("pix2pix")
+    trainer = Trainer(method, SHORT, make_pairs(2), precision="bf16")
+    trainer.fit()
+    assert {parameter.dtype for parameter in method.parameters()} == {torch.float32}
+    with pytest.raises(UsageError, match="Unknown precision 'fp16'"):
+        Trainer(method, SHORT, make_pairs(2), precision="fp16")  # type: ignore[arg-type]
+
+
+def test_the_data_are_known_by_their_pixels(make_pairs) -> None:
+    data = make_pairs(2)
+    assert data.digest() == make_pairs(2).digest()
+    changed = data.photo.clone()
+    changed[0, 0, 0, 0] += 1
+    assert Examples(changed, data.sketch).digest() != data.digest()
+
+
+def test_restored_state_takes_the_parameters_layout() -> None:
+    """The fused optimizer reads parameter and state side by side, whatever their strides say."""
+    parameter = torch.rand(4, 3, 2, 2).contiguous(memory_format=torch.channels_last)
+    value = torch.rand(4, 3, 2, 2)
+    restored = laid_out_like(parameter, value)
+    assert restored.stride() == parameter.stride() != value.stride()
+    assert torch.equal(restored, value)
+    count = torch.tensor(3.0)
+    assert laid_out_like(parameter, count) is count

@@ -1,0 +1,133 @@
+import hashlib
+import json
+import os
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from forensic import weights as store
+from forensic.errors import ModelError, UsageError
+from forensic.synthesis import load, save, weights
+from forensic.synthesis.trainer import Trainer
+
+
+@pytest.fixture
+def trained(make_tiny, tmp_path):
+    """A weight file of a tiny pix2pix, from sketch to photo."""
+    path = tmp_path / "mine.safetensors"
+    save(make_tiny("pix2pix", source="sketch", target="photo"), path)
+    return path
+
+
+@pytest.fixture
+def nothing_shipped(monkeypatch, tmp_path):
+    monkeypatch.setattr(store, "SHIPPED", tmp_path / "shipped")
+
+
+def test_missing_weights_say_what_to_do(nothing_shipped) -> None:
+    with pytest.raises(ModelError, match="forensic train pix2pix --source sketch --target photo --data DIR"):
+        load("pix2pix", source="sketch", target="photo")
+
+
+def test_a_file_of_ones_own_has_its_hash_as_digest(trained) -> None:
+    translator = load("pix2pix", weights=trained)
+    assert translator.digest == hashlib.sha256(trained.read_bytes()).hexdigest()
+    assert (translator.source, translator.target) == ("sketch", "photo")
+    assert not hasattr(translator, "discriminator")
+    assert weights.count_parameters(translator) == sum(p.numel() for p in translator.parameters())
+
+
+def test_installed_weights_load_by_name(nothing_shipped, trained) -> None:
+    entry = weights.install(trained)
+    assert entry.path.parent == store.installed_folder()
+    assert weights.entries("pix2pix") == [entry]
+    assert weights.entries("pencil") == []
+    assert load("pix2pix", source="sketch", target="photo").digest == entry.sha256
+    assert load("pix2pix").digest == entry.sha256
+    with pytest.raises(ModelError, match="from photo to sketch"):
+        load("pix2pix", source="photo")
+
+
+def test_a_changed_file_is_refused_before_it_is_read(nothing_shipped, trained, monkeypatch) -> None:
+    entry = weights.install(trained)
+    content = bytearray(entry.path.read_bytes())
+    content[-1] ^= 1
+    entry.path.write_bytes(content)
+    monkeypatch.setattr(store, "read", lambda path: pytest.fail("read an unverified file"))
+    with pytest.raises(ModelError, match=f"the manifest states {entry.sha256}"):
+        load("pix2pix", source="sketch", target="photo")
+    entry.path.unlink()
+    with pytest.raises(ModelError, match="is missing, though the manifest lists it"):
+        load("pix2pix", source="sketch", target="photo")
+
+
+def test_a_broken_manifest_is_an_error(nothing_shipped) -> None:
+    folder = store.installed_folder()
+    folder.mkdir(parents=True)
+    for content in ("{", "[]", '{"x": {"file": "x"}}'):
+        (folder / "manifest.json").write_text(content)
+        with pytest.raises(ModelError, match="is not a manifest of weights"):
+            load("pix2pix", source="sketch", target="photo")
+
+
+def test_other_kinds_in_a_manifest_are_left_alone(nothing_shipped, trained) -> None:
+    folder = store.installed_folder()
+    folder.mkdir(parents=True)
+    embedder = {"file": "e.safetensors", "sha256": "0", "kind": "embedder"}
+    (folder / "manifest.json").write_text(json.dumps({"embedder": embedder}))
+    entry = weights.install(trained)
+    assert weights.entries("pix2pix") == [entry]
+    assert json.loads((folder / "manifest.json").read_text())["embedder"] == embedder
+
+
+def test_weights_that_do_not_fit_are_refused(trained, tmp_path) -> None:
+    with pytest.raises(UsageError, match="from sketch to photo, not from photo"):
+        load("pix2pix", source="photo", weights=trained)
+    with pytest.raises(UsageError, match="'pencil' has no weights"):
+        load("pencil", weights=trained)
+    with pytest.raises(ModelError, match="No file"):
+        load("pix2pix", weights=tmp_path / "none.safetensors")
+    state, description = store.read(trained)
+    other = tmp_path / "other.safetensors"
+    store.write(other, state, description | {"method": "cyclegan"})
+    with pytest.raises(ModelError, match="weights of 'cyclegan', not of 'pix2pix'"):
+        load("pix2pix", weights=other)
+    first = next(iter(state))
+    store.write(other, {name: value for name, value in state.items() if name != first}, description)
+    with pytest.raises(ModelError, match=f"it lacks \\['{first}'\\]"):
+        load("pix2pix", weights=other)
+    store.write(other, state | {first: torch.zeros(3)}, description)
+    with pytest.raises(ModelError, match="does not fit the networks"):
+        load("pix2pix", weights=other)
+    save_file({"a": torch.zeros(1)}, other)
+    with pytest.raises(ModelError, match="not one that this toolkit wrote"):
+        load("pix2pix", weights=other)
+    other.write_bytes(b"nothing")
+    with pytest.raises(ModelError, match="not a readable safetensors file"):
+        load("pix2pix", weights=other)
+
+
+def test_a_failed_checkpoint_leaves_the_last_one(make_tiny, make_pairs, tmp_path, monkeypatch) -> None:
+    method = make_tiny("pix2pix")
+    trainer = Trainer(method, method.recipe, make_pairs(1), out=tmp_path)
+    trainer.save()
+    before = (tmp_path / "checkpoint.safetensors").read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", full)
+    trainer.step(next(trainer._batches()))
+    with pytest.raises(OSError, match="no space left"):
+        trainer.save()
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+
+
+def test_shipped_weights_are_what_the_manifest_says() -> None:
+    for entry in store.entries("translator"):
+        assert store.verified(entry).stat().st_size <= 16 * 2**20
+        assert entry.path.with_suffix(".md").is_file()
+        about = entry.about
+        assert load(about["method"], source=about["source"], target=about["target"]).digest == entry.sha256

@@ -1,0 +1,125 @@
+import io
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from forensic import images
+from forensic.errors import ImageError
+
+
+@pytest.fixture
+def gradient() -> np.ndarray:
+    """A colour picture, 40 high and 60 wide, whose corners all differ."""
+    rows, columns = np.mgrid[0:40, 0:60]
+    return np.stack([rows * 6, columns * 4, (rows + columns) * 2], axis=-1).astype(np.uint8)
+
+
+def encoded(image: Image.Image, fmt: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, fmt, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "TIFF", "BMP"])
+def test_lossless_formats_come_back_to_the_pixel(gradient: np.ndarray, fmt: str) -> None:
+    decoded = images.decode(encoded(Image.fromarray(gradient), fmt))
+    assert decoded.format == fmt
+    assert decoded.image.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(decoded.image), gradient)
+
+
+def test_the_name_says_nothing_about_the_type(tmp_path, gradient: np.ndarray) -> None:
+    path = tmp_path / "photo.txt"
+    path.write_bytes(encoded(Image.fromarray(gradient), "WEBP", lossless=True))
+    decoded = images.read(path)
+    assert decoded.format == "WEBP"
+    assert decoded.data == path.read_bytes()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_undone(gradient: np.ndarray, orientation: int) -> None:
+    """Oracle: what a camera in that position stored, written out by hand for each orientation."""
+    stored = {
+        1: gradient,
+        2: gradient[:, ::-1],
+        3: gradient[::-1, ::-1],
+        4: gradient[::-1],
+        5: gradient.transpose(1, 0, 2),
+        6: np.rot90(gradient, 1),
+        7: gradient[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(gradient, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    decoded = images.decode(encoded(Image.fromarray(np.ascontiguousarray(stored)), "PNG", exif=exif))
+    np.testing.assert_array_equal(np.asarray(decoded.image), gradient)
+
+
+def test_sixteen_bit_grey_keeps_its_scale() -> None:
+    """A dark 16-bit scan stays dark: it is not stretched to the range that it happens to use."""
+    deep = np.full((32, 32), 0x4000, dtype=np.uint16)
+    decoded = images.decode(encoded(Image.fromarray(deep), "PNG"))
+    assert np.unique(np.asarray(decoded.image)).tolist() == [64]
+
+
+def test_transparency_shows_white_paper() -> None:
+    clear = Image.new("RGBA", (20, 20), (255, 0, 0, 0))
+    assert images.decode(encoded(clear, "PNG")).image.getpixel((5, 5)) == (255, 255, 255)
+
+
+def test_cmyk_and_palette_become_rgb(gradient: np.ndarray) -> None:
+    picture = Image.fromarray(gradient)
+    for image, fmt in ((picture.convert("CMYK"), "JPEG"), (picture.convert("P"), "PNG"), (picture.convert("1"), "PNG")):
+        assert images.decode(encoded(image, fmt)).image.mode == "RGB"
+
+
+def test_a_bomb_is_refused_before_it_is_decoded(gradient: np.ndarray) -> None:
+    data = encoded(Image.fromarray(gradient), "PNG")
+    with pytest.raises(ImageError, match="60 x 40"):
+        images.decode(data, "bomb.png", max_pixels=2399)
+    assert images.decode(data, max_pixels=2400).image.size == (60, 40)
+
+
+@pytest.mark.parametrize("cut", [20, 100, 1000, 10_000])
+def test_every_truncation_is_an_image_error(cut: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(noise), "PNG")
+    with pytest.raises(ImageError, match=r"cut\.png: (truncated|the content)"):
+        images.decode(data[:-cut], "cut.png")
+
+
+def test_errors_name_the_file_and_hide_control_characters(tmp_path) -> None:
+    path = tmp_path / "evil\x1b[2J.png"
+    path.write_text("hello")
+    with pytest.raises(ImageError) as caught:
+        images.read(path)
+    assert "evil\\x1b[2J.png" in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+def test_a_named_pipe_does_not_block(tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(ImageError, match="not a file"):
+        images.read(tmp_path / "pipe.png")
+
+
+def test_tensors_keep_the_convention(gradient: np.ndarray) -> None:
+    tensor = images.to_tensor([Image.fromarray(gradient)])
+    assert tensor.shape == (1, 3, 40, 60)
+    assert tensor.min() >= -1
+    assert tensor.max() <= 1
+    assert tensor[0, 1, 0, 59].item() == pytest.approx(gradient[0, 59, 1] / 127.5 - 1)
+    np.testing.assert_array_equal(np.asarray(images.to_image(tensor[0])), gradient)
+    with pytest.raises(ValueError, match="one size"):
+        images.to_tensor([Image.new("RGB", (10, 10)), Image.new("RGB", (11, 10))])
+
+
+def test_find_files_is_sorted_and_ends_in_a_loop_of_links(tmp_path) -> None:
+    (tmp_path / "b").mkdir()
+    for name in ("c.png", "b/a.png", ".hidden.png"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "b" / "loop").symlink_to(tmp_path)
+    found = [str(path.relative_to(tmp_path)) for path in images.find_files(tmp_path)]
+    assert found == ["c.png", "b/a.png"]
