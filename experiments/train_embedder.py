@@ -100,13 +100,13 @@ def describe(trunk: nn.Module, crops: list[Image.Image]) -> Tensor:
 
 
 def adapt(
-    teacher: nn.Module, photos: Faces, sketches: Faces, others: Faces, steps: int, seed: int, log: object
+    teacher: nn.Module, photos: Faces, sketches: Faces, others: Faces, steps: int, seed: int
 ) -> nn.Module:
     """Step 1: the adapted trunk."""
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     bank = describe(teacher, photos.crops() + others.crops()).clone()
-    student = MobileFaceNet()
+    student = MobileFaceNet().to(memory_format=torch.channels_last)  # three times as fast in bf16 on a CPU
     student.load_state_dict(teacher.state_dict())
     student.eval()  # batch-normalisation statistics stay the teacher's
     optimizer = torch.optim.AdamW(student.parameters(), lr=2e-4, weight_decay=1e-4)
@@ -133,7 +133,7 @@ def adapt(
         nn.utils.clip_grad_norm_(student.parameters(), 5.0)
         optimizer.step()
         schedule.step()
-        if step % 20 == 0:
+        if step % 10 == 0:
             print(
                 f"step {step}/{steps} loss {loss.item():.3f} {(time.time() - started) / (step + 1):.2f} s/step",
                 flush=True,
@@ -193,7 +193,7 @@ def main() -> None:
     held_photos, held_sketches = photos.crops(held) if held else [], sketches.crops(held) if held else []
     kept = [j for j in range(len(both)) if j not in set(held)]
     sketches.items, photos.items = [sketches.items[j] for j in kept], [photos.items[j] for j in kept]
-    trunk = adapt(teacher, photos, sketches, others, options.steps, options.seed, None) if options.steps else teacher
+    trunk = adapt(teacher, photos, sketches, others, options.steps, options.seed) if options.steps else teacher
 
     options.out.mkdir(parents=True, exist_ok=True)
     figures: dict[str, object] = {}

@@ -35,7 +35,8 @@ class Item(NamedTuple):
     metadata: dict[str, str]
 
 
-class Failure(NamedTuple):
+@dataclass(frozen=True)
+class Failure:
     """A file that was not enrolled, and why."""
 
     file: str

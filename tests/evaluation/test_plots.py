@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from forensic.evaluation import plots
 from forensic.errors import UsageError
+from forensic.evaluation import plots
 
 
 def report(*starts: float) -> dict[str, Any]:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from forensic.errors import DataError, FaceError, UsageError
 from forensic.evaluation import null_space, protocols, trials
 from forensic.evaluation.accuracy import Report
-from forensic.errors import DataError, FaceError, UsageError
 from forensic.recognition.nlda import NLDA
 
 SIZE = 24

@@ -1,0 +1,47 @@
+"""What many tests share: people drawn by the program, and a gallery of them."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # test processes side by side would fight for the cores
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from forensic.datasets.synthetic import Made, make_people
+
+PEOPLE = 12  # of this seed, two have a second photo
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_installed_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests see the shipped weights alone, whatever the user has installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FORENSIC_WEIGHTS", str(tmp_path_factory.mktemp("weights")))
+        patch.delenv("FORENSIC_GALLERY", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def people_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with photos/, photos-later/, sketches/ and people.csv of synthetic people."""
+    return tmp_path_factory.mktemp("people")
+
+
+@pytest.fixture(scope="session")
+def people(people_folder: Path) -> list[Made]:
+    """The people of ``people_folder``."""
+    return make_people(people_folder, PEOPLE, seed=4)
+
+
+@pytest.fixture(scope="session")
+def enrolled(people: list[Made], people_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A gallery of the synthetic people, enrolled along the default route. Tests do not change it."""
+    from forensic import Gallery, Identifier
+
+    folder = tmp_path_factory.mktemp("enrolled") / "gallery"
+    with Gallery(folder, create=True) as gallery:
+        summary = Identifier(gallery).enroll(people_folder / "people.csv")
+        assert not summary.failures
+    return folder

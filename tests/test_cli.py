@@ -1,0 +1,149 @@
+"""The command line as a user meets it: exit codes, words, files."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from forensic import cli
+from forensic.datasets.synthetic import Made
+
+Captured = pytest.CaptureFixture[str]
+
+
+def forensic(*arguments: str | Path) -> int:
+    return cli.run([str(argument) for argument in arguments])
+
+
+def test_help_names_every_command(capsys: Captured) -> None:
+    assert forensic("--help") == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in cli.COMMANDS)
+    assert set(cli.SUMMARIES) == set(cli.COMMANDS)
+
+
+@pytest.mark.parametrize("name", list(cli.COMMANDS))
+def test_every_command_has_help(name: str, capsys: Captured) -> None:
+    assert forensic(name, "--help") == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"Usage: forensic {name}")
+    assert "\\b" not in shown, "a raw docstring: click takes the backspace character"
+
+
+def test_help_and_gallery_commands_start_without_torch(enrolled: Path) -> None:
+    code = (
+        "import sys; from forensic.cli import run; "
+        "code = run(sys.argv[1:]); "
+        "heavy = {'torch', 'faiss', 'sklearn', 'matplotlib', 'alembic'} & set(sys.modules); "
+        "sys.exit(f'imported {heavy}' if heavy else code)"
+    )
+    for arguments in (["--help"], ["gallery", "list", "--gallery", str(enrolled)]):
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+def test_enroll_and_match(people_folder: Path, people: list[Made], tmp_path: Path, capsys: Captured) -> None:
+    gallery, lines, report = tmp_path / "gallery", tmp_path / "found.jsonl", tmp_path / "report.html"
+    assert forensic("enroll", people_folder / "photos", "--gallery", gallery) == 0
+    assert f"{len(people)} enrolled" in capsys.readouterr().out
+    sketch = people[0].sketch
+    assert forensic("match", sketch, "--gallery", gallery, "--top", 3, "--json", lines, "--report", report) == 0
+    shown = capsys.readouterr()
+    assert "rank" in shown.out
+    assert "not an identification" in " ".join(shown.out.split())
+    found = json.loads(lines.read_text())
+    assert found["probe"] == str(sketch)
+    assert len(found["candidates"]) == 3
+    assert found["gallery_size"] == len(people)
+    page = report.read_text()
+    assert page.count("data:image/jpeg;base64,") == 2 + 3
+    assert not re.search(r"""(?:src|href)=["'](?!data:)""", page), "the report fetches something"
+    assert found["sha256"] in page
+    assert all(digest in page for digest in found["models"].values())
+
+
+def test_json_is_the_same_to_the_byte(enrolled: Path, people: list[Made], capsys: Captured) -> None:
+    texts = []
+    for _ in range(2):
+        assert forensic("match", people[0].sketch, people[1].sketch, "--gallery", enrolled, "--json", "-") == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+    assert len([json.loads(line) for line in texts[0].splitlines()]) == 2
+
+
+def test_a_synthesized_probe_is_marked_in_the_report(enrolled: Path, people: list[Made], tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    route = "sketch-to-photo:pix2pix"
+    assert forensic("match", people[0].sketch, "--gallery", enrolled, "--route", route, "--report", page) == 0
+    assert "synthetic, not evidence" in page.read_text()
+
+
+def test_exit_codes(enrolled: Path, people: list[Made], tmp_path: Path, capsys: Captured) -> None:
+    sketch, blank = people[0].sketch, tmp_path / "blank.png"
+    Image.new("RGB", (120, 120), "white").save(blank)
+    there, elsewhere = ["--gallery", enrolled], ["--gallery", tmp_path / "no gallery"]
+    cases = {
+        2: [["match", sketch, *there, "--route", "no-such-route"], ["match"], ["nosuch"], ["match", "-x"]],
+        3: [["match", blank, *there], ["match", tmp_path / "absent.png", *there]],
+        4: [["match", sketch, *elsewhere], ["match", sketch, *there, "--route", "direct@vggface2"]],
+    }
+    for code, commands in cases.items():
+        for arguments in commands:
+            assert forensic(*arguments) == code, arguments
+            shown = capsys.readouterr()
+            assert "Traceback" not in shown.err
+            assert shown.err.strip()
+
+
+def test_one_bad_probe_does_not_stop_the_others(
+    enrolled: Path, people: list[Made], tmp_path: Path, capsys: Captured
+) -> None:
+    blank = tmp_path / "blank.png"
+    Image.new("RGB", (120, 120), "white").save(blank)
+    assert forensic("match", blank, people[0].sketch, "--gallery", enrolled, "--json", "-") == 3
+    first, second = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert "no face" in first["error"]
+    assert first["candidates"] == []
+    assert second["candidates"]
+
+
+def test_options_that_contradict_each_other(enrolled: Path, people: list[Made], capsys: Captured) -> None:
+    two = [people[0].sketch, people[1].sketch]
+    assert forensic("match", *two, "--face", 1, "--gallery", enrolled) == 2
+    assert forensic("enroll") == 2
+    assert "for one probe" in capsys.readouterr().err
+
+
+def test_enroll_lists_failures_and_goes_on(people: list[Made], tmp_path: Path, capsys: Captured) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    (folder / "good.jpg").write_bytes(people[0].photos[0].read_bytes())
+    (folder / "notes.txt").write_text("not a photo")
+    assert forensic("enroll", folder, "--gallery", tmp_path / "gallery", "--json") == 3
+    shown = capsys.readouterr()
+    summary = json.loads(shown.out)
+    assert summary["enrolled"] == summary["photos"] == 1
+    assert summary["failures"][0]["file"].endswith("notes.txt")
+    assert "notes.txt" in shown.err
+
+
+def test_an_interrupt_ends_in_words(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    def interrupt(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.forensic, "main", interrupt)
+    assert cli.run([]) == 130
+    assert "run the same command again" in capsys.readouterr().err
+
+
+def test_models_list_and_verify(capsys: Captured) -> None:
+    assert forensic("models", "list", "--json") == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["mobilefacenet-cross-modal"]["state"] == "shipped"
+    assert rows["vggface2"]["state"] == "absent"
+    assert rows["vggface2"]["url"].startswith("https://")
+    assert forensic("models", "verify") == 0

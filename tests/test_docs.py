@@ -1,0 +1,84 @@
+"""Documents that cannot rot: commands, methods, links, examples and the README's code are checked."""
+
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from forensic import cli
+from forensic.datasets.synthetic import Made
+from forensic.synthesis import registry
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+
+
+def test_commands_are_those_of_the_program() -> None:
+    assert (ROOT / "docs" / "commands.md").read_text() == generate["commands"](), "run: python docs/generate.py"
+
+
+def test_the_table_of_methods_is_that_of_the_program() -> None:
+    page = (ROOT / "docs" / "methods.md").read_text()
+    assert page == generate["methods"](page), "run: python docs/generate.py"
+    assert all(f"## {name}\n" in page for name in registry.names()), "every method has a section"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+    for target in targets:
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_in_documents_exist(page: Path) -> None:
+    """Every `forensic COMMAND --option` in a code block or line names a command and options that there are."""
+    help_of: dict[str, str] = {}
+    parts = re.split(r"^## (forensic[\w -]*)$", generate["commands"](), flags=re.M)
+    for name, text in zip(parts[1::2], parts[2::2], strict=True):
+        help_of[name] = text
+    for line in re.findall(r"^\s*forensic .*$|`forensic [^`]*`", page.read_text(), flags=re.M):
+        words = line.strip().strip("`").split("#")[0].split()
+        if len(words) < 2 or not re.fullmatch(r"[a-z]+", words[1]):
+            continue
+        assert words[1] in cli.COMMANDS, line
+        name = f"forensic {words[1]}"
+        if len(words) > 2 and f"{name} {words[2]}" in help_of:
+            name = f"{name} {words[2]}"
+        for option in (word for word in words if word.startswith("--")):
+            assert option.split("=")[0] in help_of[name], line
+
+
+def test_the_readmes_python_runs(
+    people: list[Made], people_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
+    (tmp_path / "mugshots").symlink_to(people_folder / "photos")
+    (tmp_path / "sketch.png").write_bytes(people[0].sketch.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("1 ")
+    assert len(lines) == 10
+
+
+def test_examples_run(
+    people: list[Made], people_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    examples = ROOT / "examples"
+    gallery, sketch = str(tmp_path / "gallery"), str(people[0].sketch)
+    ran = {
+        "first_match.py": [str(people_folder / "photos"), sketch, gallery],
+        "several_routes.py": [gallery, sketch],
+    }
+    assert set(ran) == {path.name for path in examples.glob("*.py")}
+    for name, arguments in ran.items():
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        runpy.run_path(str(examples / name), run_name="__main__")
+    shown = capsys.readouterr().out
+    assert shown.startswith("1 ")
+    assert "photo-to-sketch:pencil [" in shown

@@ -1,0 +1,166 @@
+import multiprocessing
+import os
+import random
+import re
+import time
+from pathlib import Path
+
+import pytest
+from hostile import Hostile, make_hostile
+
+from forensic import Gallery, Identifier, enrollment, images
+from forensic.datasets.synthetic import Made
+from forensic.errors import DataError, ForensicError, UsageError
+from forensic.faces import Finder
+
+KILLS = 20
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Hostile]:
+    return make_hostile(tmp_path_factory.mktemp("hostile"))
+
+
+def test_every_hostile_file_gets_its_error_or_passes(hostile: dict[str, Hostile]) -> None:
+    """One by one, through decoding and finding; nothing but the toolkit's own errors comes out."""
+    finder = Finder()
+    broken = {name: file for name, file in hostile.items() if file.reason is not None}
+    assert len(broken) >= 20
+    for name, file in broken.items():
+        with pytest.raises(ForensicError, match=file.reason) as caught:
+            finder.one(images.read(file.path).image)
+        assert str(caught.value).isprintable(), name
+    for name, file in hostile.items():
+        if file.reason is None:
+            found = finder.one(images.read(file.path).image)
+            assert file.warning is None or re.search(file.warning, " ".join(found.warnings)), name
+
+
+def test_hostile_files_do_not_stop_the_others(hostile: dict[str, Hostile], people: list[Made], tmp_path: Path) -> None:
+    files = [file.path for file in hostile.values() if os.path.lexists(file.path)]
+    items = [enrollment.Item(f"person {k}", path, {}) for k, path in enumerate(files)]
+    items.append(enrollment.Item("last", people[0].photos[0], {}))
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        identifier = Identifier(gallery)
+        summary = enrollment.enroll(gallery, items, [identifier.route], identifier.finder)
+        assert summary.done == len(items)
+        assert gallery.person("last")
+        assert not gallery.verify()
+    refused = {failure.file for failure in summary.failures}
+    for file in hostile.values():
+        if file.reason is not None and os.path.lexists(file.path):
+            assert images.display_name(file.path) in refused
+    assert all(failure.reason and failure.reason.isprintable() for failure in summary.failures)
+
+
+def test_folders_name_people_by_stem_and_again_enrolls_nothing(
+    people_folder: Path, people: list[Made], tmp_path
+) -> None:
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        identifier = Identifier(gallery)
+        first = identifier.enroll(people_folder / "photos")
+        assert (first.enrolled, first.already, first.failures) == (len(people), 0, [])
+        digest = gallery.digest()
+        again = identifier.enroll(people_folder / "photos")
+        assert (again.enrolled, again.already) == (0, len(people))
+        assert gallery.digest() == digest
+        assert {person.label for person in gallery.people()} == {made.photos[0].stem for made in people}
+
+
+def test_tables_bring_metadata_and_several_photos(enrolled: Path, people: list[Made]) -> None:
+    with Gallery(enrolled) as gallery:
+        two = next(made for made in people if len(made.photos) == 2)
+        assert len(gallery.photos(two.label)) == 2
+        person = gallery.person(two.label)
+        assert person.name
+        assert person.sex in ("F", "M", "female", "male")
+        assert 1900 < person.birth_year < 2026
+
+
+def test_order_changes_nothing(people: list[Made], tmp_path: Path) -> None:
+    digests = []
+    for name, order in (("a", people[:6]), ("b", people[:6][::-1])):
+        with Gallery(tmp_path / name, create=True) as gallery:
+            Identifier(gallery).enroll(*(made.photos[0] for made in order))
+            digests.append(gallery.digest())
+    assert digests[0] == digests[1]
+
+
+def test_one_image_cannot_be_two_people(people: list[Made], tmp_path: Path) -> None:
+    copy = tmp_path / "somebody.jpg"
+    copy.write_bytes(people[0].photos[0].read_bytes())
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        identifier = Identifier(gallery)
+        summary = identifier.enroll(people[0].photos[0], copy)
+        assert summary.enrolled == 1
+        assert "enrolled as" in summary.failures[0].reason
+        later = identifier.enroll(copy)
+        assert people[0].photos[0].stem in later.failures[0].reason
+
+
+def test_requests_that_make_no_sense(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not exist"):
+        enrollment.items_of([tmp_path / "absent"])
+    with pytest.raises(UsageError, match="no file"):
+        enrollment.items_of([tmp_path])
+    for text in ("", "name,file\na,b\n", "person,file\n", "person,file\na,b,c\n"):
+        table = tmp_path / "table.csv"
+        table.write_text(text)
+        with pytest.raises(DataError, match=r"table\.csv"):
+            enrollment.items_of_csv(table)
+
+
+def test_stems_shared_by_folders_are_pointed_out(people: list[Made], tmp_path: Path) -> None:
+    for folder, made in (("x", people[0]), ("y", people[1])):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "001.jpg").write_bytes(made.photos[0].read_bytes())
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        summary = Identifier(gallery).enroll(tmp_path / "x", tmp_path / "y")
+        assert any("'001'" in warning for warning in summary.warnings)
+
+
+def _enroll(gallery: Path, table: Path) -> None:
+    """What a killed process was doing."""
+    enrollment.BATCH = 4  # many commits, so that kills fall between and inside them
+    with Gallery(gallery, create=True) as opened:
+        Identifier(opened).enroll(table)
+
+
+def test_a_killed_enrollment_verifies_and_resumes_to_the_same_gallery(
+    people: list[Made], people_folder, tmp_path
+) -> None:
+    """SIGKILL at random moments of the whole pipeline; then the gallery is clean, and resuming completes it."""
+    table = people_folder / "people.csv"
+    _enroll(tmp_path / "whole", table)
+    with Gallery(tmp_path / "whole") as gallery:
+        expected, size = gallery.digest(), gallery.size()
+
+    context = multiprocessing.get_context("forkserver")  # imports torch once, not twenty times
+    context.set_forkserver_preload(["forensic.identify", "forensic.gallery", "facenet_pytorch", "faiss"])
+    warm = context.Process(target=_enroll, args=(tmp_path / "warm", table))
+    warm.start()
+    warm.join()
+    started = time.monotonic()
+    timed = context.Process(target=_enroll, args=(tmp_path / "timed", table))
+    timed.start()
+    timed.join()
+    duration = time.monotonic() - started
+
+    chance, partial = random.Random(0), 0
+    folder = tmp_path / "killed"
+    for kill in range(KILLS):
+        process = context.Process(target=_enroll, args=(folder, table))
+        process.start()
+        process.join(timeout=chance.uniform(0.2, 0.9) * duration)
+        process.kill()
+        process.join()
+        if (folder / "gallery.db").exists():
+            with Gallery(folder, create=True) as gallery:
+                assert gallery.verify() == [], f"after kill {kill}"
+                partial += 0 < gallery.size().photos < size.photos
+        if process.exitcode == 0 or kill % 5 == 4:
+            _enroll(folder, table)  # resume
+            with Gallery(folder) as gallery:
+                assert (gallery.digest(), gallery.size()) == (expected, size)
+            folder = tmp_path / f"killed-{kill}"
+    assert partial, "no kill fell into the middle of an enrollment; the test proved nothing"

@@ -1,0 +1,95 @@
+import hashlib
+import io
+from pathlib import Path
+
+import pytest
+import torch
+
+from forensic import models, weights
+from forensic.errors import ModelError, UsageError
+from forensic.models import Known
+from forensic.recognition import embedding
+from forensic.recognition.mobilefacenet import MobileFaceNet
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A published checkpoint of a known model, with random weights."""
+    monkeypatch.setenv("FORENSIC_WEIGHTS", str(tmp_path / "weights"))
+    torch.manual_seed(0)
+    path = tmp_path / "published.pt"
+    torch.save(MobileFaceNet().state_dict(), path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    made_up = Known("made-up", "mobilefacenet", "file:nowhere.pt", digest, "none", "tests")
+    monkeypatch.setattr(models, "KNOWN", (made_up, made_up._replace(name="unchecked", sha256=None)))
+    return path
+
+
+def test_a_file_is_known_by_its_hash_and_works_once_imported(published: Path) -> None:
+    entry = models.import_file(published)
+    assert entry.name == "made-up"
+    assert embedding.load("made-up").embed(torch.zeros(1, 3, 112, 112), "photo").shape == (1, 128)
+    assert not entry.shipped
+    assert entry.about["origin_sha256"] == hashlib.sha256(published.read_bytes()).hexdigest()
+
+
+def test_another_file_is_refused_before_it_is_opened(published: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.pt"
+    other.write_bytes(published.read_bytes() + b"x")
+    with pytest.raises(ModelError, match="none of made-up"):
+        models.import_file(other)
+    with pytest.raises(ModelError, match="expected"):
+        models.import_file(other, name="made-up")
+    with pytest.raises(UsageError, match="Known: made-up"):
+        models.import_file(other, name="nosuch")
+    with pytest.raises(ModelError, match="cannot be read"):
+        models.import_file(tmp_path / "absent.pt")
+
+
+def test_an_unknown_hash_must_be_stated(published: Path) -> None:
+    with pytest.raises(ModelError, match="--sha256"):
+        models.import_file(published, name="unchecked")
+    with pytest.raises(ModelError, match="expected 00"):
+        models.import_file(published, name="unchecked", sha256="00")
+    stated = hashlib.sha256(published.read_bytes()).hexdigest()
+    assert models.import_file(published, name="unchecked", sha256=stated.upper()).name == "unchecked"
+
+
+class Attack:
+    """What a hostile pickle would run."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (Path("attacked"),))
+
+
+def test_a_pickle_is_not_executed(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    buffer = io.BytesIO()
+    torch.save({"weight": Attack()}, buffer)
+    path = tmp_path / "attack.pt"
+    path.write_bytes(buffer.getvalue())
+    with pytest.raises(ModelError, match="more than tensors"):
+        models.import_file(path, name="unchecked", sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    assert not Path("attacked").exists()
+
+
+def test_what_does_not_fit_is_not_installed(published: Path, tmp_path: Path) -> None:
+    path = tmp_path / "small.pt"
+    torch.save({"weight": torch.zeros(3)}, path)
+    with pytest.raises(ModelError, match="does not fit"):
+        models.import_file(path, name="unchecked", sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    assert not [entry for entry in weights.entries() if not entry.shipped]
+
+
+def test_fetch_reads_checks_and_installs(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = models.KNOWN[0]._replace(url=published.as_uri())
+    monkeypatch.setattr(models, "KNOWN", (there,))
+    seen: list[int] = []
+    models.fetch("made-up", progress=lambda done, total: seen.append(done))
+    assert seen[-1] == published.stat().st_size
+    monkeypatch.setattr(models, "KNOWN", (there._replace(url=published.with_name("gone.pt").as_uri()),))
+    with pytest.raises(ModelError, match="forensic models import FILE --name made-up"):
+        models.fetch("made-up")
+    monkeypatch.setattr(models, "KNOWN", (there._replace(url="https://example.org/project"),))
+    with pytest.raises(ModelError, match="not published as a file"):
+        models.fetch("made-up")
