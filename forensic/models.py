@@ -44,7 +44,7 @@ KNOWN = (
     Known(
         "mobilefacenet",
         "mobilefacenet",
-        "https://github.com/foamliu/MobileFaceNet",
+        "https://github.com/foamliu/MobileFaceNet/releases/download/v1.0/mobilefacenet.pt",
         "90a00ba1d8b0b688af3deb731ed53dca582e6106805d1bc3cfdef55f570493f4",
         "Apache-2.0 (foamliu/MobileFaceNet at a6cc9032a659)",
         "the route 'untrained', the first row of every evaluation",

@@ -45,14 +45,19 @@ class UNet(nn.Module):
     @staticmethod
     def _down(entering: int, leaving: int, level: int, depth: int) -> nn.Module:
         layers: list[nn.Module] = [] if level == 0 else [nn.LeakyReLU(0.2)]
-        layers.append(nn.Conv2d(entering, leaving, 4, stride=2, padding=1))
-        if 0 < level < depth - 1:
+        normalized = 0 < level < depth - 1
+        # A normalization takes a bias out again; Adam would chase the rounding noise that is its gradient.
+        layers.append(nn.Conv2d(entering, leaving, 4, stride=2, padding=1, bias=not normalized))
+        if normalized:
             layers.append(nn.InstanceNorm2d(leaving, affine=True))
         return nn.Sequential(*layers)
 
     @staticmethod
     def _up(entering: int, leaving: int, *, outermost: bool, dropout: float) -> nn.Module:
-        layers: list[nn.Module] = [nn.ReLU(), nn.ConvTranspose2d(entering, leaving, 4, stride=2, padding=1)]
+        layers: list[nn.Module] = [
+            nn.ReLU(),
+            nn.ConvTranspose2d(entering, leaving, 4, stride=2, padding=1, bias=outermost),
+        ]
         if outermost:
             return nn.Sequential(*layers, nn.Tanh())
         layers.append(nn.InstanceNorm2d(leaving, affine=True))
@@ -92,7 +97,9 @@ class PatchDiscriminator(nn.Module):
         entering = inputs
         for index in range(halvings + 1):
             leaving = width * min(2**index, 8)
-            layers.append(nn.Conv2d(entering, leaving, 4, stride=2 if index < halvings else 1, padding=1))
+            layers.append(
+                nn.Conv2d(entering, leaving, 4, stride=2 if index < halvings else 1, padding=1, bias=not index)
+            )
             if index:
                 layers.append(nn.InstanceNorm2d(leaving, affine=True))
             layers.append(nn.LeakyReLU(0.2))

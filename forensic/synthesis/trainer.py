@@ -88,11 +88,12 @@ class Trainer:
         self.examples = Examples(*(side.to(self.device) for side in examples))
         self.held_out = held_out and Examples(*(side.to(self.device) for side in held_out))
         self.optimizers = {
-            name: torch.optim.Adam(player.network.parameters(), lr=recipe.learning_rate, betas=recipe.betas, fused=True)
+            name: torch.optim.Adam(player.network.parameters(), betas=recipe.betas, fused=True)
             for name, player in method.players().items()
         }
         self.epoch = 0
         self.steps_done = 0  # of this epoch
+        self._set_learning_rate()
 
     def step(self, batch: Batch) -> Losses:
         """Every player's turns on one batch.
@@ -255,9 +256,9 @@ class Trainer:
 
     def _set_learning_rate(self) -> float:
         rate = self.recipe.learning_rate_at(self.epoch)
-        for optimizer in self.optimizers.values():
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+        for name, player in self.method.players().items():
+            for group in self.optimizers[name].param_groups:
+                group["lr"] = rate * player.rate
         return rate
 
     def _autocast(self) -> torch.autocast:

@@ -41,11 +41,13 @@ class Player(NamedTuple):
         network: The parameters that move on this player's turn, and no others.
         loss: Named, already weighted terms; their sum is minimized.
         turns: Optimizer steps a batch.
+        rate: Learning rate in units of the recipe's.
     """
 
     network: nn.Module
     loss: Callable[[Batch, Faces], dict[str, Tensor]]
     turns: int = 1
+    rate: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

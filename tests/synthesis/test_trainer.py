@@ -159,3 +159,9 @@ def test_restored_state_takes_the_parameters_layout() -> None:
     assert torch.equal(restored, value)
     count = torch.tensor(3.0)
     assert laid_out_like(parameter, count) is count
+
+
+def test_players_learn_at_their_own_rates(make_tiny, make_pairs) -> None:
+    trainer = Trainer(make_tiny("pix2pix", discriminator_rate=0.5), SHORT, make_pairs(1))
+    rates = {name: optimizer.param_groups[0]["lr"] for name, optimizer in trainer.optimizers.items()}
+    assert rates == {"discriminator": SHORT.learning_rate / 2, "generator": SHORT.learning_rate}

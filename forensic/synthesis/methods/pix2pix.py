@@ -44,6 +44,7 @@ class Pix2Pix(Adversarial):
         patch: Pixels a side of the patches that the discriminator sees: 16, 34, 70 or 142. The paper's 70 at
             256 x 256 is 34 at 128 x 128.
         lambda_l1: Weight of the L1 term, the paper's λ.
+        discriminator_rate: The discriminator's learning rate in units of the generator's.
         dropout: Rate of the dropout that stands for the paper's noise z in training.
     """
 
@@ -65,6 +66,7 @@ class Pix2Pix(Adversarial):
         depth: int | None = None,
         patch: int = 70,
         lambda_l1: float = 100.0,
+        discriminator_rate: float = 1.0,
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
@@ -76,7 +78,7 @@ class Pix2Pix(Adversarial):
         if patch not in HALVINGS:
             raise UsageError(f"pix2pix: patch is {patch}, expected one of {', '.join(map(str, HALVINGS))}.")
         self.size, self.width, self.depth, self.patch = size, width, depth, patch
-        self.lambda_l1, self.dropout = lambda_l1, dropout
+        self.lambda_l1, self.discriminator_rate, self.dropout = lambda_l1, discriminator_rate, dropout
         self.generator = UNet(width=width, depth=levels, dropout=dropout)
         self.discriminator = PatchDiscriminator(inputs=6, width=width, halvings=HALVINGS[patch])
 
@@ -91,7 +93,7 @@ class Pix2Pix(Adversarial):
     def players(self) -> dict[str, Player]:
         """D moves before G (section 3.3: one step each, alternating)."""
         return {
-            "discriminator": Player(self.discriminator, self.discriminator_loss),
+            "discriminator": Player(self.discriminator, self.discriminator_loss, rate=self.discriminator_rate),
             "generator": Player(self.generator, self.generator_loss),
         }
 
