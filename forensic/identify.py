@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from forensic import enrollment, images, parallel, routes
+from forensic import devices, enrollment, images, parallel, routes
 from forensic.enrollment import Summary
 from forensic.errors import FaceError, GalleryError, ImageError, StaleIndex, UsageError
 from forensic.faces import Aligned, Finder
@@ -102,7 +102,7 @@ class Identifier:
     """
 
     def __init__(self, gallery: Gallery, route: str = routes.DEFAULT, *, device: str = "cpu") -> None:
-        check_device(device)
+        devices.find(device)
         self.gallery = gallery
         self.route = routes.load(route, device=device)
         self._device = device
@@ -277,21 +277,6 @@ class Identifier:
     def _known_probe(self, sha256: str) -> Sequence[str]:
         person = self.gallery.known([sha256]).get(sha256)
         return () if person is None else (f"this very file is enrolled in the gallery, as {person!r}.",)
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that is not there, rather than fall back to another in silence.
-
-    Raises:
-        UsageError: torch does not know the device, or it is absent.
-    """
-    import torch
-
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"The device {device!r} cannot be used here ({reason}). Give --device cpu.") from None
 
 
 def _open(image: str | os.PathLike[str] | Image.Image) -> tuple[str, str, Image.Image]:

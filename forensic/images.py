@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from forensic.errors import ImageError
+from forensic.text import printable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -130,13 +131,8 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 
 
 def display_name(path: str | os.PathLike[str]) -> str:
-    r"""A path as it may be shown: control characters are escaped, so that no name can drive a terminal.
-
-    >>> display_name("a\x1b[2Jb.png")
-    'a\\x1b[2Jb.png'
-    """
-    text = os.fsdecode(path)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    """A path as it may be shown."""
+    return printable(os.fsdecode(path))
 
 
 def to_tensor(images: Sequence[Image.Image]) -> Tensor:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from forensic.commands.output import plain
+from forensic.text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -48,7 +48,7 @@ def _closed_set(data: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> "
         [*(f"rank-{rank}, %" for rank in ranks), "rank-1 over untrained"],
     )
     for row in rows:
-        table.add_row(plain(row["route"]), *(_cell(row["ranks"][rank]) for rank in ranks), _gain(row))
+        table.add_row(printable(row["route"]), *(_cell(row["ranks"][rank]) for rank in ranks), _gain(row))
     return table
 
 
@@ -66,7 +66,7 @@ def _subsets(rows: Sequence[Mapping[str, Any]]) -> "Table":
     for subset in dict.fromkeys(row["subset"] for row in rows):
         own = {row["route"]: row for row in rows if row["subset"] == subset}
         figures = (_cell(own[route]["ranks"]["1"]) for route in routes)
-        table.add_row(plain(subset), f"{own[routes[0]]['gallery']:,}", *figures)
+        table.add_row(printable(subset), f"{own[routes[0]]['gallery']:,}", *figures)
     return table
 
 
@@ -79,7 +79,7 @@ def _distractors(rows: Sequence[Mapping[str, Any]]) -> "Table":
     )
     for row in rows:
         sizes = f"{row['distractors']:,}", f"{row['gallery']:,}"
-        table.add_row(plain(row["route"]), *sizes, *(_cell(row["ranks"][rank]) for rank in ranks))
+        table.add_row(printable(row["route"]), *sizes, *(_cell(row["ranks"][rank]) for rank in ranks))
     return table
 
 
@@ -93,7 +93,7 @@ def _nlda(rows: Sequence[Mapping[str, Any]]) -> "Table":
     )
     for row in rows:
         table.add_row(
-            plain(row["route"]),
+            printable(row["route"]),
             f"{row['analysis']}\non {row['features']}",
             f"{_cell(row['maximum'])}\nat {row['maximum_at']}",
             f"{_cell(row['chosen'])}\nat {row['chosen_at']:.0f}",
@@ -104,7 +104,7 @@ def _nlda(rows: Sequence[Mapping[str, Any]]) -> "Table":
 def _table(title: str, names: Sequence[str], figures: Sequence[str]) -> "Table":
     from rich.table import Table
 
-    table = Table(title=plain(title), title_justify="left", show_lines=True)
+    table = Table(title=printable(title), title_justify="left", show_lines=True)
     for heading in names:
         table.add_column(heading, overflow="fold")
     for heading in figures:

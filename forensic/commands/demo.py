@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forensic.commands.output import plain
 from forensic.progress import bar
+from forensic.text import printable
 
 if TYPE_CHECKING:
     from forensic.datasets.synthetic import Made
@@ -79,7 +79,7 @@ def _match(identifier: Identifier, mate: Made) -> Search | None:
     try:
         search = identifier.search(str(mate.sketch), TOP)
     except FaceError as error:
-        click.echo(f"  {mate.sketch}: no search, {plain(str(error))}")
+        click.echo(f"  {mate.sketch}: no search, {printable(str(error))}")
         return None
     ranks = [candidate.rank for candidate in search.candidates if candidate.person == mate.label]
     found = f"found at rank {ranks[0]}" if ranks else f"not among the first {TOP}"

@@ -56,15 +56,14 @@ def enroll(
 
     Exit codes: 0 all enrolled, 3 some files were not, 4 gallery or model trouble.
     """
-    from forensic import enrollment, routes
+    from forensic import devices, enrollment, routes
     from forensic.errors import UsageError
     from forensic.faces import Detector, Finder
     from forensic.gallery import Gallery
-    from forensic.identify import check_device
 
     if not paths and table is None:
         raise UsageError("There is nothing to enroll. Give photos or folders, or a table with --csv FILE.")
-    check_device(device)
+    devices.find(device)
     items = enrollment.items_of_csv(table) if table else []
     items += enrollment.items_of(paths) if paths else []
     chosen = [routes.load(name, device=device) for name in route_names or (routes.DEFAULT,)]

@@ -80,17 +80,16 @@ def evaluate(
 
     The shipped models saw training splits: figures on 'train' and 'all' show memory, not recognition.
     """
-    from forensic import routes
+    from forensic import devices, routes
     from forensic.commands import accuracy
     from forensic.evaluation import plots, protocols
     from forensic.faces import Detector, Finder
     from forensic.gallery import Gallery
     from forensic.gallery.reports import save
-    from forensic.identify import check_device
 
     allowed = [name for name in protocols.PROTOCOLS if name != "distractors" or distractors]
     chosen = _names(protocol_names) if protocol_names else allowed
-    check_device(device)
+    devices.find(device)
     if plot_file:
         plots.check(plot_file, chosen)
     if store:

@@ -8,8 +8,9 @@ import click
 
 from forensic.commands.enroll import reindex
 from forensic.commands.options import gallery_option
-from forensic.commands.output import Column, echo_json, plain, print_table
+from forensic.commands.output import Column, echo_json, print_table
 from forensic.errors import UsageError
+from forensic.text import printable
 
 if TYPE_CHECKING:
     from forensic.gallery.models import Person, Photo
@@ -83,12 +84,12 @@ def show(person: str, gallery: Path, as_json: bool) -> None:
         return
     for key, value in record.items():
         if key != "photos":
-            click.echo(f"{plain(key):<15} {plain(_text(value))}")
+            click.echo(f"{printable(key):<15} {printable(_text(value))}")
     for photo in record["photos"]:
         click.echo(f"\nphoto {photo['id']}")
         for key, value in photo.items():
             if key not in ("id", "landmarks") and value not in (None, []):
-                click.echo(f"  {plain(key):<13} {plain(_text(value))}")
+                click.echo(f"  {printable(key):<13} {printable(_text(value))}")
 
 
 @gallery.command()
@@ -117,7 +118,7 @@ def update(person: str | None, gallery: Path, photo: int | None, changes: dict[s
     with Gallery(gallery) as opened:
         if person is not None:
             changed = opened.update(person, changes, rename=rename)
-            click.echo(f"{plain(changed.label)} is updated.")
+            click.echo(f"{printable(changed.label)} is updated.")
         elif photo is not None:
             opened.update_photo(photo, changes)
             click.echo(f"Photo {photo} is updated.")
@@ -136,10 +137,10 @@ def expunge(people: tuple[str, ...], gallery: Path, photo: int | None, yes: bool
     with Gallery(gallery) as opened:
         if photo is None:
             count = sum(opened.person(label).photo_count for label in people)
-            what = f"{', '.join(map(plain, people))} with {count} photos"
+            what = f"{', '.join(map(printable, people))} with {count} photos"
         else:
             found = opened.photo(photo)
-            what = f"photo {photo} ({plain(found.file_name)}) of {plain(found.person.label)}"
+            what = f"photo {photo} ({printable(found.file_name)}) of {printable(found.person.label)}"
         if not yes and not click.confirm(f"Remove {what} for good?"):
             click.echo("Nothing was removed.")
             return
@@ -177,7 +178,7 @@ def verify(gallery: Path, as_json: bool) -> None:
         if as_json:
             echo_json(problem._asdict())
         else:
-            click.echo(f"{problem.kind}: {plain(problem.subject)}: {plain(problem.message)}")
+            click.echo(f"{problem.kind}: {printable(problem.subject)}: {printable(problem.message)}")
     if problems:
         raise click.exceptions.Exit(PROBLEMS)
     if size and not as_json:

@@ -6,21 +6,14 @@ from typing import NamedTuple
 
 import click
 
+from forensic.text import printable
+
 
 class Column(NamedTuple):
     """A table's column."""
 
     title: str
     right: bool = False
-
-
-def plain(text: str) -> str:
-    r"""The text with control characters spelled out, so that metadata cannot steer a terminal.
-
-    >>> plain("a\x1b[2J")
-    'a\\x1b[2J'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def echo_json(value: object) -> None:
@@ -38,5 +31,5 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Non
     for column in columns:
         table.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(plain(cell)) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     Console().print(table)

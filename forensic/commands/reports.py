@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 
 from forensic.commands.options import gallery_option
-from forensic.commands.output import Column, echo_json, plain, print_table
+from forensic.commands.output import Column, echo_json, print_table
+from forensic.text import printable
 
 
 @click.group()
@@ -47,5 +48,5 @@ def show(number: int, gallery: Path, as_json: bool) -> None:
     if as_json:
         echo_json({"id": report.id, "title": report.title, "created": created, "data": report.data})
         return
-    click.echo(f"Report {report.id}: {plain(report.title)}, made {created}")
+    click.echo(f"Report {report.id}: {printable(report.title)}, made {created}")
     click.echo(json.dumps(report.data, indent=2))

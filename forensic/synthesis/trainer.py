@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from forensic import devices
 from forensic import weights as store
 from forensic.errors import TrainingError, UsageError
 from forensic.progress import bar
@@ -64,7 +65,7 @@ class Trainer:
         seed: int = 0,
         out: Path | None = None,
     ) -> None:
-        self.device = find_device(device)
+        self.device = devices.find(device)
         if precision not in ("fp32", "bf16"):
             raise UsageError(f"Unknown precision {precision!r}. Known: fp32, bf16.")
         if examples.photo.shape[-2:] != (method.size, method.size):
@@ -311,20 +312,6 @@ class Trainer:
             yield board
         finally:
             board.close()
-
-
-def find_device(name: str) -> torch.device:
-    """The device of that name.
-
-    Raises:
-        UsageError: It is not there; another one is never taken in its place.
-    """
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as problem:
-        raise UsageError(f"Device {name!r} is not there: {problem}. Try --device cpu.") from problem
-    return device
 
 
 def laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
