@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from forensic.commands.gallery import gallery as group
-from forensic.commands.output import plain
+from forensic.text import printable
 from forensic.commands.reports import reports as reports_group
 from forensic.errors import GalleryError, UsageError
 from forensic.gallery import Gallery, reports
@@ -75,7 +75,7 @@ def test_metadata_cannot_steer_the_terminal(run, tmp_path):
         assert "\x1b" not in output
         assert "\x9b" not in output
         assert "[bold]x" in output
-    assert plain("ünï 漢") == "ünï 漢"
+    assert printable("ünï 漢") == "ünï 漢"
 
 
 def test_update(run, tmp_path):
