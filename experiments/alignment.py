@@ -16,6 +16,7 @@ from forensic.faces import Aligned, Finder
 from forensic.faces.detect import ATTEMPTS
 
 NAMES = {"cufs": "CUFS", "fs2k": "FS2K"}
+PLURALS = {"photo": "photos", "sketch": "sketches"}
 
 
 def main() -> None:
@@ -38,7 +39,7 @@ def main() -> None:
                 isinstance(face, Aligned) and "faces were found" in " ".join(face.warnings) for face in results
             )
             counts = " | ".join(str(methods[attempt.method]) for attempt in ATTEMPTS)
-            rows.append(f"| {title} {kind}s | {len(results)} | {100 * share:.2f} % | {counts} | {several} |")
+            rows.append(f"| {title} {PLURALS[kind]} | {len(results)} | {100 * share:.2f} % | {counts} | {several} |")
         if name == "cufs":  # its pairs are aligned, so landmarks can be compared
             for subset in ("all", *sorted({pair.subset for pair in pairs})):
                 chosen = [k for k, pair in enumerate(pairs) if subset in ("all", pair.subset)]

@@ -34,22 +34,34 @@ def cell(figure: Mapping[str, float]) -> str:
     return f"{100 * figure['value']:.1f} [{100 * figure['low']:.1f}, {100 * figure['high']:.1f}]"
 
 
-def section(report: Mapping[str, Any]) -> Iterator[str]:
-    """One report's tables, in Markdown."""
+def gain(row: Mapping[str, Any]) -> str:
+    """Rank-1 over the untrained embedder's on the same probes, and what that means."""
+    figure = row["over_untrained"]
+    if figure is None:
+        return ""
+    verdict = "" if figure["low"] > 0 else ", **worse**" if figure["high"] < 0 else ", adds nothing"
+    return cell(figure) + verdict
+
+
+def section(report: Mapping[str, Any], seen: set[tuple[str, str]]) -> Iterator[str]:
+    """One report's tables, in Markdown; a closed set that an earlier report showed is not shown again."""
     data = report["data"]
-    overall = [row for row in report["closed_set"] if row["subset"] == "all"]
+    closed_set = [] if (data["name"], data["split"]) in seen else report["closed_set"]
+    seen.add((data["name"], data["split"]))
+    overall = [row for row in closed_set if row["subset"] == "all"]
     if overall:
         first = overall[0]
         yield f"## {data['name']} ({data['split']}): {first['probes']} sketches, {first['gallery']} photos\n"
-        yield "| route | rank-1 % | rank-5 % | rank-10 % | rank-50 % | missed |\n|---|---|---|---|---|---|"
+        yield "| route | rank-1 % | rank-5 % | rank-10 % | rank-50 % | missed | rank-1 over untrained |"
+        yield "|---|---|---|---|---|---|---|"
         for row in overall:
             yield (
                 f"| `{row['route']}` | "
                 + " | ".join(cell(row["ranks"][k]) for k in ("1", "5", "10", "50"))
-                + f" | {row['missed']} |"
+                + f" | {row['missed']} | {gain(row)} |"
             )
         yield ""
-    parts = [row for row in report["closed_set"] if row["subset"] != "all"]
+    parts = [row for row in closed_set if row["subset"] != "all"]
     if parts:
         routes = list(dict.fromkeys(row["route"] for row in parts))
         yield "Rank-1 within each subset, its own photos as gallery:\n"
@@ -95,10 +107,10 @@ def main() -> None:
     parser.add_argument("reports", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    lines, models = [INTRODUCTION], {}
+    lines, models, seen = [INTRODUCTION], {}, set()
     for file in options.reports:
         report = json.loads(file.read_text(encoding="utf-8"))
-        lines += section(report)
+        lines += section(report, seen)
         models |= {name: digest for route in report["routes"] for name, digest in route["models"].items()}
     versions = ", ".join(f"{name} {version}" for name, version in report["made_by"].items())
     lines += ["## Models\n", *(f"- `{name}` {digest}" for name, digest in sorted(models.items())), "", versions]

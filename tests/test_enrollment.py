@@ -127,7 +127,8 @@ def _enroll(gallery: Path, table: Path, ready: object = None) -> None:
         _ = identifier.finder
         if ready is not None:
             ready.set()  # type: ignore[attr-defined]
-        identifier.enroll(table)
+        items = enrollment.items_of_csv(table)
+        enrollment.enroll(opened, items, [identifier.route], identifier.finder, workers=1)
 
 
 def test_a_killed_enrollment_resumes_to_the_same_gallery(

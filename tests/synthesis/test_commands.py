@@ -114,7 +114,7 @@ def test_a_configuration_file_stands_behind_the_options(data, tmp_path) -> None:
         ("pencil", [], "has nothing to train"),
         ("pix2pix", ["--source", "photo"], "--source and --target together"),
         ("pix2pix", ["--hold-out", 4], "--hold-out is 4"),
-        ("pix2pix", ["--device", "cuda:77"], "Device 'cuda:77' is not there"),
+        ("pix2pix", ["--device", "cuda:77"], "'cuda:77' cannot be used"),
     ],
 )
 def test_requests_that_cannot_be_met(data, tmp_path, method, options, message) -> None:

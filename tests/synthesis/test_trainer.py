@@ -108,7 +108,7 @@ def test_a_loss_that_is_not_finite_stops_before_it_harms(make_tiny, make_pairs, 
 
 def test_a_device_that_is_not_there_is_an_error(make_tiny, make_pairs) -> None:
     for device in ("cuda:99", "nonsense"):
-        with pytest.raises(UsageError, match=f"Device '{device}' is not there"):
+        with pytest.raises(UsageError, match=f"'{device}' cannot be used"):
             Trainer(make_tiny("pix2pix"), SHORT, make_pairs(1), device=device)
 
 
