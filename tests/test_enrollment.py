@@ -4,6 +4,7 @@ import random
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hostile import Hostile, make_hostile
@@ -119,16 +120,19 @@ def test_stems_shared_by_folders_are_pointed_out(people: list[Made], tmp_path: P
         assert any("'001'" in warning for warning in summary.warnings)
 
 
-def _enroll(gallery: Path, table: Path, ready: object = None) -> None:
-    """What a killed process was doing; ``ready`` is told when the models are loaded and enrolling begins."""
+def _enroll(gallery: Path, table: Path, told: Any = None) -> None:
+    """What a killed process was doing; the semaphore ``told`` is released when the models are loaded, and after
+    enrolling."""
     enrollment.BATCH = 4  # many commits, so that kills fall between and inside them
     with Gallery(gallery, create=True) as opened:
         identifier = Identifier(opened)
         _ = identifier.finder
-        if ready is not None:
-            ready.set()  # type: ignore[attr-defined]
+        if told:
+            told.release()
         items = enrollment.items_of_csv(table)
         enrollment.enroll(opened, items, [identifier.route], identifier.finder, workers=1)
+        if told:
+            told.release()
 
 
 def test_a_killed_enrollment_resumes_to_the_same_gallery(
@@ -139,19 +143,19 @@ def test_a_killed_enrollment_resumes_to_the_same_gallery(
     context = multiprocessing.get_context("forkserver")  # imports torch once, not twenty times
     context.set_forkserver_preload(["forensic.identify", "forensic.gallery", "facenet_pytorch", "faiss"])
 
-    def run(folder: Path, share: float | None) -> float:
-        """Enroll in a process of its own, killed after a share of the usual time; the seconds that it ran."""
-        ready = context.Event()
-        process = context.Process(target=_enroll, args=(folder, table, ready))
+    def run(folder: Path, seconds: float | None) -> float:
+        """Enroll in a process of its own, killed after so many seconds; how long enrolling took."""
+        told = context.Semaphore(0)
+        process = context.Process(target=_enroll, args=(folder, table, told))
         process.start()
-        assert ready.wait(120)
+        assert told.acquire(timeout=120)
         started = time.monotonic()
-        process.join(None if share is None else share * usual)
+        told.acquire(timeout=seconds)
+        taken = time.monotonic() - started
         process.kill()
         process.join()
-        return time.monotonic() - started
+        return taken
 
-    usual = 0.0
     run(tmp_path / "warm", None)
     usual = run(tmp_path / "whole", None)
     with Gallery(tmp_path / "whole") as gallery:
@@ -161,7 +165,7 @@ def test_a_killed_enrollment_resumes_to_the_same_gallery(
     chance, partial = random.Random(0), 0
     folder = tmp_path / "killed"
     for kill in range(KILLS):
-        run(folder, chance.uniform(0.05, 0.9))
+        run(folder, usual * chance.uniform(0.05, 0.95))
         with Gallery(folder) as gallery:
             assert gallery.verify() == [], f"after kill {kill}"
             photos = gallery.size().photos

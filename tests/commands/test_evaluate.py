@@ -112,7 +112,7 @@ def test_wrong_requests_are_refused_before_the_work(folder: Path, capsys: pytest
     assert evaluate(folder, "--no-store", "--protocols", "distractors") == 2
     assert evaluate(folder, "--no-store", "--protocols", "nlda,cmc") == 2
     assert "Unknown protocol 'cmc'" in capsys.readouterr().err
-    assert run(["evaluate", "--data", str(folder / "pairs"), "--no-store"]) == 4
+    assert run(["evaluate", "--data", str(folder / "pairs"), "--no-store"]) == 2
     assert "no pair in the split 'test'" in capsys.readouterr().err
     assert evaluate(folder, "--gallery", str(folder / "pairs")) == 4
     assert "is no gallery" in capsys.readouterr().err

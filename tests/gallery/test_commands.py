@@ -5,10 +5,10 @@ import pytest
 from click.testing import CliRunner
 
 from forensic.commands.gallery import gallery as group
-from forensic.text import printable
 from forensic.commands.reports import reports as reports_group
 from forensic.errors import GalleryError, UsageError
 from forensic.gallery import Gallery, reports
+from forensic.text import printable
 
 
 @pytest.fixture
