@@ -1,10 +1,11 @@
 """Match a witness's face sketch against a gallery of mugshots.
 
->>> from forensic import Gallery, Identifier  # doctest: +SKIP
->>> with Gallery("gallery", create=True) as gallery:
-...     identifier = Identifier(gallery)
-...     identifier.enroll("mugshots")
-...     identifier.identify("sketch.png", k=10)
+from forensic import Gallery, Identifier
+
+with Gallery("gallery", create=True) as gallery:
+    identifier = Identifier(gallery)
+    identifier.enroll("mugshots")
+    identifier.identify("sketch.png", k=10)
 """
 
 from importlib import import_module

@@ -82,7 +82,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(gradient: np.ndarray) -> None:
     assert images.decode(data, max_pixels=2400).image.size == (60, 40)
 
 
-@pytest.mark.parametrize("cut", [20, 100, 1000, 10_000])
+@pytest.mark.parametrize("cut", [100, 1000, 10_000])
 def test_every_truncation_is_an_image_error(cut: int) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     data = encoded(Image.fromarray(noise), "PNG")

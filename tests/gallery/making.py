@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,8 @@ def _fork(folder: Path, numbers: range, ready: int | None = None) -> int:
     try:
         enroll_all(folder, numbers, ready)
         code = 0
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(code)
 
