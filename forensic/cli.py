@@ -104,8 +104,9 @@ def run(arguments: list[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted. What was stored is whole; run the same command again to go on.", err=True)
+    except (click.Abort, KeyboardInterrupt) as stop:
+        advice = str(stop) or "run the same command again to go on"  # training says how it is resumed
+        click.echo(f"Interrupted. What was stored is whole; {advice}.", err=True)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

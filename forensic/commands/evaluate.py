@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -110,6 +110,20 @@ def evaluate(
         for failure in faces["failures"]:
             click.echo(f"missed ({side}): {failure['file']}: {failure['reason']}", err=True)
     accuracy.show(plain)
+    _write_files(report, plain, json_file, csv_file, plot_file)
+    if store:
+        title = f"{plain['data']['name']} ({split}): {', '.join(route['name'] for route in plain['routes'])}"
+        with Gallery(gallery) as opened:
+            number = save(opened, title, plain)
+        click.echo(f"Kept as report {number}: forensic reports show {number} --gallery {gallery}", err=True)
+
+
+def _write_files(
+    report: "Report", plain: dict[str, Any], json_file: Path | None, csv_file: Path | None, plot_file: Path | None
+) -> None:
+    """Write the files that were asked for, and say so."""
+    from forensic.evaluation import plots
+
     if json_file:
         _write(json_file, json.dumps(plain, indent=1, allow_nan=False) + "\n")
     if csv_file:
@@ -118,11 +132,6 @@ def evaluate(
         plots.cmc(plain, plot_file)
     for file in filter(None, (json_file, csv_file, plot_file)):
         click.echo(f"Written: {file}", err=True)
-    if store:
-        title = f"{plain['data']['name']} ({split}): {', '.join(route['name'] for route in plain['routes'])}"
-        with Gallery(gallery) as opened:
-            number = save(opened, title, plain)
-        click.echo(f"Kept as report {number}: forensic reports show {number} --gallery {gallery}", err=True)
 
 
 def _names(text: str) -> list[str]:

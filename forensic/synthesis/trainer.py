@@ -151,7 +151,7 @@ class Trainer:
                     show(self.epoch * self._steps() + self.steps_done - done)
                     if interruption.requested:
                         self.save()
-                        raise KeyboardInterrupt(f"stopped in epoch {self.epoch + 1}; resume to go on")
+                        raise KeyboardInterrupt(f"stopped in epoch {self.epoch + 1}; go on with --resume")
                 figures = {term: value / (self._steps() - first) for term, value in total.items()}
                 self.epoch, self.steps_done = self.epoch + 1, 0
                 figures |= {**self._judge(), "learning_rate": rate}
