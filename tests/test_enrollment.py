@@ -1,10 +1,11 @@
+import itertools
 import multiprocessing
 import os
 import random
 import re
-import time
+import signal
+import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hostile import Hostile, make_hostile
@@ -120,19 +121,21 @@ def test_stems_shared_by_folders_are_pointed_out(people: list[Made], tmp_path: P
         assert any("'001'" in warning for warning in summary.warnings)
 
 
-def _enroll(gallery: Path, table: Path, told: Any = None) -> None:
-    """What a killed process was doing; the semaphore ``told`` is released when the models are loaded, and after
-    enrolling."""
+def _enroll(gallery: Path, table: Path, kill_at: int | None = None, delay: float = 0.0) -> None:
+    """What a killed process was doing: it dies by SIGKILL ``delay`` seconds after it has dealt with photo ``kill_at``,
+    be it between two commits, inside one, or in a worker."""
     enrollment.BATCH = 4  # many commits, so that kills fall between and inside them
+
+    photos = itertools.count()
+
+    def progress(summary: enrollment.Summary) -> None:
+        if next(photos) == kill_at:
+            threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
+
     with Gallery(gallery, create=True) as opened:
         identifier = Identifier(opened)
-        _ = identifier.finder
-        if told:
-            told.release()
         items = enrollment.items_of_csv(table)
-        enrollment.enroll(opened, items, [identifier.route], identifier.finder, workers=1)
-        if told:
-            told.release()
+        enrollment.enroll(opened, items, [identifier.route], identifier.finder, workers=1, progress=progress)
 
 
 def test_a_killed_enrollment_resumes_to_the_same_gallery(
@@ -142,22 +145,7 @@ def test_a_killed_enrollment_resumes_to_the_same_gallery(
     table = people_folder / "people.csv"
     context = multiprocessing.get_context("forkserver")  # imports torch once, not twenty times
     context.set_forkserver_preload(["forensic.identify", "forensic.gallery", "facenet_pytorch", "faiss"])
-
-    def run(folder: Path, seconds: float | None) -> float:
-        """Enroll in a process of its own, killed after so many seconds; how long enrolling took."""
-        told = context.Semaphore(0)
-        process = context.Process(target=_enroll, args=(folder, table, told))
-        process.start()
-        assert told.acquire(timeout=120)
-        started = time.monotonic()
-        told.acquire(timeout=seconds)
-        taken = time.monotonic() - started
-        process.kill()
-        process.join()
-        return taken
-
-    run(tmp_path / "warm", None)
-    usual = run(tmp_path / "whole", None)
+    _enroll(tmp_path / "whole", table)
     with Gallery(tmp_path / "whole") as gallery:
         expected, size = gallery.digest(), gallery.size()
     assert size.photos >= len(people)
@@ -165,11 +153,14 @@ def test_a_killed_enrollment_resumes_to_the_same_gallery(
     chance, partial = random.Random(0), 0
     for kill in range(KILLS):
         folder = tmp_path / f"killed-{kill}"
-        run(folder, usual * chance.uniform(0.05, 0.95))
+        moment = chance.randrange(size.photos), chance.uniform(0, 0.05)
+        process = context.Process(target=_enroll, args=(folder, table, *moment))
+        process.start()
+        process.join()
         with Gallery(folder) as gallery:
             assert gallery.verify() == [], f"after kill {kill}"
             partial += 0 < gallery.size().photos < size.photos
         _enroll(folder, table)  # resume
         with Gallery(folder) as gallery:
             assert (gallery.digest(), gallery.size()) == (expected, size), f"after kill {kill}"
-    assert partial >= 3, "hardly a kill fell into the middle of an enrollment; the test proved nothing"
+    assert partial >= KILLS // 3, "hardly a kill fell into the middle of an enrollment; the test proved nothing"
