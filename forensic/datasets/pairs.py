@@ -6,10 +6,12 @@ Nothing here opens an image. Folders of the research data sets (CUFS, FS2K) are 
 
 import csv
 import os
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from forensic.datasets import fs2k
 from forensic.errors import DataError
 
 Split = Literal["train", "test"]
@@ -22,12 +24,15 @@ class Pair(NamedTuple):
     """One photo and the sketch that was drawn from it (or of the same person).
 
     Attributes:
-        identity: Opaque id of the person.
+        identity: Opaque id of the exact image: a sketch and the photo that it was drawn from share it.
         subset: The part of the data set that is reported separately; empty where there is none.
-        split: The official side of the split.
+        split: The side of the split: the official one, unless another was asked for.
         photo: Path of the photo.
         sketch: Path of the sketch.
         attributes: Every further column of the data set's ``pairs.csv``.
+        person: Opaque id of the person, whom several photos may show (FS2K); elsewhere the identity.
+        picture: Opaque id of the picture: photos that are crops or copies of one picture share it (FS2K);
+            elsewhere the identity. ``pairs`` fills both; a pair made by hand may leave them empty.
     """
 
     identity: str
@@ -36,17 +41,26 @@ class Pair(NamedTuple):
     photo: Path
     sketch: Path
     attributes: dict[str, str]
+    person: str = ""
+    picture: str = ""
 
 
-def pairs(folder: Path | str) -> list[Pair]:
+def pairs(folder: Path | str, *, resplit: bool = False) -> list[Pair]:
     """Pairs of a data-set folder, in the order of its ``pairs.csv`` or of its file names.
 
     A ``subset`` column is taken as it is (CUFS); where there is none, the subset is the columns
     ``source`` and ``style`` joined by a hyphen (FS2K: ``"1-0"``). A folder without ``pairs.csv`` holds
     ``photos/`` and ``sketches/``; files of equal stems form a pair, all of them in the training split.
 
+    Args:
+        folder: The data set.
+        resplit: Whether to keep people apart: FS2K shows people several times, and its official split has many
+            of them on both sides. Of FS2K it gives the split of ``fs2k_people.csv``; every other data set keeps
+            its split, in which no person is on both sides.
+
     Raises:
-        DataError: The folder is missing, is laid out otherwise, names a file that is not there, or is empty.
+        DataError: The folder is missing, is laid out otherwise, names a file that is not there, or is empty; or
+            it is another FS2K than the one whose people are known.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -55,7 +69,63 @@ def pairs(folder: Path | str) -> list[Pair]:
     found = _listed(table) if table.is_file() else _matched(folder)
     if not found:
         raise DataError(f"{folder} holds no photo-sketch pair: expected files of equal stems in photos/ and sketches/.")
-    return found
+    if fs2k.is_fs2k([pair.identity for pair in found]):
+        return _with_people(found, folder / "pairs.csv", resplit)
+    return [pair._replace(person=pair.identity, picture=pair.identity) for pair in found]
+
+
+class CrossPhoto(NamedTuple):
+    """A search for a person by a sketch that was drawn from a photo which is not in the gallery.
+
+    Attributes:
+        probe: Index of the pair whose sketch is searched for.
+        excluded: Indices of the pairs whose photos leave the gallery for this probe alone: the sketch's own
+            photo and every copy of that picture.
+        mates: Indices of the pairs whose photos are other pictures of the person.
+    """
+
+    probe: int
+    excluded: tuple[int, ...]
+    mates: tuple[int, ...]
+
+
+def cross_photo(pairs: Sequence[Pair]) -> list[CrossPhoto]:
+    """The searches of the cross-photo protocol: every sketch of whose person there is another picture.
+
+    The pairs are one side of a split that keeps people apart; their photos are the gallery, in this order.
+
+    >>> here = Path()
+    >>> mary = [Pair(name, "", "test", here, here, {}, "mary", name) for name in ("a", "b")]
+    >>> cross_photo([*mary, Pair("c", "", "test", here, here, {}, "john", "c")])
+    [CrossPhoto(probe=0, excluded=(0,), mates=(1,)), CrossPhoto(probe=1, excluded=(1,), mates=(0,))]
+    """
+    photos: dict[str, list[int]] = defaultdict(list)
+    for index, pair in enumerate(pairs):
+        photos[pair.person or pair.identity].append(index)
+    pictures = [pair.picture or pair.identity for pair in pairs]
+    searches = []
+    for probe, pair in enumerate(pairs):
+        own = photos[pair.person or pair.identity]
+        excluded = tuple(index for index in own if pictures[index] == pictures[probe])
+        mates = tuple(index for index in own if pictures[index] != pictures[probe])
+        if mates:
+            searches.append(CrossPhoto(probe, excluded, mates))
+    return searches
+
+
+def _with_people(found: list[Pair], table: Path, resplit: bool) -> list[Pair]:
+    """FS2K's pairs with the people that they show and, if it is asked for, the split that keeps them apart."""
+    known = fs2k.people()
+    rows = {pair.identity: (pair.attributes.get("source"), pair.attributes.get("style"), pair.split) for pair in found}
+    fs2k.check(rows, table, whole=resplit)
+    return [
+        pair._replace(
+            person=known[pair.identity].person,
+            picture=known[pair.identity].duplicate_of or pair.identity,
+            split=known[pair.identity].split if resplit else pair.split,
+        )
+        for pair in found
+    ]
 
 
 def _listed(table: Path) -> list[Pair]:

@@ -26,7 +26,9 @@ FS2K = (
 
 def test_cufs(tmp_path) -> None:
     (pair,) = pairs(write(tmp_path, CUFS, "photos/1.jpg", "sketches/1.jpg"))
-    assert pair == ("ar-1", "ar", "test", tmp_path / "photos/1.jpg", tmp_path / "sketches/1.jpg", {})
+    files = tmp_path / "photos/1.jpg", tmp_path / "sketches/1.jpg"
+    assert pair == ("ar-1", "ar", "test", *files, {}, "ar-1", "ar-1")
+    assert pairs(tmp_path, resplit=True) == [pair]
 
 
 def test_fs2k_has_source_and_style_as_subset_and_the_rest_as_attributes(tmp_path) -> None:
@@ -39,7 +41,7 @@ def test_fs2k_has_source_and_style_as_subset_and_the_rest_as_attributes(tmp_path
 def test_a_plain_folder_pairs_equal_stems(tmp_path) -> None:
     write(tmp_path, None, "photos/b.jpg", "photos/a.png", "sketches/a.jpg", "sketches/b.tif", "photos/.hidden")
     found = pairs(str(tmp_path))
-    assert [pair.identity for pair in found] == ["a", "b"]
+    assert [pair.identity for pair in found] == [pair.person for pair in found] == ["a", "b"]
     assert {pair.split for pair in found} == {"train"}
     assert found[0].photo == tmp_path / "photos/a.png"
     assert found[0].sketch == tmp_path / "sketches/a.jpg"
