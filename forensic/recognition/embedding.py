@@ -23,21 +23,32 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from forensic import images, weights
 from forensic.errors import ModelError
 from forensic.faces.align import ARCFACE, CROP, PORTRAIT, Aligned, Frame, warp
+from forensic.recognition import patches
 from forensic.recognition.mobilefacenet import MobileFaceNet
+from forensic.recognition.patches import PatchGradients
 
 Modality = Literal["photo", "sketch"]
 DEFAULT = "mobilefacenet-cross-modal"
+PATCHES = "patches"
 UNTRAINED = "mobilefacenet"
 LUMINANCE = (0.299, 0.587, 0.114)
 KIND = "embedder"
 
 
 class Architecture(NamedTuple):
-    """A trunk and the square that it looks at."""
+    """A trunk and how it looks at a face.
+
+    Attributes:
+        build: Makes the network.
+        dimension: Length of its features.
+        frame: The square that it looks at.
+        mirrored: Whether a face and its mirror image are averaged; a parting of the hair is lost by that.
+    """
 
     build: Any
     dimension: int
     frame: Frame
+    mirrored: bool = True
 
 
 def _inception() -> nn.Module:
@@ -51,6 +62,7 @@ ARCHITECTURES = {
     "mobilefacenet": Architecture(MobileFaceNet, MobileFaceNet.dimension, CROP),
     # FaceNet's crops are MTCNN's boxes with a margin: more forehead and chin than ArcFace's.
     "inception-resnet-v1": Architecture(_inception, 512, Frame(160, ARCFACE * 1.16 + (15.0, 22.0))),
+    "patch-gradients": Architecture(PatchGradients, PatchGradients.dimension, patches.FRAME, mirrored=False),
 }
 
 
@@ -92,6 +104,7 @@ class Embedder:
         self.digest = digest
         self.device = device
         self.frame = ARCHITECTURES[architecture].frame
+        self._mirrored = ARCHITECTURES[architecture].mirrored
         self.dimension = head.projection.shape[1] if head else ARCHITECTURES[architecture].dimension
         self._trunk = fuse(trunk).to(device).to(memory_format=torch.channels_last)
 
@@ -123,17 +136,18 @@ class Embedder:
 
     @torch.inference_mode()
     def features(self, crops: Tensor) -> Tensor:
-        """The trunk's unit features of a face and its mirror image, averaged; shape (n, d), on the CPU.
+        """The trunk's unit features of a face, averaged with its mirror image's where that helps; (n, d), on the CPU.
 
-        Faces go through one by one, each with its mirror image: a batch would change the last bits of a template
-        with the company it is computed in, and on a CPU it is no faster.
+        Faces go through one by one: a batch would change the last bits of a template with the company it is computed
+        in, and on a CPU it is no faster.
         """
         grey = crops.mul(torch.tensor(LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True).expand(-1, 3, -1, -1)
         grey = grey * (127.5 / 128.0)  # the trunks were trained on (x - 127.5) / 128
         rows = []
         for face in torch.split(grey, 1):
-            pair = torch.cat([face, face.flip(-1)]).to(self.device, memory_format=torch.channels_last)
-            rows.append(normalize(self._trunk(pair)).sum(0))
+            views = torch.cat([face, face.flip(-1)]) if self._mirrored else face
+            views = views.to(self.device, memory_format=torch.channels_last)
+            rows.append(normalize(self._trunk(views)).sum(0))
         return normalize(torch.stack(rows)).float().cpu()
 
 
@@ -164,7 +178,7 @@ def pack(trunk: dict[str, Tensor], architecture: str, head: Head | None = None) 
     if head is not None:
         tensors |= {f"head.mean_{modality}": mean for modality, mean in head.means.items()}
         tensors["head.projection"] = head.projection
-    halves = {key: value.half() if key.startswith("trunk.") else value.float() for key, value in tensors.items()}
+    halves = {key: value.float() if key.startswith("head.mean") else value.half() for key, value in tensors.items()}
     return weights.pack(halves, description(architecture, head=head is not None))
 
 

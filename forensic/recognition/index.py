@@ -5,7 +5,7 @@ another state is not an error: ``Index.load`` gives ``None`` and the caller buil
 """
 
 import hashlib
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
@@ -38,7 +38,8 @@ class Index:
     place in the gallery, and equal templates have equal scores. Ties keep the order of the rows.
 
     Args:
-        vectors: unit rows, shape (n, d); kept, not copied, where they are contiguous float32 already.
+        vectors: rows, shape (n, d): unit templates, or those of several routes side by side; kept, not copied, where
+            they are contiguous float32 already.
         ids: what stands for each row in the answers, shape (n,), all different.
 
     Raises:
@@ -59,11 +60,43 @@ class Index:
             raise ValueError("A template holds a value that is not finite; describe that face again.")
         self._flat = faiss.IndexFlatIP(self.vectors.shape[1])
         self._flat.add(self.vectors)
+        self._longest = float(np.linalg.norm(self.vectors, axis=1).max(initial=1.0))
 
     @classmethod
     def build(cls, vectors: NDArray[Any], ids: NDArray[Any]) -> Self:
         """An index of ``vectors`` (n, d) under ``ids`` (n,); see the class."""
         return cls(vectors, ids)
+
+    @classmethod
+    def beside(cls, indexes: "Sequence[Index]") -> "Index":
+        """One index of several routes' templates of the same photos, side by side.
+
+        Raises:
+            ValueError: if the indexes do not hold the same photos in the same order.
+        """
+        first, *others = indexes
+        if not others:
+            return first
+        if any(not np.array_equal(first.ids, other.ids) for other in others):
+            raise ValueError("The indexes hold different photos, or in another order.")
+        return cls(np.hstack([index.vectors for index in indexes]), first.ids)
+
+    def only(self, ids: NDArray[Any]) -> "Index":
+        """The part of the index with these ids."""
+        kept = np.isin(self.ids, ids)
+        return self if kept.all() else type(self)(self.vectors[kept], self.ids[kept])
+
+    def vector(self, id_: int) -> Floats:
+        """The row with this id.
+
+        Raises:
+            KeyError: if there is none.
+        """
+        found = np.flatnonzero(self.ids == id_)
+        if not len(found):
+            raise KeyError(id_)
+        row: Floats = self.vectors[found[0]]
+        return row
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -103,7 +136,9 @@ class Index:
             return np.empty(0), np.empty(0, np.int64)
         # Twice the rounding error of a float32 inner product: a row that faiss left out by more than this
         # margin below the k-th score cannot belong among the k best.
-        margin = self.dimensions * float(np.finfo(np.float32).eps) * max(1.0, float(np.linalg.norm(probe)))
+        margin = (
+            self.dimensions * float(np.finfo(np.float32).eps) * self._longest * max(1.0, float(np.linalg.norm(probe)))
+        )
         fetch = min(k + 8, len(self))
         while True:
             rough, rows = self._flat.search(probe[None], fetch)
