@@ -1,7 +1,7 @@
 """The tables. A change here needs a migration in ``migrations/versions`` (a test compares the two)."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, DateTime, Double, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint, func, select
 from sqlalchemy.engine import Dialect
@@ -120,6 +120,31 @@ class Template(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     space_id: Mapped[int] = mapped_column(ForeignKey("template_spaces.id", ondelete="CASCADE"))
     photo_id: Mapped[int] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), index=True)
+    vector: Mapped[bytes] = mapped_column(LargeBinary)  # little-endian float32
+
+
+class Cohort(Base):
+    """An agency's own cohort under one route: templates of unlabelled sketches, tied to no person."""
+
+    __tablename__ = "cohorts"
+    KEY_LENGTH: ClassVar[int] = 128
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(KEY_LENGTH), unique=True)  # digest of the models that described them
+    route: Mapped[str]
+    dimension: Mapped[int]
+    revision: Mapped[int]  # another number after every change
+
+
+class CohortSketch(Base):
+    """One sketch's template in a cohort; the picture is not kept."""
+
+    __tablename__ = "cohort_sketches"
+    __table_args__ = (UniqueConstraint("cohort_id", "sha256"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    cohort_id: Mapped[int] = mapped_column(ForeignKey("cohorts.id", ondelete="CASCADE"))
+    sha256: Mapped[str] = mapped_column(String(64))  # of the sketch's file, so that none counts twice
     vector: Mapped[bytes] = mapped_column(LargeBinary)  # little-endian float32
 
 

@@ -8,9 +8,10 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError, UsageError
-from forensic.gallery import people, templates
+from forensic.gallery import cohorts, filtering, people, templates
 from forensic.gallery.enrolling import Plan
-from forensic.gallery.models import Person, Photo, TemplateSpace
+from forensic.gallery.filtering import Filter, Matching
+from forensic.gallery.models import Cohort, Person, Photo, TemplateSpace
 from forensic.gallery.objects import write_private
 from forensic.gallery.records import (
     Enrollment,
@@ -171,6 +172,15 @@ class Gallery(Storage):
         with self.reading() as session:
             return people.labels(session, photo_ids)
 
+    def matching(self, chosen: Filter) -> Matching:
+        """The photos of the people whom a filter keeps, and how many it leaves out.
+
+        Raises:
+            UsageError: nobody has a value of one of the columns, or nobody fulfils one of the conditions.
+        """
+        with self.reading() as session:
+            return filtering.matching(session, chosen)
+
     def photo_bytes(self, photo: Photo | int) -> bytes:
         """The original of a photo, after a check of its hash.
 
@@ -249,6 +259,55 @@ class Gallery(Storage):
             write_private({self.index_folder / name: data})
             return True
 
+    # The agency's own cohort
+
+    def add_cohort(self, key: str, sketches: "Mapping[str, NDArray[np.float32]]", *, route: str = "") -> int:
+        """Store templates of unlabelled sketches in one durable transaction, in place of earlier ones.
+
+        Args:
+            key: digest of the models that described them, as ``forensic.matching.key`` gives it.
+            sketches: SHA-256 of a sketch's file -> its template as a probe, a unit vector.
+            route: name of the route, to show.
+
+        Returns:
+            How many of the sketches were not there before.
+        """
+        with self.writing() as session:
+            return cohorts.add(session, key, route, sketches)
+
+    def cohort(self, keys: Iterable[str]) -> "dict[str, NDArray[np.float32]]":
+        """Key -> templates of its sketches, shape (n, dimension), by their files' hashes; no entry for none."""
+        with self.reading() as session:
+            return cohorts.load(session, keys)
+
+    def cohorts(self) -> list[Cohort]:
+        """The cohorts, by route."""
+        with self.reading() as session:
+            return list(session.scalars(select(Cohort).order_by(Cohort.route, Cohort.key)))
+
+    def cohort_size(self) -> dict[str, int]:
+        """Key -> number of sketches; empty where there is no cohort."""
+        with self.reading() as session:
+            return cohorts.size(session)
+
+    def in_cohort(self, key: str, hashes: Sequence[str]) -> set[str]:
+        """Those of these files' hashes whose sketches the cohort of a key holds."""
+        with self.reading() as session:
+            return cohorts.held(session, key, hashes)
+
+    def cohort_revision(self) -> int:
+        """A number that is another one after every change of the cohorts; 0 for none."""
+        with self.reading() as session:
+            return cohorts.revision(session)
+
+    def clear_cohort(self) -> int:
+        """Remove all cohorts, so that no trace of them is left.
+
+        Returns:
+            How many sketches were removed.
+        """
+        return len(self._expunge(cohorts.clear))
+
     # Checking
 
     def verify(self) -> list[Problem]:
@@ -258,7 +317,7 @@ class Gallery(Storage):
         return verify(self)
 
     def digest(self) -> str:
-        """SHA-256 over people, metadata, photos' hashes and templates, whatever the order of enrollment."""
+        """SHA-256 over people, metadata, photos' hashes, templates and cohorts, whatever the order of enrollment."""
         from forensic.gallery.verifying import digest
 
         return digest(self)

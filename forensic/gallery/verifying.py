@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from forensic.gallery import database
+from forensic.gallery import cohorts, database
 from forensic.gallery.models import LooseObject, Person, Photo, Template, TemplateSpace
 from forensic.gallery.people import described, described_photo
 from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS, UNIT_TOLERANCE, Problem
@@ -26,6 +26,7 @@ def verify(gallery: Storage) -> list[Problem]:
     with gallery.reading() as session:
         problems += _people(session)
         problems += _templates(session)
+        problems += cohorts.problems(session)
     return problems + list(_originals(gallery))
 
 
@@ -106,7 +107,10 @@ def _faults(session: Session, space: TemplateSpace) -> dict[int, str]:
 
 
 def digest(gallery: Storage) -> str:
-    """SHA-256 over what the gallery says of whom: people, metadata, photos' hashes, templates.
+    """SHA-256 over what the gallery says of whom, and all that a search's answer hangs on.
+
+    People, metadata, photos' hashes, templates, and the agency's own cohort, which changes scores: without one, the
+    digest is what it was before there were cohorts.
 
     Ids, times, file names and the order of enrollment do not enter, so that an interrupted and resumed enrollment,
     or a gallery that was exported and enrolled elsewhere, has the digest of the first.
@@ -131,4 +135,6 @@ def digest(gallery: Storage) -> str:
             found = load(session, space)
             for number, vector in zip(found.photo_ids.tolist(), found.vectors.astype("<f4", copy=False), strict=True):
                 total.update(f"template {space} {hashes[number]}\n".encode() + vector.tobytes())
+        for key, sha256, template in cohorts.entries(session):
+            total.update(f"cohort {key} {sha256}\n".encode() + template)
     return total.hexdigest()
