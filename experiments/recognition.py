@@ -1,119 +1,159 @@
 """Write docs/results/recognition.md from the JSON reports of ``forensic evaluate``, so that no figure is typed.
 
-python experiments/recognition.py --out docs/results/recognition.md cufs.json fs2k.json
+python experiments/recognition.py --out docs/results/recognition.md cufs.json fs2k.json \
+    --left-out cuhk=without-cuhk.json --left-out ar=without-ar.json
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from forensic.evaluation.tables import Table, adapted, gain, of_data, share, tables
+
 INTRODUCTION = """# Recognition
 
-Sketches are the probes, photos the gallery; each route as it ships. Square brackets hold 95 % bootstrap intervals over
-identities. The first row is the untrained embedder: a route that does not beat it has not helped. A sketch or photo
-without a found face would count as a miss. Nothing was chosen on test identities.
+Sketches are the probes, photos the gallery; each system (one route, or several with `+` between) as it ships. Square
+brackets hold 95 % bootstrap intervals over people. The first row is the untrained embedder: a system that does not
+beat it has not helped. A sketch or photo without a found face is a miss. Nothing was chosen on test identities.
 
     forensic models fetch mobilefacenet        # the untrained embedder
     forensic evaluate --data cufs --routes direct,... --distractors distractors --json cufs.json
     python experiments/recognition.py --out docs/results/recognition.md cufs.json ...
 
 Read these with care. CUFS's sketches were drawn from the very photos of the gallery, in three studios; within a
-subset (its own photos as gallery) backdrop and paper tell nothing. **FS2K repeats people**: about half of its test
-photos have another photo of, probably, the same person in the test split, which counts as a wrong answer here, and
-half have one in the training split, so that the shipped embedder may know the person. The distractors are
-machine-made faces, easier to tell apart from real people than real people are.
+subset (its own photos as gallery) backdrop and paper tell nothing. **FS2K repeats people**: by exact image another
+photo of the right person counts as a wrong answer, by person it counts as a right one, and the official split has
+people on both sides, which the split that keeps people apart has not. The distractors are machine-made faces, easier
+to tell apart from real people than real people are. Group differentials among them are of machine-made groups.
 """
+LEFT_OUT_RANKS = ("1", "10", "50")
 
 
-def cell(figure: Mapping[str, float]) -> str:
-    """A share in per cent with its interval."""
-    return f"{100 * figure['value']:.1f} [{100 * figure['low']:.1f}, {100 * figure['high']:.1f}]"
+def markdown(heads: Sequence[str], figures: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table; columns of figures are on the right."""
+    yield "| " + " | ".join([*heads, *figures]) + " |"
+    yield "|" + "---|" * len(heads) + "---:|" * len(figures)
+    for row in rows:
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+    yield ""
 
 
-def gain(row: Mapping[str, Any]) -> str:
-    """Rank-1 over the untrained embedder's on the same probes, and what that means."""
-    figure = row["over_untrained"]
-    if figure is None:
-        return ""
-    verdict = "" if figure["low"] > 0 else ", **worse**" if figure["high"] < 0 else ", adds nothing"
-    return cell(figure) + verdict
+def section(report: Mapping[str, Any], seen: set[str]) -> Iterator[str]:
+    """One report's tables; a closed set that an earlier report showed is not shown again."""
+    name = of_data(report["data"])
+    repeated = name in seen
+    seen.add(name)
+    yield f"## {name}" + (" again, with further protocols" if repeated else "") + "\n"
+    yield from added(report)
+    for table in tables(report):
+        if not (repeated and table.section == "closed-set"):
+            yield from of_table(table)
 
 
-def section(report: Mapping[str, Any], seen: set[tuple[str, str]]) -> Iterator[str]:
-    """One report's tables, in Markdown; a closed set that an earlier report showed is not shown again."""
-    data = report["data"]
-    closed_set = [] if (data["name"], data["split"]) in seen else report["closed_set"]
-    seen.add((data["name"], data["split"]))
-    overall = [row for row in closed_set if row["subset"] == "all"]
-    if overall:
-        first = overall[0]
-        yield f"## {data['name']} ({data['split']}): {first['probes']} sketches, {first['gallery']} photos\n"
-        yield "| route | rank-1 % | rank-5 % | rank-10 % | rank-50 % | missed | rank-1 over untrained |"
-        yield "|---|---|---|---|---|---|---|"
-        for row in overall:
-            yield (
-                f"| `{row['route']}` | "
-                + " | ".join(cell(row["ranks"][k]) for k in ("1", "5", "10", "50"))
-                + f" | {row['missed']} | {gain(row)} |"
+def of_table(table: Table) -> Iterator[str]:
+    """A report's table with its title and its note; systems in the first column as code."""
+    yield f"### {table.title}\n"
+    code = table.names[0] in ("system", "route")
+    rows = [(f"`{row[0]}`", *row[1:]) if code else row for row in table.rows]
+    yield from markdown(table.names, table.figures, rows)
+    if table.note:
+        yield f"{table.note}\n"
+
+
+def added(report: Mapping[str, Any]) -> Iterator[str]:
+    """Whether each further system adds to the adapted embedder: one line a system and protocol."""
+    base = adapted(system["name"] for system in report["systems"])
+    rows = [row for row in report["paired"] if row["against"] == base]
+    if not rows:
+        return
+    yield f"### Does it add to the adapted embedder (`{base}`)? Rank-1 on the same sketches, points\n"
+    yield from markdown(
+        ("system", "protocol"),
+        ("gain", "p"),
+        [
+            (
+                f"`{row['route']}`",
+                f"{row['protocol']} by {row['by']}",
+                gain(row["difference"]),
+                f"{row['difference']['p']:.4f}",
             )
-        yield ""
-    parts = [row for row in closed_set if row["subset"] != "all"]
-    if parts:
-        routes = list(dict.fromkeys(row["route"] for row in parts))
-        yield "Rank-1 within each subset, its own photos as gallery:\n"
-        yield (
-            "| subset | photos | "
-            + " | ".join(f"`{route}`" for route in routes)
-            + " |\n|---|---|"
-            + "---|" * len(routes)
-        )
-        for subset in dict.fromkeys(row["subset"] for row in parts):
-            own = {row["route"]: row for row in parts if row["subset"] == subset}
-            figures = " | ".join(cell(own[route]["ranks"]["1"]) for route in routes)
-            yield f"| {subset} | {own[routes[0]]['gallery']} | {figures} |"
-        yield ""
-    if report["distractors"]:
-        yield f"Gallery enlarged by synthetic distractors ({data['name']}):\n"
-        yield "| route | gallery | rank-1 % | rank-10 % | rank-50 % |\n|---|---|---|---|---|"
-        for row in report["distractors"]:
-            yield (
-                f"| `{row['route']}` | {row['gallery']} | "
-                + " | ".join(cell(row["ranks"][k]) for k in ("1", "10", "50"))
-                + " |"
-            )
-        yield ""
-    if report["nlda"]:
-        row = report["nlda"][0]
-        sizes = f"{row['fitting']} identities fitted, {row['testing']} tested, {row['repeats']} repeats"
-        yield f"The field's NLDA protocol ({sizes}; probe: {row['probe']})."
-        yield "'Maximum' is that of the mean curve, the field's figure, chosen on the test identities; 'chosen' is at"
-        yield "the dimension that the fitting identities choose.\n"
-        yield "| route | features | analysis | maximum % | at | chosen % |\n|---|---|---|---|---|---|"
-        for row in report["nlda"]:
-            yield (
-                f"| `{row['route']}` | {row['features']} | {row['analysis']} | {cell(row['maximum'])}"
-                f" | {row['maximum_at']} | {cell(row['chosen'])} |"
-            )
-        yield ""
+            for row in rows
+        ],
+    )
+
+
+def left_out(reports: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Leave-one-source-out: each system on the source that its training left out.
+
+    Args:
+        reports: by the name of the source left out, the evaluation on that source alone.
+    """
+    if not reports:
+        return
+    yield "## Leave one source out\n"
+    yield "Trained without a source and tried on it: what is to be expected of sketches by other hands.\n"
+    rows = []
+    for name, report in reports.items():
+        whole = [row for row in report["closed_set"] if row["subset"] == "all"]
+        for row in whole:
+            if row["by"] != whole[0]["by"]:
+                continue
+            figures = [share(row["ranks"][rank]) if rank in row["ranks"] else "" for rank in LEFT_OUT_RANKS]
+            sizes = f"{row['probes']}", f"{row['gallery']}"
+            rows.append((name, f"`{row['route']}`", *sizes, *figures, gain(row["over_untrained"])))
+    ranks = (f"rank-{rank}, %" for rank in LEFT_OUT_RANKS)
+    yield from markdown(("left out", "system"), ("sketches", "photos", *ranks, "rank-1 over untrained"), rows)
+
+
+def models(reports: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
+    """Every model with its SHA-256, and what made each report."""
+    yield "## Models\n"
+    yield from sorted(
+        {
+            f"- `{name}` {digest}"
+            for _, report in reports
+            for route in report["routes"]
+            for name, digest in route["models"].items()
+        }
+    )
+    yield "\n## How each report was made\n"
+    for name, report in reports:
+        versions = ", ".join(f"{package} {version}" for package, version in report["made_by"].items())
+        yield f"- {name}: `forensic {' '.join(report['command'])}`, seed {report['seed']}; {versions}"
+    yield ""
+
+
+def labelled(text: str) -> tuple[str, Path]:
+    """The two sides of ``NAME=FILE``."""
+    name, equals, file = text.partition("=")
+    if not (name and equals and file):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=FILE")
+    return name, Path(file)
 
 
 def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reports", type=Path, nargs="+")
+    parser.add_argument("--left-out", type=labelled, action="append", default=[], metavar="NAME=FILE")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    lines, models, seen = [INTRODUCTION], {}, set()
-    for file in options.reports:
-        report = json.loads(file.read_text(encoding="utf-8"))
+
+    def read(file: Path) -> dict[str, Any]:
+        report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return report
+
+    shown = [(of_data(report["data"]), report) for report in map(read, options.reports)]
+    apart = {name: read(file) for name, file in options.left_out}
+    lines, seen = [INTRODUCTION], set[str]()
+    for _, report in shown:
         lines += section(report, seen)
-        models |= {name: digest for route in report["routes"] for name, digest in route["models"].items()}
-    versions = ", ".join(f"{name} {version}" for name, version in report["made_by"].items())
-    lines += ["## Models\n", *(f"- `{name}` {digest}" for name, digest in sorted(models.items())), "", versions]
+    lines += left_out(apart)
+    lines += models([*shown, *((f"{name} left out", report) for name, report in apart.items())])
     options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from forensic.commands.options import gallery_option
 
 if TYPE_CHECKING:
     from forensic.evaluation.accuracy import Report
+    from forensic.evaluation.trials import By
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -20,15 +22,20 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.command()
 @click.option("--data", required=True, type=_FOLDER, help="CUFS, FS2K, or a folder of photos/ and sketches/.")
 @click.option(
-    "--routes", "route_names", default="direct", show_default=True, help="Routes under test, with commas between."
+    "--routes",
+    "route_names",
+    help="Systems under test: commas between systems, + inside one.  [default: what `forensic match` uses]",
 )
+@click.option("--protocols", "protocol_names", help="Which to run.  [default: all that data and options allow]")
+@click.option("--split", type=click.Choice(["test", "train", "all"]), default="test", show_default=True)
+@click.option("--resplit", is_flag=True, help="Take the split that keeps people apart (FS2K).")
+@click.option("--subset", metavar="NAME", help="Only this subset's sketches and photos.")
 @click.option(
-    "--protocols",
-    "protocol_names",
-    help="closed-set, nlda, distractors, with commas between.  [default: all that the options allow]",
+    "--by",
+    type=click.Choice(["image", "person"]),
+    help="Closed set: which photos are mates.  [default: image, and person too where people repeat]",
 )
 @click.option("--distractors", type=_FOLDER, help="Photos of other people that enlarge the gallery.")
-@click.option("--split", type=click.Choice(["test", "train", "all"]), default="test", show_default=True)
 @click.option(
     "--repeats",
     type=click.IntRange(1),
@@ -39,98 +46,133 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--seed", default=0, show_default=True, help="Of every random choice.")
 @click.option("--json", "json_file", type=_FILE, help="Write every figure as JSON.")
 @click.option("--csv", "csv_file", type=_FILE, help="Write one row a figure.")
+@click.option("--page", "page_file", type=_FILE, help="Write tables and plots as one HTML page.")
 @click.option("--plot", "plot_file", type=_FILE, help="Draw the CMC: a .png, .svg or .pdf file.")
 @click.option("--store/--no-store", default=True, help="Keep the report in the gallery.  [default: store]")
 @gallery_option
 @click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ...")
 def evaluate(
     data: Path,
-    route_names: str,
+    route_names: str | None,
     protocol_names: str | None,
-    distractors: Path | None,
     split: str,
+    resplit: bool,
+    subset: str | None,
+    by: "By | None",
+    distractors: Path | None,
     repeats: int,
     seed: int,
     json_file: Path | None,
     csv_file: Path | None,
+    page_file: Path | None,
     plot_file: Path | None,
     store: bool,
     device: str,
     gallery: Path,
 ) -> None:
-    """Measure how well routes recognize real sketches.
+    """Measure how well routes, alone and together, recognize real sketches.
 
-    Sketches are the probes and photos the gallery. The untrained embedder is always the first row: a route
-    that does not beat it has not helped. A sketch or photo in which no face is found is a miss. Square
-    brackets hold 95 % bootstrap intervals over identities.
+    Sketches are the probes and photos the gallery; scores are those of a search. The untrained embedder is
+    always the first row: a system that does not beat it has not helped. A sketch or photo in which no face is
+    found is a miss. Square brackets hold 95 % bootstrap intervals over people.
 
     \b
     Protocols:
-      closed-set   CMC on the whole data set, and rank-1 within each subset
-      nlda         the field's: null-space LDA fitted on some of the identities, 20 random splits
-      distractors  the same sketches in a gallery that grows by other people (--distractors)
+      closed-set   CMC on the whole data set, by subset and by attribute, and every system against every other
+      cross-photo  the photo that the sketch was drawn from is gone; another photo of the person counts (FS2K)
+      open-set     the person may not be there: FNIR at FPIR .01 and .003, and verification
+      calibration  likelihood ratios: Cllr, ECE, Tippett, misleading evidence
+      nlda         the field's: null-space LDA fitted on some of the identities, each route by itself
+      distractors  a gallery that grows by other people (--distractors), and which groups stand first
 
     \b
     Examples:
-      forensic evaluate --data cufs
-      forensic evaluate --data cufs --routes direct,sketch-to-photo:pix2pix --plot cmc.png
-      forensic evaluate --data fs2k --protocols closed-set --json fs2k.json --csv fs2k.csv
-      forensic evaluate --data cufs --distractors faces
+      forensic evaluate --data cufs --page cufs.html
+      forensic evaluate --data cufs --routes direct,direct+sketch-to-photo:pix2pix --plot cmc.png
+      forensic evaluate --data fs2k --resplit --distractors faces --json fs2k.json --csv fs2k.csv
+      forensic evaluate --data cufs --split all --subset cuhk --protocols closed-set --no-store
       forensic evaluate --data my-pairs --split all --no-store
 
-    The shipped models saw training splits: figures on 'train' and 'all' show memory, not recognition.
+    The shipped models saw training splits: figures on 'train' and 'all' show memory, not recognition, unless
+    the model was trained without that part.
     """
-    from forensic import devices, routes
+    from forensic import devices, matching
     from forensic.commands import accuracy
     from forensic.evaluation import plots, protocols
     from forensic.faces import Detector, Finder
     from forensic.gallery import Gallery
     from forensic.gallery.reports import save
 
-    allowed = [name for name in protocols.PROTOCOLS if name != "distractors" or distractors]
-    chosen = _names(protocol_names) if protocol_names else allowed
+    chosen = _names(protocol_names) if protocol_names else None
     devices.find(device)
     if plot_file:
-        plots.check(plot_file, chosen)
+        plots.check(plot_file, chosen or protocols.PROTOCOLS)
     if store:
         Gallery(gallery, create=True).close()  # trouble with the gallery shows before the work, not after
+    names = protocols.with_untrained(_names(route_names or matching.DEFAULT))
     report = protocols.evaluate(
         data,
-        [routes.load(name, device=device) for name in protocols.with_untrained(_names(route_names))],
+        [matching.load(name, device=device) for name in names],
         Finder(Detector(device)),
         protocols=chosen,
+        by=by,
         split=split,
+        resplit=resplit,
+        subset=subset,
         distractors=distractors,
         repeats=repeats,
         seed=seed,
         quiet=False,
+        command=_command(click.get_current_context()),
     )
     plain = report.to_dict()
     for side, faces in plain["faces"].items():
         for failure in faces["failures"]:
             click.echo(f"missed ({side}): {failure['file']}: {failure['reason']}", err=True)
     accuracy.show(plain)
-    _write_files(report, plain, json_file, csv_file, plot_file)
+    _write_files(report, plain, json_file, csv_file, page_file, plot_file)
     if store:
-        title = f"{plain['data']['name']} ({split}): {', '.join(route['name'] for route in plain['routes'])}"
+        title = f"{plain['data']['name']} ({split}): {', '.join(system['name'] for system in plain['systems'])}"
         with Gallery(gallery) as opened:
             number = save(opened, title, plain)
         click.echo(f"Kept as report {number}: forensic reports show {number} --gallery {gallery}", err=True)
 
 
+def _command(context: click.Context) -> list[str]:
+    """The command line as it was given, files and folders by their names: reports are passed on."""
+    words = ["evaluate"]
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        value = context.params.get(name)
+        if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE or name == "gallery":
+            continue
+        if isinstance(value, bool):
+            words.append(parameter.opts[0] if value else parameter.secondary_opts[0])
+        else:
+            words += [parameter.opts[0], value.resolve().name if isinstance(value, Path) else str(value)]
+    return words
+
+
 def _write_files(
-    report: "Report", plain: dict[str, Any], json_file: Path | None, csv_file: Path | None, plot_file: Path | None
+    report: "Report",
+    plain: dict[str, Any],
+    json_file: Path | None,
+    csv_file: Path | None,
+    page_file: Path | None,
+    plot_file: Path | None,
 ) -> None:
     """Write the files that were asked for, and say so."""
-    from forensic.evaluation import plots
+    from forensic.evaluation import page, plots
 
     if json_file:
         _write(json_file, json.dumps(plain, indent=1, allow_nan=False) + "\n")
     if csv_file:
         _write(csv_file, _table_text(report))
+    if page_file:
+        _write(page_file, page.render(plain))
     if plot_file:
         plots.cmc(plain, plot_file)
-    for file in filter(None, (json_file, csv_file, plot_file)):
+    for file in filter(None, (json_file, csv_file, page_file, plot_file)):
         click.echo(f"Written: {file}", err=True)
 
 
@@ -139,11 +181,13 @@ def _names(text: str) -> list[str]:
 
 
 def _table_text(report: "Report") -> str:
-    rows = list(report.rows())
+    from forensic.evaluation.rows import rows
+
+    table = list(rows(report))
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer = csv.DictWriter(text, fieldnames=list(table[0]))
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(table)
     return text.getvalue()
 
 

@@ -50,3 +50,29 @@ def show(number: int, gallery: Path, as_json: bool) -> None:
         return
     click.echo(f"Report {report.id}: {printable(report.title)}, made {created}")
     click.echo(json.dumps(report.data, indent=2))
+
+
+@reports.command()
+@click.argument("number", type=int, metavar="REPORT")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@gallery_option
+def page(number: int, file: Path, gallery: Path) -> None:
+    """Write a REPORT's tables and plots to FILE, one HTML page.
+
+    \b
+    Example:
+      forensic reports page 3 accuracy.html
+    """
+    from forensic.errors import UsageError
+    from forensic.evaluation.page import render
+    from forensic.gallery import Gallery
+    from forensic.gallery import reports as stored
+    from forensic.weights import write_bytes
+
+    with Gallery(gallery) as opened:
+        text = render(stored.show(opened, number).data)
+    try:
+        write_bytes(file, text.encode())
+    except OSError as error:
+        raise UsageError(f"The page {file} cannot be written ({error.strerror}). Give another file.") from None
+    click.echo(f"Written: {file}", err=True)

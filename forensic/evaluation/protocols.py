@@ -1,34 +1,34 @@
-"""The protocols of the field: closed set, distractors, null-space LDA; the composition behind ``evaluate``.
+"""The composition behind ``forensic evaluate``: which protocols there are, and one report of those that were run.
 
-Probes are sketches and the gallery is photos, as in a search. The untrained embedder is always the first
-route: a route that does not beat it has not helped.
+Probes are sketches and the gallery is photos, as in a search. The untrained embedder is always the first system: one
+that does not beat it has not helped.
 """
 
-import platform
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-from forensic.errors import UsageError
-from forensic.evaluation.accuracy import ClosedSet, Curve, Distractors, Report
+from forensic import datasets
+from forensic.errors import DataError, UsageError
+from forensic.evaluation import closed_set as closed
+from forensic.evaluation import open_set as opened
+from forensic.evaluation.accuracy import Group, Paired, Report
+from forensic.evaluation.cross_photo import cross_photo
+from forensic.evaluation.differentials import differentials
+from forensic.evaluation.evidence import evidence
 from forensic.evaluation.null_space import null_space
-from forensic.evaluation.trials import Finder, Route, Side, describe, distractors_in, pairs_of, sides
-from forensic.recognition import evaluation
+from forensic.evaluation.provenance import made_by
+from forensic.evaluation.systems import System, Trial, described, distinct_routes, trial
+from forensic.evaluation.trials import By, Finder, Side, describe, distractors_in, pairs_of, sides
 
-Array = NDArray[np.float64]
-
-PROTOCOLS = ("closed-set", "nlda", "distractors")
+PROTOCOLS = ("closed-set", "cross-photo", "open-set", "calibration", "nlda", "distractors")
 UNTRAINED = "untrained"
-RANKS = (1, 5, 10, 20, 50, 100)
-SWEEP_RANKS = (1, 10, 50)
 
 
 def with_untrained(names: Sequence[str]) -> list[str]:
-    """Names of routes without repetition, the untrained embedder first.
+    """Names of systems without repetition, the untrained embedder first.
 
     >>> with_untrained(["direct", "sketch-to-photo:pix2pix", "direct"])
     ['untrained', 'direct', 'sketch-to-photo:pix2pix']
@@ -38,151 +38,147 @@ def with_untrained(names: Sequence[str]) -> list[str]:
 
 def evaluate(
     folder: Path,
-    routes: Sequence[Route],
+    systems: Sequence[System],
     finder: Finder,
     *,
-    protocols: Sequence[str] = ("closed-set", "nlda"),
+    protocols: Sequence[str] | None = None,
+    by: By | None = None,
     split: str = "test",
+    resplit: bool = False,
+    subset: str | None = None,
     distractors: Path | None = None,
     repeats: int = 20,
     seed: int = 0,
     quiet: bool = True,
+    command: Sequence[str] = (),
 ) -> Report:
-    """Run protocols for routes on a data set; faces are found and aligned once for all routes.
+    """Run protocols for systems on a data set; faces are found, aligned and described once for all systems.
 
     Args:
         folder: CUFS, FS2K or a folder of pairs.
-        routes: routes under test, the untrained embedder first.
-        finder: finds and aligns faces; a face that it misses is a miss of every route.
-        protocols: which of ``PROTOCOLS`` to run.
+        systems: matchers under test, the untrained embedder first.
+        finder: finds and aligns faces; a face that it misses is a miss of every system.
+        protocols: which of ``PROTOCOLS`` to run; None for all that the data and the systems allow.
+        by: what counts as a mate in the closed set; None for the exact image, and where people repeat the person too.
         split: ``test``, ``train`` or ``all``.
-        distractors: folder of photos of other people, for the protocol of that name.
+        resplit: whether to take the split that keeps people apart (FS2K).
+        subset: the only part of the data set whose pairs are probes and gallery; None for all of it.
+        distractors: folder of photos of other people, who enlarge the gallery.
         repeats: random splits of the NLDA protocol.
         seed: of every random choice.
         quiet: whether to leave progress bars out.
+        command: the command line, to be kept in the report.
 
     Raises:
-        UsageError: if a protocol is unknown or lacks what it needs, or the first route is not the untrained.
+        UsageError: if a protocol is unknown or lacks what it needs, or the first system is not the untrained.
         DataError: if the data set cannot be used.
     """
-    _check(routes, protocols, distractors, repeats)
-    entries, photos = sides(pairs_of(folder, split))
-    pixels = "nlda" in protocols
+    check(systems, protocols, distractors is not None, repeats)
+    pairs = pairs_of(folder, split, resplit=resplit, subset=subset)
+    protocols = _chosen(protocols, pairs, systems, distractors is not None, folder)
+    entries, photos = sides(pairs)
+    routes, pixels = distinct_routes(systems), "nlda" in protocols
     probes = describe(entries, "probe", routes, finder, pixels=pixels, label="Sketches", quiet=quiet)
     gallery = describe(photos, "gallery", routes, finder, pixels=pixels, label="Photos", quiet=quiet)
-    described = {"probes": probes, "gallery": gallery}
+    told = {"probes": probes, "gallery": gallery}
     if distractors is not None:
         crowd = distractors_in(distractors)
-        described["distractors"] = describe(crowd, "gallery", routes, finder, label="Distractors", quiet=quiet)
+        told["distractors"] = describe(crowd, "gallery", routes, finder, label="Distractors", quiet=quiet)
+    compared = trial(systems, probes, gallery, told.get("distractors"), seed)
     names = [route.name for route in routes]
-    sweep = distractor_sweep(names, **described, seed=seed) if "distractors" in described else ()
     return Report(
-        data=_data(folder, split, probes, gallery),
-        faces={name: _faces(side) for name, side in described.items()},
+        data={**_data(folder, split, probes, gallery), "resplit": resplit, "subset": subset},
+        faces={name: _faces(side) for name, side in told.items()},
+        systems=tuple(described(system) for system in systems),
         routes=tuple({"name": r.name, "space": r.space, "models": dict(r.models)} for r in routes),
         seed=seed,
-        made_by=_versions(),
-        closed_set=closed_set(names, probes, gallery, seed) if "closed-set" in protocols else (),
-        distractors=sweep,
+        made_by=made_by(),
+        command=tuple(command),
+        **_results(compared, pairs, systems, protocols, by, seed),
         nlda=null_space(names, probes, gallery, repeats=repeats, seed=seed, quiet=quiet) if pixels else (),
     )
 
 
-def closed_set(routes: Sequence[str], probes: Side, gallery: Side, seed: int) -> tuple[ClosedSet, ...]:
-    """Closed-set identification of every route, on the whole data set and within each of its subsets.
+def check(systems: Sequence[System], protocols: Sequence[str] | None, distractors: bool, repeats: int) -> None:
+    """Refuse what cannot be run, before any image is read.
 
-    Within a subset its probes search its own photos: a route that recognizes a subset's paper or lighting
-    instead of a face gains on the whole set and nothing here.
+    Raises:
+        UsageError: as ``evaluate``.
     """
-    names = np.unique(probes.subsets)
-    rows = []
-    for subset in ["all", *(names if len(names) > 1 else [])]:
-        chosen = np.ones(len(probes.found), bool) if subset == "all" else probes.subsets == subset
-        people = probes.identities[chosen]
-        among = (subset == "all") | np.isin(gallery.identities, people)
-        baseline: Array | None = None
-        for route in routes:
-            scores = compare(route, probes, gallery)[np.ix_(chosen, among)]
-            ranks = evaluation.mate_ranks(scores, people, gallery.identities[among])
-            baseline = ranks if baseline is None else baseline
-            rows.append(_closed_row(route, str(subset), ranks, baseline, people, int(among.sum()), seed))
-    return tuple(rows)
-
-
-def distractor_sweep(
-    routes: Sequence[str], probes: Side, gallery: Side, distractors: Side, seed: int
-) -> tuple[Distractors, ...]:
-    """The same probes against galleries that grow by nested random subsets of the distractors."""
-    present = np.flatnonzero(distractors.found)
-    order = np.random.default_rng(seed).permutation(present)
-    rows = []
-    for route in routes:
-        own, added = compare(route, probes, gallery), compare(route, probes, distractors)
-        for size in sweep_sizes(len(order)):
-            crowd = order[:size]
-            ranks = evaluation.mate_ranks(
-                np.hstack([own, added[:, crowd]]),
-                probes.identities,
-                np.concatenate([gallery.identities, distractors.identities[crowd]]),
-            )
-            figures = {
-                rank: evaluation.bootstrap_interval(ranks <= rank, probes.identities, seed=seed) for rank in SWEEP_RANKS
-            }
-            rows.append(Distractors(route, size, len(ranks), int(gallery.found.sum()) + size, figures))
-    return tuple(rows)
-
-
-def sweep_sizes(available: int) -> list[int]:
-    """No distractor, then 250, 500, 1000, ... doubled, and all that there are.
-
-    >>> sweep_sizes(1200)
-    [0, 250, 500, 1000, 1200]
-    """
-    sizes = [0, 250]
-    while sizes[-1] < available:
-        sizes.append(2 * sizes[-1])
-    return [*(size for size in sizes if size < available), available]
-
-
-def compare(route: str, probes: Side, gallery: Side) -> Array:
-    """Scores (probes, gallery) of a route; ``-inf`` where either side has no face."""
-    left, right = (side.templates[route].astype(np.float64) for side in (probes, gallery))
-    comparable = probes.found[:, None] & gallery.found[None]
-    return np.where(comparable, left @ right.T, -np.inf)
-
-
-def _closed_row(
-    route: str, subset: str, ranks: Array, baseline: Array, people: NDArray[np.str_], gallery: int, seed: int
-) -> ClosedSet:
-    found = evaluation.hits(ranks, min(RANKS[-1], gallery))
-    low, high = np.quantile(evaluation.bootstrap_means(found, people, seed=seed), (0.025, 0.975), axis=0)
-    curve = Curve(tuple(found.mean(axis=0).tolist()), tuple(low.tolist()), tuple(high.tolist()))
-    gain = evaluation.paired_difference(ranks <= 1, baseline <= 1, people, seed=seed)
-    return ClosedSet(
-        route=route,
-        subset=subset,
-        probes=len(ranks),
-        gallery=gallery,
-        missed=int(np.isinf(ranks).sum()),
-        ranks={
-            rank: evaluation.Interval(curve.value[rank - 1], curve.low[rank - 1], curve.high[rank - 1])
-            for rank in RANKS
-            if rank <= gallery
-        },
-        over_untrained=None if ranks is baseline else gain,
-        curve=curve,
-    )
-
-
-def _check(routes: Sequence[Route], protocols: Sequence[str], distractors: Path | None, repeats: int) -> None:
-    if unknown := sorted(set(protocols) - set(PROTOCOLS)):
+    if unknown := sorted(set(protocols or ()) - set(PROTOCOLS)):
         raise UsageError(f"Unknown protocol '{unknown[0]}'. Known: {', '.join(PROTOCOLS)}.")
-    if ("distractors" in protocols) != (distractors is not None):
-        raise UsageError("The protocol 'distractors' and a folder of photos of other people go together.")
-    if not routes or routes[0].name != UNTRAINED:
-        raise UsageError(f"The first route must be '{UNTRAINED}', the row that every other one has to beat.")
+    if "distractors" in (protocols or ()) and not distractors:
+        raise UsageError("The protocol 'distractors' needs a folder of photos of other people.")
+    if not systems or systems[0].name != UNTRAINED:
+        raise UsageError(f"The first system must be '{UNTRAINED}', the row that every other one has to beat.")
+    if "calibration" in (protocols or ()) and not _calibrations(systems):
+        names = ", ".join(system.name for system in systems)
+        raise UsageError(f"The protocol 'calibration' needs a system with a calibration; {names} have none.")
     if repeats < 1:
         raise UsageError(f"The NLDA protocol needs at least one repeat, {repeats} asked for.")
+
+
+def _chosen(
+    asked: Sequence[str] | None,
+    pairs: Sequence[datasets.Pair],
+    systems: Sequence[System],
+    distractors: bool,
+    folder: Path,
+) -> Sequence[str]:
+    """The protocols to run: those asked for, or all that there is enough for."""
+    repeated = bool(datasets.cross_photo(pairs))
+    if asked is None:
+        lacking = {
+            "cross-photo": not repeated,
+            "calibration": not _calibrations(systems),
+            "distractors": not distractors,
+        }
+        return [name for name in PROTOCOLS if not lacking.get(name)]
+    if "cross-photo" in asked and not repeated:
+        raise DataError(
+            f"{folder} shows nobody in two pictures, so no sketch can search for another photo of its person. "
+            "Leave the protocol 'cross-photo' out."
+        )
+    return asked
+
+
+def _results(
+    compared: Trial,
+    pairs: Sequence[datasets.Pair],
+    systems: Sequence[System],
+    protocols: Sequence[str],
+    by: By | None,
+    seed: int,
+) -> dict[str, Any]:
+    """Every protocol's records, by the report's fields."""
+    probes, results = compared.probes, dict[str, Any]()
+    repeated = bool((probes.people != probes.identities).any())
+    ways: tuple[By, ...] = (by,) if by else get_args(By) if repeated else ("image",)
+    tests: list[Paired] = []
+    groups: list[Group] = []
+    if "closed-set" in protocols:
+        results["closed_set"] = tuple(row for way in ways for row in closed.closed_set(compared, way, seed))
+        for way in ways:
+            ranks = closed.whole_ranks(compared, way)
+            tests += closed.paired("closed-set", way, ranks, probes.people, seed)
+            groups += closed.groups(probes, way, ranks, seed)
+    if "cross-photo" in protocols:
+        results["cross_photo"], more = cross_photo(compared, pairs, seed)
+        tests += more
+    if "open-set" in protocols:
+        results["open_set"] = tuple(opened.open_set(compared, seed))
+        results["verification"] = tuple(opened.verification(compared, seed))
+    if "calibration" in protocols:
+        results["evidence"] = tuple(evidence(compared, _calibrations(systems), seed))
+    if "distractors" in protocols:
+        results["distractors"] = tuple(row for way in ways for row in closed.distractor_sweep(compared, way, seed))
+        results["differentials"] = tuple(differentials(compared, seed))
+    return {**results, "paired": tuple(tests), "groups": tuple(groups)}
+
+
+def _calibrations(systems: Sequence[System]) -> Mapping[str, Any]:
+    found = {system.name: system.scoring.calibration for system in systems}
+    return {name: fitted for name, fitted in found.items() if fitted is not None}
 
 
 def _data(folder: Path, split: str, probes: Side, gallery: Side) -> dict[str, Any]:
@@ -193,6 +189,7 @@ def _data(folder: Path, split: str, probes: Side, gallery: Side) -> dict[str, An
         "probes": len(probes.found),
         "photos": len(gallery.found),
         "identities": len(np.unique(probes.identities)),
+        "people": len(np.unique(probes.people)),
         "subsets": dict(zip(subsets.tolist(), counts.tolist(), strict=True)),
     }
 
@@ -204,8 +201,3 @@ def _faces(side: Side) -> dict[str, Any]:
         "detectors": side.detectors,
         "failures": side.failures,
     }
-
-
-def _versions() -> dict[str, str]:
-    packages = ("forensic-sketch", "torch", "numpy", "scikit-learn", "facenet-pytorch")
-    return {**{name: version(name) for name in packages}, "machine": platform.machine()}

@@ -4,8 +4,9 @@ import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -18,6 +19,8 @@ from forensic.progress import Bar, bar
 
 Floats = NDArray[np.float32]
 SideName = Literal["probe", "gallery"]
+By = Literal["image", "person"]
+"""What counts as a mate: the very photo that a sketch was drawn from, or any photo of the person."""
 
 CUFS_CROP = (slice(3, 253), slice(28, 228))
 """The 250 rows and 200 columns of a 256 x 256 portrait that the field's pixel recognizers see."""
@@ -60,11 +63,13 @@ class Failure(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A file of one side of the evaluation."""
+    """A file of one side of the evaluation; fields as in ``datasets.Pair``."""
 
     file: Path
     identity: str
     subset: str = ""
+    person: str = ""
+    attributes: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,10 @@ class Side:
     """Probes or gallery of an evaluation.
 
     Attributes:
-        identities: person of each entry, shape (n,).
+        identities: exact image of each entry: a sketch and the photo that it was drawn from share it, shape (n,).
+        people: person of each entry, whom several images may show, shape (n,).
         subsets: reported part of the data set that each entry belongs to, shape (n,).
+        attributes: for each further column of the table its value of each entry, shape (n,), empty if unknown.
         found: whether there is a template, shape (n,).
         templates: for each route's name the unit rows (n, d), zeros where nothing was found.
         pixels: for each route's name grey rows (n, 50000) in [0, 1], or empty if they were not asked for.
@@ -82,21 +89,45 @@ class Side:
     """
 
     identities: NDArray[np.str_]
+    people: NDArray[np.str_]
     subsets: NDArray[np.str_]
+    attributes: Mapping[str, NDArray[np.str_]]
     found: NDArray[np.bool_]
     templates: Mapping[str, Floats]
     pixels: Mapping[str, Floats]
     failures: tuple[Failure, ...]
     detectors: Mapping[str, int]
 
+    def labels(self, by: By) -> NDArray[np.str_]:
+        """What makes an entry of the one side a mate of the other's."""
+        return self.identities if by == "image" else self.people
 
-def pairs_of(folder: Path, split: str) -> list[datasets.Pair]:
-    """The pairs of one split, or of the whole folder for ``all``.
+    def take(self, rows: NDArray[np.intp]) -> "Side":
+        """Some of the entries, in the order of the row numbers."""
+        return replace(
+            self,
+            identities=self.identities[rows],
+            people=self.people[rows],
+            subsets=self.subsets[rows],
+            attributes={name: values[rows] for name, values in self.attributes.items()},
+            found=self.found[rows],
+            templates={name: table[rows] for name, table in self.templates.items()},
+            pixels={name: table[rows] for name, table in self.pixels.items()},
+        )
+
+
+def pairs_of(folder: Path, split: str, *, resplit: bool = False, subset: str | None = None) -> list[datasets.Pair]:
+    """The pairs of one split, or of the whole folder for ``all``; of one subset, if it is named.
 
     Raises:
-        DataError: if the folder is no data set or the split is empty.
+        DataError: if the folder is no data set, or the split or the subset is empty.
     """
-    everything = datasets.pairs(folder)
+    everything = datasets.pairs(folder, resplit=resplit)
+    if subset is not None:
+        known = sorted({pair.subset for pair in everything} - {""})
+        everything = [pair for pair in everything if pair.subset == subset]
+        if not everything:
+            raise DataError(f"{folder} has no subset '{subset}'. It has: {', '.join(known) or 'none'}.")
     chosen = [pair for pair in everything if split in (pair.split, "all")]
     if not chosen:
         present = ", ".join(sorted({pair.split for pair in everything}))
@@ -106,13 +137,18 @@ def pairs_of(folder: Path, split: str) -> list[datasets.Pair]:
 
 def sides(pairs: Sequence[datasets.Pair]) -> tuple[list[Entry], list[Entry]]:
     """Sketches as probes, photos as gallery; a photo of several sketches is there once."""
-    probes = [Entry(pair.sketch, pair.identity, pair.subset) for pair in pairs]
-    photos = {pair.photo: Entry(pair.photo, pair.identity, pair.subset) for pair in pairs}
+    probes, photos = [], {}
+    for pair in pairs:
+        about = pair.identity, pair.subset, pair.person or pair.identity, pair.attributes
+        probes.append(Entry(pair.sketch, *about))
+        photos[pair.photo] = Entry(pair.photo, *about)
     return probes, list(photos.values())
 
 
 def distractors_in(folder: Path) -> list[Entry]:
     """Photos of people who are none of the probes: those of ``faces.csv``, else every file of the folder.
+
+    Further columns of the table, such as gender, become attributes.
 
     Raises:
         DataError: if the folder is missing, holds no file, or its table has no column ``photo``.
@@ -125,13 +161,18 @@ def distractors_in(folder: Path) -> list[Entry]:
             rows = csv.DictReader(lines)
             if "photo" not in (rows.fieldnames or ()):
                 raise DataError(f"{table} lacks the column photo; it gives each file, relative to the folder.")
-            files = [folder / row["photo"] for row in rows]
+            known = {folder / row.pop("photo"): row for row in rows}
     else:
-        files = list(images.find_files(folder))
-    if not files:
+        known = {file: {} for file in images.find_files(folder)}
+    if not known:
         raise DataError(f"{folder} holds no photo to serve as a distractor.")
-    # The prefix keeps a distractor from being anybody's mate, whatever the data set calls its people.
-    return [Entry(file, f"distractor:{file.relative_to(folder)}") for file in files]
+    entries = []
+    for file, row in known.items():
+        # The prefix keeps a distractor from being anybody's mate, whatever the data set calls its people.
+        name = f"distractor:{file.relative_to(folder)}"
+        about = {column: value or "" for column, value in row.items() if column and column != "identity"}
+        entries.append(Entry(file, name, person=name, attributes=about))
+    return entries
 
 
 def describe(
@@ -170,9 +211,14 @@ def describe(
                 described.append(result)
                 found[at] = True
             shown(at + 1)
+    columns = dict.fromkeys(name for entry in entries for name in entry.attributes)
     return Side(
         identities=np.array([entry.identity for entry in entries], dtype=np.str_),
+        people=np.array([entry.person or entry.identity for entry in entries], dtype=np.str_),
         subsets=np.array([entry.subset for entry in entries], dtype=np.str_),
+        attributes={
+            name: np.array([entry.attributes.get(name, "") for entry in entries], dtype=np.str_) for name in columns
+        },
         found=found,
         templates={r.name: _table([one.templates[r.name] for one in described], found) for r in routes},
         pixels={r.name: _table([one.pixels[r.name] for one in described], found) for r in routes if pixels},

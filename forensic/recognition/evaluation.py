@@ -276,6 +276,43 @@ def fnir_at_fpir(
     return float(missed.mean())
 
 
+def fnir_interval(
+    mates: ArrayLike,
+    best_strangers: ArrayLike,
+    identities: ArrayLike,
+    fpir: float,
+    *,
+    ranks: ArrayLike,
+    depth: int,
+    repeats: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """``fnir_at_fpir`` with its 95 % bootstrap interval, where every probe is searched with and without its mate.
+
+    Identities are drawn anew with both searches of all their probes, and the threshold is sought again each time.
+
+    Args:
+        mates: the mate's score in each probe's search with the mate, shape (probes,).
+        best_strangers: the highest score in the same probe's search without, shape (probes,).
+        identities: the person of each probe.
+        fpir: the false positive identification rate.
+        ranks: the mate's rank in the search with it; beyond ``depth`` it is missed.
+        depth: length of the candidate list.
+        repeats: bootstrap samples.
+        seed: of the draws.
+    """
+    found, strangers = _scores(mates, "mates"), _scores(best_strangers, "best_strangers")
+    value = fnir_at_fpir(found, strangers, fpir, ranks=ranks, depth=depth)
+    counts, rows = resample(identities, repeats, seed)
+    drawn = counts[:, rows]
+    order = np.argsort(-strangers, kind="stable")
+    above = np.cumsum(drawn[:, order], axis=1)
+    at = np.argmax(above > fpir * above[:, -1:] + 1e-9, axis=1)
+    missed = (found <= strangers[order][at][:, None]) | (np.asarray(ranks) > depth)
+    low, high = np.quantile((drawn * missed).sum(axis=1) / drawn.sum(axis=1), (0.025, 0.975))
+    return Interval(value, float(low), float(high))
+
+
 def _scores(scores: ArrayLike, name: str) -> Array:
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1 or not len(values) or np.isnan(values).any():

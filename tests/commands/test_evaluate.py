@@ -1,6 +1,8 @@
 import csv
 import json
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,12 +11,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import forensic.datasets
 import forensic.faces
-import forensic.routes
+import forensic.matching
 from forensic.cli import run
+from forensic.datasets import Pair
 from forensic.errors import FaceError
 from forensic.gallery import Gallery
-from forensic.gallery.reports import listed
+from forensic.gallery.reports import listed, save
+from forensic.matching import Matcher
+from forensic.recognition.calibration import Calibration
+from forensic.recognition.fusion import Scoring
+
+FITTED = Calibration(
+    kind="viewed", population="noise", people=9, mated=20, nonmated=90, slope=3.0, intercept=-1.0, lower=-2.0, upper=2.0
+)
 
 
 class FakeFinder:
@@ -49,11 +60,20 @@ class FakeRoute:
         return images
 
 
+def matcher(name: str, device: str) -> Matcher:
+    """Every matcher with `b` in its name has a calibration."""
+    routes = tuple(FakeRoute(part, device) for part in name.split("+"))
+    scoring = Scoring.plain(len(routes))
+    if "b" in name:
+        scoring = replace(scoring, calibration=FITTED)
+    return Matcher(routes, scoring)  # type: ignore[arg-type]
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(forensic.faces, "Finder", FakeFinder)
     monkeypatch.setattr(forensic.faces, "Detector", lambda device: None)
-    monkeypatch.setattr(forensic.routes, "load", lambda name, device: FakeRoute(name, device))
+    monkeypatch.setattr(forensic.matching, "load", matcher)
     generator = np.random.default_rng(0)
     for side in ("photos", "sketches", "others"):
         (tmp_path / "pairs" / side).mkdir(parents=True)
@@ -118,3 +138,101 @@ def test_wrong_requests_are_refused_before_the_work(folder: Path, capsys: pytest
     assert "is no gallery" in capsys.readouterr().err
     assert evaluate(folder, "--no-store", "--protocols", "nlda", "--plot", str(folder / "a.png")) == 2
     assert "run the protocol closed-set too" in capsys.readouterr().err
+
+
+def lined_up(folder: Path) -> Path:
+    """A pairs.csv with two subsets and a gender behind the plain folder's images."""
+    rows = [
+        (f"{n:02}", "ab"[n % 2], "test", "fm"[n % 3 % 2], f"photos/{n:02}.png", f"sketches/{n:02}.png")
+        for n in range(20)
+    ]
+    with (folder / "pairs/pairs.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("identity", "subset", "split", "gender", "photo", "sketch"), *rows])
+    with (folder / "pairs/others/faces.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("photo", "group"), *((f"{n:02}.png", "xy"[n % 2]) for n in range(20))])
+    return folder
+
+
+def test_the_page_shows_every_protocol_and_can_be_written_again(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lined_up(folder)
+    page, again, kept = folder / "page.html", folder / "again.html", ["--gallery", str(folder / "gallery")]
+    options = ["--routes", "direct,direct+b", "--distractors", str(folder / "pairs/others"), "--page", str(page)]
+    assert run(["evaluate", "--data", str(folder / "pairs"), "--repeats", "2", *options, *kept]) == 0
+    text = page.read_text()
+    for words in ("Closed set", "System against system", "Open set", "Likelihood ratios", "Distractors", "Groups"):
+        assert words in text
+    assert text.count("<svg") == text.count('role="img"') == 1 + 4 + 4 + 2  # CMC, DETs, ECE and Tippett, sweeps
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert not re.search(r'(src|href)="(?!#)', text)  # nothing is fetched from anywhere
+    assert str(folder) not in text
+    assert "evaluate --data pairs --routes direct,direct+b" in text
+    assert run(["reports", "page", "1", str(again), *kept]) == 0
+    assert again.read_bytes() == page.read_bytes()
+    assert run(["reports", "page", "1", str(folder / "pairs/pairs.csv/page.html"), *kept]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_report_of_another_version_makes_no_page(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Gallery(folder / "gallery", create=True) as gallery:
+        save(gallery, "old", {"format": "forensic-accuracy-1"})
+    assert run(["reports", "page", "1", str(folder / "old.html"), "--gallery", str(folder / "gallery")]) == 2
+    assert "run the evaluation again" in capsys.readouterr().err
+    assert not (folder / "old.html").exists()
+
+
+def test_several_routes_make_one_system_and_are_described_once(folder: Path) -> None:
+    file = folder / "report.json"
+    options = ["--protocols", "closed-set,calibration", "--routes", "direct,direct+b", "--json", str(file)]
+    assert evaluate(folder, "--no-store", *options) == 0
+    report = json.loads(file.read_text())
+    assert [system["name"] for system in report["systems"]] == ["untrained", "direct", "direct+b"]
+    assert [route["name"] for route in report["routes"]] == ["untrained", "direct", "b"]
+    assert [row["route"] for row in report["evidence"]] == ["direct+b"]
+    assert report["systems"][2]["calibration"]["population"] == "noise"
+    pairs = [(row["route"], row["against"]) for row in report["paired"]]
+    assert pairs == [("direct", "untrained"), ("direct+b", "untrained"), ("direct+b", "direct")]
+    assert report["command"][:5] == ["evaluate", "--data", "pairs", "--routes", "direct,direct+b"]
+    assert str(folder) not in file.read_text()
+
+
+def test_a_subset_is_probes_and_gallery(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lined_up(folder)
+    options = ["--no-store", "--protocols", "closed-set", "--routes", "direct", "--json", str(folder / "a.json")]
+    assert evaluate(folder, "--subset", "a", *options) == 0
+    report = json.loads((folder / "a.json").read_text())
+    assert {(row["subset"], row["probes"], row["gallery"]) for row in report["closed_set"]} == {("all", 10, 10)}
+    assert report["data"]["subset"] == "a"
+    assert {(row["attribute"], row["value"]) for row in report["groups"]} == {("gender", "f"), ("gender", "m")}
+    assert "pairs, a alone (all): 10 sketches" in capsys.readouterr().out
+    assert evaluate(folder, "--subset", "c", *options) == 2
+    assert "no subset 'c'. It has: a, b" in capsys.readouterr().err
+
+
+def test_by_person_alone_and_what_the_data_cannot_give(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = folder / "a.json"
+    options = ["--no-store", "--routes", "direct", "--json", str(file)]
+    assert evaluate(folder, "--by", "person", "--protocols", "closed-set", *options) == 0
+    assert {row["by"] for row in json.loads(file.read_text())["closed_set"]} == {"person"}
+    assert evaluate(folder, "--protocols", "cross-photo", *options) == 2
+    assert "nobody in two pictures" in capsys.readouterr().err
+    assert evaluate(folder, "--protocols", "calibration", *options) == 2
+    assert "needs a system with a calibration" in capsys.readouterr().err
+
+
+def test_people_who_repeat_are_counted_both_ways(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = forensic.datasets.pairs
+
+    def two_by_two(place: Path, *, resplit: bool = False) -> list[Pair]:
+        return [pair._replace(person=f"person-{at // 2}") for at, pair in enumerate(whole(place, resplit=resplit))]
+
+    monkeypatch.setattr(forensic.datasets, "pairs", two_by_two)
+    file = folder / "a.json"
+    assert evaluate(folder, "--no-store", "--routes", "direct", "--json", str(file)) == 0
+    report = json.loads(file.read_text())
+    assert report["data"]["people"] == 10
+    assert {row["by"] for row in report["closed_set"]} == {"image", "person"}
+    assert {(row["probes"], row["people"]) for row in report["cross_photo"]} == {(20, 10)}
+    assert {row["mated"] for row in report["verification"]} == {40}

@@ -14,7 +14,7 @@ def report(*starts: float) -> dict[str, Any]:
     for name, start in zip(names, starts, strict=True):
         value = [1 - (1 - start) / rank for rank in range(1, 51)]
         curve = {"value": value, "low": [v - 0.02 for v in value], "high": [min(1, v + 0.02) for v in value]}
-        rows.append({"route": name, "subset": "all", "probes": 50, "gallery": 50, "curve": curve})
+        rows.append({"route": name, "by": "image", "subset": "all", "probes": 50, "gallery": 50, "curve": curve})
     return {"data": {"name": "pairs", "split": "test"}, "closed_set": rows}
 
 

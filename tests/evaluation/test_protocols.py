@@ -10,8 +10,12 @@ import pytest
 from PIL import Image
 
 from forensic.errors import DataError, FaceError, UsageError
-from forensic.evaluation import null_space, protocols, trials
+from forensic.evaluation import null_space, protocols, systems, trials
 from forensic.evaluation.accuracy import Report
+from forensic.evaluation.rows import rows as rows_of
+from forensic.matching import Matcher
+from forensic.recognition.cohort import Cohort
+from forensic.recognition.fusion import Scoring
 from forensic.recognition.nlda import NLDA
 
 SIZE = 24
@@ -94,12 +98,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 ROUTES = [FakeRoute("untrained", 1.2), FakeRoute("direct", 0.5)]
+PROTOCOLS = ("closed-set", "open-set", "nlda", "distractors")
+
+
+def alone(route: FakeRoute) -> Matcher:
+    return Matcher((route,), Scoring.plain(1))  # type: ignore[arg-type]
+
+
+SYSTEMS = [alone(route) for route in ROUTES]
 
 
 @pytest.fixture(scope="module")
 def report(folder: Path) -> Report:
     return protocols.evaluate(
-        folder, ROUTES, FakeFinder(), protocols=protocols.PROTOCOLS, distractors=folder / "crowd", repeats=4
+        folder, SYSTEMS, FakeFinder(), protocols=PROTOCOLS, distractors=folder / "crowd", repeats=4
     )
 
 
@@ -151,7 +163,7 @@ def test_a_file_without_a_face_is_reported_and_faces_are_found_once(report: Repo
     assert faces["distractors"]["found"] == 299
     assert "000.png" in faces["distractors"]["failures"][0]["reason"]
     finder = FakeFinder()
-    protocols.evaluate(folder, ROUTES, finder, protocols=["closed-set"])
+    protocols.evaluate(folder, SYSTEMS, finder, protocols=["closed-set"])
     assert finder.calls == 72
 
 
@@ -236,7 +248,7 @@ def test_the_dimension_is_chosen_on_fitting_identities_alone(folder: Path) -> No
 def test_the_report_is_json_and_the_same_again(report: Report, folder: Path) -> None:
     text = json.dumps(report.to_dict(), allow_nan=False)
     again = protocols.evaluate(
-        folder, ROUTES, FakeFinder(), protocols=protocols.PROTOCOLS, distractors=folder / "crowd", repeats=4
+        folder, SYSTEMS, FakeFinder(), protocols=PROTOCOLS, distractors=folder / "crowd", repeats=4
     )
     assert json.dumps(again.to_dict(), allow_nan=False) == text
     plain = json.loads(text)
@@ -246,24 +258,24 @@ def test_the_report_is_json_and_the_same_again(report: Report, folder: Path) -> 
     assert plain["made_by"]["forensic-sketch"]
     assert str(folder) not in text
     assert plain["closed_set"][0]["ranks"]["1"].keys() == {"value", "low", "high"}
-    rows = list(report.rows())
-    assert {row["protocol"] for row in rows} == set(protocols.PROTOCOLS)
+    rows = list(rows_of(report))
+    assert {row["protocol"] for row in rows} == {*PROTOCOLS, "groups", "paired"}
     assert len({tuple(row) for row in rows}) == 1
-    assert len(rows) == 2 * (4 + 4 + 3) + 2 * 3 * 3 + 4 * 2
+    assert [row["protocol"] for row in rows].count("closed-set") == 2 * (4 + 4 + 3)
 
 
 def test_what_cannot_be_evaluated_is_refused(folder: Path, tmp_path: Path) -> None:
     finder = FakeFinder()
-    with pytest.raises(UsageError, match=r"Unknown protocol 'open-set'\. Known: closed-set"):
-        protocols.evaluate(folder, ROUTES, finder, protocols=["open-set"])
-    with pytest.raises(UsageError, match="go together"):
-        protocols.evaluate(folder, ROUTES, finder, protocols=["distractors"])
-    with pytest.raises(UsageError, match="first route must be 'untrained'"):
-        protocols.evaluate(folder, ROUTES[1:], finder)
+    with pytest.raises(UsageError, match=r"Unknown protocol 'cmc'\. Known: closed-set"):
+        protocols.evaluate(folder, SYSTEMS, finder, protocols=["cmc"])
+    with pytest.raises(UsageError, match="needs a folder of photos"):
+        protocols.evaluate(folder, SYSTEMS, finder, protocols=["distractors"])
+    with pytest.raises(UsageError, match="first system must be 'untrained'"):
+        protocols.evaluate(folder, SYSTEMS[1:], finder)
     with pytest.raises(UsageError, match="at least one repeat"):
-        protocols.evaluate(folder, ROUTES, finder, repeats=0)
+        protocols.evaluate(folder, SYSTEMS, finder, repeats=0)
     with pytest.raises(DataError, match="at least 12 with a face on both sides are needed, 1 are here"):
-        protocols.evaluate(folder, ROUTES, finder, split="train")
+        protocols.evaluate(folder, SYSTEMS, finder, split="train")
     with pytest.raises(DataError, match="No folder of distractors"):
         trials.distractors_in(tmp_path / "none")
     with pytest.raises(DataError, match="holds no photo"):
@@ -291,3 +303,37 @@ def test_a_table_names_the_distractors(tmp_path: Path) -> None:
     entries = trials.distractors_in(tmp_path)
     assert [entry.file for entry in entries] == [tmp_path / "photos/x.png", tmp_path / "photos/y.png"]
     assert entries[0].identity == "distractor:photos/x.png"
+
+
+def test_a_system_of_two_routes_scores_as_a_search_does(folder: Path) -> None:
+    probes, gallery = (
+        trials.describe(entries, side, ROUTES, FakeFinder())
+        for entries, side in zip(trials.sides(trials.pairs_of(folder, "test")), ("probe", "gallery"), strict=True)
+    )
+    generator = np.random.default_rng(0)
+    rows = generator.normal(size=(60, 64)).astype(np.float32)
+    cohort = Cohort(rows, rows[::-1])
+    both = Matcher(tuple(ROUTES), Scoring((0.3, 0.7), (None, cohort)))  # type: ignore[arg-type]
+    scores = systems.compare(both, probes, gallery)
+    assert [route.name for route in systems.distinct_routes([*SYSTEMS, both])] == ["untrained", "direct"]
+    for at in range(len(scores)):
+        if not probes.found[at]:
+            assert np.isneginf(scores[at]).all()
+            continue
+        query = both.scoring.query([probes.templates[route.name][at] for route in ROUTES])
+        photos = np.hstack([gallery.templates[route.name] for route in ROUTES])
+        np.testing.assert_allclose(scores[at], photos @ query.vector + query.offset)
+
+
+def test_faces_are_described_once_for_all_systems_of_a_route(folder: Path) -> None:
+    finder, calls = FakeFinder(), []
+
+    class Counted(FakeRoute):
+        def describe(self, aligned: Sequence[Aligned], side: str) -> np.ndarray:
+            calls.append(side)
+            return super().describe(aligned, side)
+
+    route = Counted("direct", 0.5)
+    both = Matcher((ROUTES[0], route), Scoring.plain(2))  # type: ignore[arg-type]
+    protocols.evaluate(folder, [SYSTEMS[0], alone(route), both], finder, protocols=["closed-set"])
+    assert (calls.count("probe"), calls.count("gallery")) == (35, 36)

@@ -1,0 +1,97 @@
+"""Likelihood ratios held against the truth: Cllr, ECE, Tippett and misleading evidence over all comparisons."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forensic.evaluation.accuracy import Evidence
+from forensic.evaluation.open_set import same_person
+from forensic.evaluation.systems import Trial
+from forensic.recognition import calibration, evaluation
+from forensic.recognition.calibration import Calibration
+from forensic.recognition.evaluation import Interval
+
+Array = NDArray[np.float64]
+
+CURVE_COMPARISONS = 100_000
+"""Comparisons of a class that a curve is drawn from: of more than these, evenly spaced ones of the sorted."""
+TIPPETT_POINTS = 201
+
+
+def evidence(trial: Trial, calibrations: Mapping[str, Calibration], seed: int) -> Iterator[Evidence]:
+    """The likelihood ratios of every calibrated system, without distractors and with all.
+
+    Args:
+        trial: everything compared with everything.
+        calibrations: of the systems that have one, by name.
+        seed: of the bootstrap.
+    """
+    for size in trial.sizes():
+        same = same_person(trial, size)
+        for name, fitted in calibrations.items():
+            scores = trial.scores(name, size)
+            made = np.isfinite(scores)
+            if not (same & made).any() or not (~same & made).any():
+                continue
+            log_lr = np.zeros_like(scores)
+            log_lr[made] = fitted.log_lr(scores[made])
+            mated, nonmated = log_lr[same & made], log_lr[~same & made]
+            masks, people = (same & made, ~same & made), trial.probes.people
+            costs = np.log2(1 + 10.0 ** np.where(same, -log_lr, log_lr))
+            wrong = np.where(same, log_lr < 0, log_lr > 0).astype(np.float64)
+            cost, misled = (_by_class(values, masks, people, seed) for values in (costs, wrong))
+            yield Evidence(
+                route=name,
+                distractors=size,
+                kind=fitted.kind,
+                population=fitted.population,
+                mated=len(mated),
+                nonmated=len(nonmated),
+                left_out=int((~made).sum()),
+                cllr=_interval(cost.mean(axis=1)),
+                cllr_min=calibration.cllr_min(mated, nonmated),
+                misleading_mated=_interval(misled[:, 0]),
+                misleading_nonmated=_interval(misled[:, 1]),
+                ece=_ece(thinned(mated), thinned(nonmated)),
+                tippett=_tippett(mated, nonmated),
+            )
+
+
+def _by_class(
+    values: Array, masks: tuple[NDArray[np.bool_], NDArray[np.bool_]], people: NDArray[np.str_], seed: int
+) -> Array:
+    """Means of the mated and of the other comparisons, shape (1 + repeats, 2): of all probes, then of each draw."""
+    counts, rows = evaluation.resample(people, 2000, seed)
+    draws = np.vstack([np.ones(counts.shape[1]), counts])
+    means = []
+    for mask in masks:
+        totals = np.bincount(rows, np.where(mask, values, 0.0).sum(axis=1))
+        sizes = np.bincount(rows, mask.sum(axis=1))
+        means.append((draws @ totals) / np.maximum(draws @ sizes, 1))
+    return np.stack(means, axis=1)
+
+
+def _interval(figures: Array) -> Interval:
+    low, high = np.quantile(figures[1:], (0.025, 0.975))
+    return Interval(float(figures[0]), float(low), float(high))
+
+
+def thinned(log_lr: Array) -> Array:
+    """At most ``CURVE_COMPARISONS`` of the sorted values, evenly spaced, the ends among them."""
+    if len(log_lr) <= CURVE_COMPARISONS:
+        return log_lr
+    ordered: Array = np.sort(log_lr)
+    kept: Array = ordered[np.linspace(0, len(log_lr) - 1, CURVE_COMPARISONS).round().astype(int)]
+    return kept
+
+
+def _ece(mated: Array, nonmated: Array) -> dict[str, tuple[float, ...]]:
+    curves = calibration.ece_curve(mated, nonmated)
+    return {name: tuple(values.tolist()) for name, values in curves._asdict().items()}
+
+
+def _tippett(mated: Array, nonmated: Array) -> dict[str, tuple[float, ...]]:
+    lowest, highest = min(mated.min(), nonmated.min()), max(mated.max(), nonmated.max())
+    curves = calibration.tippett(mated, nonmated, np.linspace(lowest, highest, TIPPETT_POINTS))
+    return {name: tuple(values.tolist()) for name, values in curves._asdict().items()}

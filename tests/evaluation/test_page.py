@@ -1,0 +1,166 @@
+"""The report's tables, figures, page, rows and origin, and the document that experiments/recognition.py writes."""
+
+import json
+import runpy
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from evaluation.toys import repeated
+
+from forensic.errors import UsageError
+from forensic.evaluation import (
+    closed_set,
+    cross_photo,
+    differentials,
+    evidence,
+    figures,
+    open_set,
+    page,
+    plots,
+    provenance,
+    tables,
+)
+from forensic.evaluation.accuracy import Report
+from forensic.evaluation.rows import rows
+from forensic.recognition.calibration import Calibration
+
+ROOT = Path(__file__).parents[2]
+FITTED = Calibration(
+    kind="viewed", population="toys", people=9, mated=20, nonmated=90, slope=0.7, intercept=-0.6, lower=-1.2, upper=1.1
+)
+
+
+@pytest.fixture(scope="module")
+def made() -> Report:
+    trial, pairs = repeated(0)
+    crossed, tests = cross_photo.cross_photo(trial, pairs, 0)
+    ranks = closed_set.whole_ranks(trial, "image")
+    counts = {"probes": 30, "photos": 30, "people": 12}
+    system = {"weights": [1.0], "normalised": [False], "calibration": None}
+    return Report(
+        data={**counts, "name": "toys", "split": "test", "resplit": False, "subset": None},
+        faces={"probes": {"files": 30, "found": 29, "detectors": {"fake": 29}, "failures": []}},
+        systems=tuple({"name": name, "routes": [name], **system} for name in trial.own),
+        routes=({"name": "direct", "space": "s", "models": {"<model>": "00"}},),
+        seed=0,
+        made_by={"numpy": "2"},
+        command=("evaluate", "--data", "toys"),
+        closed_set=closed_set.closed_set(trial, "image", 0) + closed_set.closed_set(trial, "person", 0),
+        cross_photo=crossed,
+        paired=(*closed_set.paired("closed-set", "image", ranks, trial.probes.people, 0), *tests),
+        groups=tuple(closed_set.groups(trial.probes, "image", ranks, 0)),
+        open_set=tuple(open_set.open_set(trial, 0)),
+        verification=tuple(open_set.verification(trial, 0)),
+        evidence=tuple(evidence.evidence(trial, {"direct": FITTED}, 0)),
+        distractors=tuple(closed_set.distractor_sweep(trial, "image", 0)),
+        differentials=tuple(differentials.differentials(trial, 0)),
+    )
+
+
+@pytest.fixture(scope="module")
+def plain(made: Report) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(json.dumps(made.to_dict(), allow_nan=False))
+    return report
+
+
+def test_every_table_is_whole_and_says_what_the_report_says(plain: dict[str, Any]) -> None:
+    found = list(tables.tables(plain))
+    assert {table.section for table in found} == set(page.SECTIONS) - {"nlda"}
+    for table in found:
+        assert table.rows
+        assert {len(row) for row in table.rows} == {len(table.names) + len(table.figures)}
+    image, person = (table for table in found if table.section == "closed-set" and "30 photos" in table.title)
+    assert "by person" in person.title
+    assert [row[0] for row in image.rows] == ["untrained", "direct", "other"]
+    first = plain["closed_set"][0]["ranks"]["1"]
+    assert image.rows[0][1] == f"{100 * first['value']:.1f} [{100 * first['low']:.1f}, {100 * first['high']:.1f}]"
+    assert image.figures[-1] == "rank-1 over direct"
+
+
+def test_a_bound_that_cannot_be_resolved_is_marked(plain: dict[str, Any]) -> None:
+    found, pairs = (table for table in tables.tables(plain) if table.section == "open-set")
+    assert all(row[2].endswith(" *") for row in found.rows)  # 30 searches do not resolve 1 in 100
+    assert "0 at 0.01, 0 at 0.003" in found.note
+    assert "no alarm at all" in found.note
+    assert not pairs.rows[0][3].endswith("*")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"), [(0.01, 0.02, ""), (-0.02, 0.0, " no better"), (-0.02, -0.01, " worse")]
+)
+def test_a_gain_says_what_it_means(low: float, high: float, verdict: str) -> None:
+    text = tables.gain({"value": (low + high) / 2, "low": low, "high": high})
+    assert text.partition("]")[2] == verdict
+    assert tables.gain(None) == ""
+
+
+def test_the_page_repeats_to_the_byte_escapes_names_and_has_figures_in_its_own_colours(plain: dict[str, Any]) -> None:
+    text = page.render(plain)
+    assert page.render(plain) == text
+    assert "<model>" not in text
+    assert "&lt;model&gt;" in text
+    drawings = list(figures.figures(plain))
+    assert {figure.section for figure in drawings} <= set(page.SECTIONS)
+    for figure in drawings:
+        assert figure.svg in text
+        assert "var(--c" in figure.svg
+        assert not any(colour in figure.svg for colour in (plots.BASELINE, *plots.COLOURS, plots.INK))
+    assert len(page.ON_DARK) == 1 + len(plots.COLOURS)
+
+
+def test_rows_hold_every_protocol_with_equal_columns(made: Report) -> None:
+    found = list(rows(made))
+    assert len({tuple(row) for row in found}) == 1
+    assert {row["protocol"] for row in found} == {
+        *("closed-set", "cross-photo", "groups", "paired", "open-set", "calibration", "distractors", "differentials")
+    }
+    assert {row["metric"] for row in found if row["protocol"] == "calibration"} == {
+        *("Cllr", "Cllr-min", "misleading, mated", "misleading, non-mated")
+    }
+
+
+def test_another_versions_report_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"forensic-accuracy-1.*run the evaluation again"):
+        page.render({"format": "forensic-accuracy-1"})
+
+
+def test_the_commit_is_that_of_the_packages_own_checkout(tmp_path: Path) -> None:
+    package = tmp_path / "checkout" / "package"
+    package.mkdir(parents=True)
+    assert provenance.commit(package) is None
+
+    def git(*words: str) -> str:
+        who = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+        command = ["git", "-C", str(package.parent), *who, *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    (package / "a.py").write_text("")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "a")
+    head = git("rev-parse", "HEAD")
+    assert provenance.commit(package) == head
+    (package.parent / "notes").write_text("beside the package")
+    assert provenance.commit(package) == head
+    (package / "a.py").write_text("1")
+    assert provenance.commit(package) == f"{head}+changes"
+    inside = package / "site-packages" / "package"  # an environment in somebody's repository
+    inside.mkdir(parents=True)
+    assert provenance.commit(inside) is None
+
+
+def test_the_document_of_results_is_made_of_the_reports(
+    plain: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, out = tmp_path / "toys.json", tmp_path / "recognition.md"
+    file.write_text(json.dumps(plain))
+    arguments = [str(file), str(file), "--left-out", f"here={file}", "--out", str(out)]
+    monkeypatch.setattr("sys.argv", ["recognition.py", *arguments])
+    runpy.run_path(str(ROOT / "experiments" / "recognition.py"), run_name="__main__")
+    text = out.read_text()
+    assert text.count("### toys (test): 30 sketches, gallery of 30 photos") == 1  # the second time it is not repeated
+    for words in ("Does it add to the adapted embedder (`direct`)?", "## Leave one source out", "| here | `direct` |"):
+        assert words in text
+    assert "- toys (test): `forensic evaluate --data toys`, seed 0; numpy 2" in text
