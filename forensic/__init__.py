@@ -12,17 +12,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from forensic.candidates import Candidate, Search
     from forensic.gallery import Gallery
-    from forensic.identify import Candidate, Identifier, Search
+    from forensic.identify import Identifier
 
 __version__ = "0.1.0"
 __all__ = ["Candidate", "Gallery", "Identifier", "Search", "__version__"]
 
 _HOMES = {
-    "Candidate": "forensic.identify",
+    "Candidate": "forensic.candidates",
     "Gallery": "forensic.gallery",
     "Identifier": "forensic.identify",
-    "Search": "forensic.identify",
+    "Search": "forensic.candidates",
 }
 
 

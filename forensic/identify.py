@@ -1,99 +1,48 @@
 """The walk: a sketch goes in, a ranked list of candidates comes out.
 
-image -> find and align -> translate and describe -> search -> records -> candidates
+image -> find and align -> translate and describe -> normalise and fuse -> search -> calibrate -> candidates
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from forensic import devices, enrollment, images, parallel, routes
+from forensic import devices, enrollment, images, matching, parallel
+from forensic.candidates import Candidate, Explained, Search
 from forensic.enrollment import Summary
 from forensic.errors import FaceError, GalleryError, ImageError, StaleIndex, UsageError
+from forensic.explanation import explain, matcher_score
 from forensic.faces import Aligned, Finder
-from forensic.gallery import Gallery
+from forensic.gallery import Filter, Gallery, Matching
+from forensic.matching import Matcher
 from forensic.recognition.index import Index, best_per_person
-
-LEAD = (
-    "A candidate is an investigative lead, not an identification: a trained examiner compares the faces, and a "
-    "second one confirms independently."
-)
-SYNTHETIC = "synthetic, not evidence"
-
-
-class Candidate(NamedTuple):
-    """One person of the gallery who may be the mate of a probe.
-
-    Attributes:
-        rank: 1 for the most similar.
-        person: The person's label in the gallery.
-        photo: File name of the person's most similar photo.
-        photo_sha256: Hash of that photo's file.
-        score: Similarity, -1 to 1; comparable within one route only.
-    """
-
-    rank: int
-    person: str
-    photo: str
-    photo_sha256: str
-    score: float
 
 
 @dataclass(frozen=True)
-class Search:
-    """One probe's search and its answer.
+class _Loaded:
+    """What a search needs of the gallery as it is now; ``revisions`` are the templates' and the cohort's."""
 
-    Attributes:
-        probe: The probe's path, or ``image`` where none was given.
-        sha256: Hash of the probe's file; of its pixels where there is no file.
-        route: Name of the route that was searched.
-        models: Name and SHA-256 of every model that took part.
-        gallery_size: Photos that were searched.
-        candidates: Most similar first, each person once.
-        warnings: What a person must know of this search.
-        face: The probe's face.
-        synthesized: The translated portrait, where the route made one.
-    """
-
-    probe: str
-    sha256: str
-    route: str
-    models: dict[str, str]
-    gallery_size: int
-    candidates: tuple[Candidate, ...]
+    revisions: tuple[int, ...]
+    matcher: Matcher
+    index: Index
+    people: dict[int, str]
     warnings: tuple[str, ...]
-    face: Aligned = field(repr=False, compare=False)
-    synthesized: Image.Image | None = field(default=None, repr=False, compare=False)
-
-    def to_json(self) -> dict[str, Any]:
-        """The search as plain data; the same probe and gallery give the same, to the byte."""
-        return {
-            "probe": self.probe,
-            "sha256": self.sha256,
-            "route": self.route,
-            "models": self.models,
-            "gallery_size": self.gallery_size,
-            "candidates": [
-                {**candidate._asdict(), "score": round(candidate.score, 6)} for candidate in self.candidates
-            ],
-            "warnings": list(self.warnings),
-        }
 
 
 class Identifier:
-    """Enrolls photos in a gallery and searches it with sketches, along one route.
+    """Enrolls photos in a gallery and searches it with sketches, along one or more routes.
 
     Args:
         gallery: An open gallery.
-        route: Name of the route, see `forensic.routes`.
+        route: Name of the matcher, routes with ``+`` between, see `forensic.matching`.
         device: Where models run, as torch names it; a device that is not there is an error.
 
     Raises:
@@ -101,12 +50,12 @@ class Identifier:
         ModelError: A model is missing or damaged.
     """
 
-    def __init__(self, gallery: Gallery, route: str = routes.DEFAULT, *, device: str = "cpu") -> None:
+    def __init__(self, gallery: Gallery, route: str = matching.DEFAULT, *, device: str = "cpu") -> None:
         devices.find(device)
         self.gallery = gallery
-        self.route = routes.load(route, device=device)
+        self.matcher = matching.load(route, device=device)
         self._device = device
-        self._loaded: tuple[int, Index, dict[int, str]] | None = None
+        self._loaded: _Loaded | None = None
 
     @cached_property
     def finder(self) -> Finder:
@@ -128,7 +77,7 @@ class Identifier:
         files = [path for path in paths if path not in tables]
         items = [item for table in tables for item in enrollment.items_of_csv(table)]
         items += enrollment.items_of(files) if files or not tables else []
-        return enrollment.enroll(self.gallery, items, [self.route], self.finder, progress=progress)
+        return enrollment.enroll(self.gallery, items, self.matcher.routes, self.finder, progress=progress)
 
     def identify(self, image: str | os.PathLike[str] | Image.Image, k: int = 10) -> list[Candidate]:
         """The ``k`` most similar people, best first; `search` tells more.
@@ -145,6 +94,7 @@ class Identifier:
         *,
         face: int | None = None,
         landmarks: NDArray[np.floating] | None = None,
+        only: Filter | None = None,
     ) -> Search:
         """Search the gallery with one probe.
 
@@ -153,39 +103,79 @@ class Identifier:
             k: How many candidates; fewer come back from a smaller gallery.
             face: Which face, 1 for the largest.
             landmarks: Five points given by a person, shape (5, 2).
+            only: Who is searched, by the gallery's metadata.
 
         Raises:
             ImageError: The file is no usable image.
             FaceError: No face was found.
-            StaleIndex: The gallery lacks templates of the route's space.
+            StaleIndex: The gallery lacks templates of every route's space.
             GalleryError: The gallery is empty or damaged.
             UsageError: ``k`` is below 1, or the landmarks are no face's.
         """
-        if k < 1:
-            raise UsageError(f"{k} candidates were asked for; expected at least 1.")
+        return self._search([self._probe(image, face, landmarks)], k, self._kept(only))
+
+    def search_together(
+        self, images: Sequence[str | os.PathLike[str] | Image.Image], k: int = 10, *, only: Filter | None = None
+    ) -> Search:
+        """Search with several sketches **of one person** at once: their scores are averaged.
+
+        Sketches of one person are no independent witnesses: the mean claims less than a product of likelihood
+        ratios would.
+
+        Raises:
+            ImageError, FaceError: One of the sketches is not usable; leave it out.
+            StaleIndex, GalleryError, UsageError: As `search` does.
+        """
+        if not images:
+            raise UsageError("There is no sketch to search with.")
+        return self._search([self._probe(image, None, None) for image in images], k, self._kept(only))
+
+    def _probe(
+        self, image: str | os.PathLike[str] | Image.Image, face: int | None, landmarks: NDArray[np.floating] | None
+    ) -> _Probe:
         name, sha256, picture = _open(image)
-        index, people = self._index()
+        self._state()  # an empty or stale gallery is told before a sketch is looked at
         try:
-            aligned = self.finder.one(picture, face=face, landmarks=landmarks)
+            return _Probe(name, sha256, self.finder.one(picture, face=face, landmarks=landmarks))
         except FaceError as error:
             raise FaceError(f"{name}: {error}") from None
-        template = self.route.describe([aligned], "probe")
-        found = best_per_person(index, template, people, k)[0]
+
+    def _kept(self, only: Filter | None) -> Matching | None:
+        return None if only is None else self.gallery.matching(only)
+
+    def _search(self, probes: Sequence[_Probe], k: int, kept: Matching | None) -> Search:
+        if k < 1:
+            raise UsageError(f"{k} candidates were asked for; expected at least 1.")
+        state = self._state()
+        matcher, index = state.matcher, state.index
+        if kept is not None:
+            index = index.only(kept.photo_ids)
+        templates = [matcher.describe(probe.face, "probe") for probe in probes]
+        query = matcher.scoring.query(*templates)
+        found = best_per_person(index, query.vector[None], state.people, k)[0] if len(index) else []
+        calibration = matcher.scoring.calibration
         candidates = []
         for rank, best in enumerate(found, 1):
-            photo = self.gallery.photo(best.id)
-            candidates.append(Candidate(rank, best.person, photo.file_name, photo.sha256, best.score))
-        synthesized = self.route.synthesize(aligned) if self.route.translated == "probe" else None
+            photo, score = self.gallery.photo(best.id), best.score + query.offset
+            log_lr = None if calibration is None else float(calibration.log_lr(np.array([score]))[0])
+            own = _own_scores(matcher, templates, index.vector(best.id))
+            candidates.append(Candidate(rank, best.person, photo.file_name, photo.sha256, score, log_lr, own))
+        translating = [route for route in matcher.routes if route.translated == "probe"]
         return Search(
-            probe=name,
-            sha256=sha256,
-            route=self.route.name,
-            models=self.route.models,
+            probe=", ".join(probe.name for probe in probes),
+            sha256=", ".join(probe.sha256 for probe in probes),
+            route=matcher.name,
+            models=matcher.models,
             gallery_size=len(index),
             candidates=tuple(candidates),
-            warnings=(*aligned.warnings, *self._known_probe(sha256)),
-            face=aligned,
-            synthesized=synthesized,
+            calibration=None if calibration is None else calibration.to_dict(),
+            filter=None if kept is None else kept.to_json(),
+            warnings=(
+                *(warning for probe in probes for warning in (*probe.face.warnings, *self._known_probe(probe.sha256))),
+                *state.warnings,
+            ),
+            faces=tuple(probe.face for probe in probes),
+            synthesized=translating[0].synthesize(probes[0].face) if translating else None,
         )
 
     def search_all(
@@ -195,6 +185,7 @@ class Identifier:
         *,
         face: int | None = None,
         landmarks: NDArray[np.floating] | None = None,
+        only: Filter | None = None,
     ) -> Iterator[Search | ImageError | FaceError]:
         """Search with many probes, on all cores; each one's answer is that of `search`, or its error.
 
@@ -204,19 +195,39 @@ class Identifier:
 
         def one(file: str | os.PathLike[str]) -> Search | ImageError | FaceError:
             try:
-                return self.search(file, k, face=face, landmarks=landmarks)
+                return self._search([self._probe(file, face, landmarks)], k, kept)
             except (ImageError, FaceError) as error:
                 return error
 
-        self._index()
+        self._state()
+        kept = self._kept(only)
         _ = self.finder  # made once, before the threads ask for it
         with parallel.workers() as pool:
             yield from parallel.ordered(pool, one, files)
 
+    def explain(self, search: Search, rank: int = 1) -> Search:
+        """The search with what a candidate's score hangs on, part by part; of several sketches, the first one's.
+
+        Raises:
+            UsageError: The search has no candidate of that rank.
+            GalleryError: The candidate's photo has gone or was altered.
+        """
+        if not 1 <= rank <= len(search.candidates):
+            raise UsageError(f"There is no candidate of rank {rank} to explain; the list has {len(search.candidates)}.")
+        candidate = search.candidates[rank - 1]
+        for photo in self.gallery.photos(candidate.person):
+            if photo.sha256 == candidate.photo_sha256:
+                picture = images.decode(self.gallery.photo_bytes(photo), photo.file_name).image
+                mate = self.finder.one(picture, landmarks=np.array(photo.landmarks))
+                probe, score = search.faces[0].portrait, matcher_score(self._state().matcher)
+                told = Explained(candidate.person, probe, mate.portrait, explain(score, probe, mate.portrait))
+                return replace(search, explained=told)
+        raise GalleryError(f"{candidate.person!r} was removed from the gallery after the search. Search again.")
+
     def reindex(
         self, *, everything: bool = False, progress: Callable[[int, int], None] = lambda done, total: None
     ) -> Summary:
-        """Describe photos in the route's space, from the stored originals.
+        """Describe photos in the spaces of all routes, from the stored originals.
 
         Landmarks are those stored at enrollment, so that a person's corrections hold.
 
@@ -224,59 +235,96 @@ class Identifier:
             everything: Also the photos that have a template, in place of a damaged one.
             progress: Called with how many are done, of how many.
         """
-        missing = self.gallery.photos() if everything else self.gallery.missing(self.route.space)
-        space, summary = enrollment.gallery_space(self.route), Summary()
-        for start in range(0, len(missing), enrollment.BATCH):
-            templates = {}
-            for photo in missing[start : start + enrollment.BATCH]:
-                try:
-                    picture = images.decode(self.gallery.photo_bytes(photo), photo.file_name).image
-                except GalleryError as error:
-                    summary.failures.append(enrollment.Failure(photo.file_name, str(error)))
-                    continue
-                aligned = self.finder.one(picture, landmarks=np.array(photo.landmarks))
-                templates[photo.id] = self.route.describe([aligned], "gallery")[0]
-            summary.enrolled += self.gallery.add_templates(space, templates)
-            progress(summary.done, len(missing))
+        spaces = {route.space: route for route in self.matcher.routes}
+        lists = {space: self.gallery.photos() if everything else self.gallery.missing(space) for space in spaces}
+        total, summary = sum(map(len, lists.values())), Summary()
+        for space, missing in lists.items():
+            described_as = enrollment.gallery_space(spaces[space])
+            for start in range(0, len(missing), enrollment.BATCH):
+                templates = {}
+                for photo in missing[start : start + enrollment.BATCH]:
+                    try:
+                        picture = images.decode(self.gallery.photo_bytes(photo), photo.file_name).image
+                    except GalleryError as error:
+                        summary.failures.append(enrollment.Failure(photo.file_name, str(error)))
+                        continue
+                    aligned = self.finder.one(picture, landmarks=np.array(photo.landmarks))
+                    templates[photo.id] = spaces[space].describe([aligned], "gallery")[0]
+                summary.enrolled += self.gallery.add_templates(described_as, templates)
+                progress(summary.done, total)
         return summary
 
-    def _index(self) -> tuple[Index, dict[int, str]]:
-        """The index of the route's space, of the gallery as it is now."""
-        space = self.route.space
-        revision = self.gallery.revision(space)
-        if self._loaded is None or self._loaded[0] != revision:
-            self._loaded = self._load(space)
-        _, index, people = self._loaded
-        lacking = self.gallery.size().photos - len(index)
-        if lacking or not len(index):
-            self._refuse(lacking)
-        return index, people
+    def _state(self) -> _Loaded:
+        """The matcher and its index, of the gallery as it is now."""
+        spaces = (self.gallery.revision(route.space) for route in self.matcher.routes)
+        revisions = (*spaces, self.gallery.cohort_revision())
+        if self._loaded is None or self._loaded.revisions != revisions:
+            self._loaded = self._load(revisions)
+        return self._loaded
 
-    def _load(self, space: str) -> tuple[int, Index, dict[int, str]]:
-        """The index from its cache, or from the gallery's templates where the cache is missing or out of date."""
+    def _load(self, revisions: tuple[int, ...]) -> _Loaded:
+        """The indexes of the routes whose templates are complete; a search goes on without the others, and says so."""
+        photos = self.gallery.size().photos
+        if not photos:
+            raise GalleryError(f"The gallery {self.gallery.folder} is empty. Enroll photos: forensic enroll PATH...")
+        indexes = [self._index(route.space) for route in self.matcher.routes]
+        complete = [len(index) == photos for index in indexes]
+        lacking = [
+            f"{photos - len(index)} photos of the gallery have no template of the route {route.name!r} with its "
+            f"present models. Make them: forensic gallery reindex --route {route.gallery_route}"
+            for route, index in zip(self.matcher.routes, indexes, strict=True)
+            if len(index) < photos
+        ]
+        if not any(complete):
+            raise StaleIndex(" ".join(lacking))
+        kept = [index for index, whole in zip(indexes, complete, strict=True) if whole]
+        matcher = self.matcher.among(r for r, whole in zip(self.matcher.routes, complete, strict=True) if whole)
+        warnings = [f"left out of this search: {text}" for text in lacking]
+        known = zip(matcher.routes, matcher.scoring.cohorts, strict=True)
+        own = self.gallery.cohort(matching.key(route) for route, cohort in known if cohort is not None)
+        if own:
+            matcher = matcher.with_cohort(own)
+            warnings.append(f"scores use the gallery's own cohort of {max(map(len, own.values()))} sketches.")
+        if matcher.scoring.calibration is None:
+            warnings.append(matching.UNCALIBRATED)
+        index = Index.beside(kept)
+        return _Loaded(revisions, matcher, index, self.gallery.labels(index.ids), tuple(warnings))
+
+    def _index(self, space: str) -> Index:
+        """A space's index from its cache, or from the gallery's templates where the cache is missing or out of date."""
         revision = self.gallery.revision(space)
         cache = self.gallery.index_folder / f"{space[:16]}.safetensors"
         index = Index.load(cache, space=space, revision=str(revision))
         if index is not None:
-            return revision, index, self.gallery.labels(index.ids)
+            return index
         templates = self.gallery.templates(space)
         index = Index.build(templates.vectors, templates.photo_ids)
         if len(index):
             content = index.to_bytes(space=space, revision=str(templates.revision))
             self.gallery.save_index(cache.name, content, space=space, revision=templates.revision)
-        return templates.revision, index, dict(zip(templates.photo_ids.tolist(), templates.people, strict=True))
-
-    def _refuse(self, lacking: int) -> None:
-        if not self.gallery.size().photos:
-            raise GalleryError(f"The gallery {self.gallery.folder} is empty. Enroll photos: forensic enroll PATH...")
-        raise StaleIndex(
-            f"{lacking} photos of the gallery have no template of the route {self.route.name!r} with its present "
-            f"models. Make them: forensic gallery reindex --route {self.route.gallery_route}"
-        )
+        return index
 
     def _known_probe(self, sha256: str) -> Sequence[str]:
         person = self.gallery.known([sha256]).get(sha256)
         return () if person is None else (f"this very file is enrolled in the gallery, as {person!r}.",)
+
+
+class _Probe(NamedTuple):
+    """A sketch whose face was found."""
+
+    name: str
+    sha256: str
+    face: Aligned
+
+
+def _own_scores(matcher: Matcher, probes: Sequence[matching.Templates], photo: NDArray[np.float32]) -> dict[str, float]:
+    """Each route's own similarity of the probes and a photo, for the reader."""
+    ends = np.cumsum([len(template) for template in probes[0]])
+    parts = np.split(photo, ends[:-1])
+    return {
+        route.name: float(np.mean([templates[k] @ part for templates in probes]))
+        for k, (route, part) in enumerate(zip(matcher.routes, parts, strict=True))
+    }
 
 
 def _open(image: str | os.PathLike[str] | Image.Image) -> tuple[str, str, Image.Image]:

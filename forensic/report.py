@@ -15,9 +15,11 @@ from PIL import Image, ImageDraw
 
 import forensic
 from forensic import images, weights
+from forensic.candidates import LEAD, NO_SUPPORT, SYNTHETIC, Candidate, Explained, Search
 from forensic.errors import GalleryError, UsageError
+from forensic.explanation import overlay
+from forensic.faces import Aligned
 from forensic.gallery import Gallery
-from forensic.identify import LEAD, SYNTHETIC, Candidate, Search
 
 PROBE_SIDE = 360
 CANDIDATE_SIDE = 220
@@ -45,6 +47,7 @@ def render(searches: Sequence[Search], gallery: Gallery) -> str:
     return environment.get_template("report.html").render(
         searches=[_search(search, gallery) for search in searches],
         lead=LEAD,
+        no_support=NO_SUPPORT,
         synthetic=SYNTHETIC,
         gallery={"folder": str(gallery.folder), "size": size, "digest": gallery.digest()},
         version=forensic.__version__,
@@ -56,18 +59,36 @@ def _search(search: Search, gallery: Gallery) -> dict[str, Any]:
     synthesized = None if search.synthesized is None else _stamped(search.synthesized)
     return {
         **search.to_json(),
-        "probe_image": _data_uri(_with_landmarks(search), PROBE_SIDE),
-        "aligned_image": _data_uri(search.face.portrait, PROBE_SIDE),
+        "probes": [
+            {
+                "picture": _data_uri(_with_landmarks(face), PROBE_SIDE),
+                "aligned": _data_uri(face.portrait, PROBE_SIDE),
+                "method": face.face.method,
+                "score": face.face.score,
+            }
+            for face in search.faces
+        ],
         "synthesized_image": synthesized and _data_uri(synthesized, PROBE_SIDE),
-        "face": search.face.face,
+        "explanation": search.explained and _explanation(search.explained),
         "candidates": [
             {
-                **candidate._asdict(),
+                **candidate.to_json(),
                 "image": _photo(gallery, candidate),
                 "known": _known(gallery, candidate.person),
             }
             for candidate in search.candidates
         ],
+    }
+
+
+def _explanation(explained: Explained) -> dict[str, Any]:
+    """The two maps as pictures, on one scale, and the regions by what they carry."""
+    told = explained.explanation
+    return {
+        "person": explained.person,
+        "probe": _data_uri(overlay(explained.probe, told.probe_map, told.ceiling), PROBE_SIDE),
+        "candidate": _data_uri(overlay(explained.candidate, told.candidate_map, told.ceiling), PROBE_SIDE),
+        "regions": sorted(told.regions, key=lambda region: -(region.probe + region.candidate)),
     }
 
 
@@ -86,12 +107,12 @@ def _known(gallery: Gallery, person: str) -> dict[str, str]:
     return {key: str(value) for key, value in facts.items() if value is not None}
 
 
-def _with_landmarks(search: Search) -> Image.Image:
+def _with_landmarks(face: Aligned) -> Image.Image:
     """The probe with the five points that everything else hangs on."""
-    picture = search.face.image.copy()
+    picture = face.image.copy()
     radius = max(2, max(picture.size) // 120)
     draw = ImageDraw.Draw(picture)
-    for x, y in search.face.face.landmarks.tolist():
+    for x, y in face.face.landmarks.tolist():
         draw.ellipse([x - radius, y - radius, x + radius, y + radius], outline=(200, 30, 30), width=max(1, radius // 2))
     return picture
 

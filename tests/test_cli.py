@@ -82,6 +82,54 @@ def test_a_synthesized_probe_is_marked_in_the_report(enrolled: Path, people: lis
     assert "synthetic, not evidence" in page.read_text()
 
 
+def test_evidence_is_in_words_everywhere(enrolled: Path, people: list[Made], tmp_path: Path, capsys: Captured) -> None:
+    page, lines = tmp_path / "report.html", tmp_path / "found.jsonl"
+    command = ["match", people[0].sketch, "--gallery", enrolled, "--top", 12]
+    assert forensic(*command, "--report", page, "--json", lines) == 0
+    shown, found, told = capsys.readouterr().out, json.loads(lines.read_text()), page.read_text()
+    assert "log10 LR" in shown
+    assert found["calibration"]["kind"] == "viewed"
+    assert found["calibration"]["population"] in told
+    assert "not the probability of a match" in told
+    for candidate in found["candidates"]:
+        assert candidate["words"] in told
+        assert -20 < candidate["log_lr"] < 20
+
+
+def test_several_sketches_of_one_person(enrolled: Path, people: list[Made], tmp_path: Path, capsys: Captured) -> None:
+    sketches, page = [people[0].sketch, people[1].sketch], tmp_path / "report.html"
+    command = ["match", *sketches, "--gallery", enrolled, "--same-person", "--json", "-", "--report", page]
+    assert forensic(*command) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["probe"] == ", ".join(map(str, sketches))
+    assert page.read_text().count("Aligned probe</figcaption>") == 2
+
+
+def test_a_filter_needs_a_justification(enrolled: Path, people: list[Made], tmp_path: Path, capsys: Captured) -> None:
+    command, page = ["match", people[0].sketch, "--gallery", enrolled], tmp_path / "report.html"
+    assert forensic(*command, "--where", "sex=female") == 2
+    assert "justif" in capsys.readouterr().err
+    assert forensic(*command, "--justification", "the witness saw a woman") == 2
+    assert forensic(*command, "--where", "shoe_size=43", "--justification", "a print was found there") == 2
+    assert "sex" in capsys.readouterr().err, "the columns that there are should be named"
+    justified = ["--where", "sex=female", "--justification", "the witness saw a woman", "--report", page]
+    assert forensic(*command, *justified, "--json", "-") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["filter"]["justification"] == "the witness saw a woman"
+    assert 0 < found["gallery_size"] < 14
+    assert "the witness saw a woman" in page.read_text()
+
+
+def test_an_explanation_is_shown_and_kept(enrolled: Path, people: list[Made], tmp_path: Path, capsys: Captured) -> None:
+    page, lines = tmp_path / "report.html", tmp_path / "found.jsonl"
+    command = ["match", people[0].sketch, "--gallery", enrolled, "--route", "direct@patches", "--explain"]
+    assert forensic(*command, "--report", page, "--json", lines) == 0
+    assert "hangs on" in capsys.readouterr().out
+    told = json.loads(lines.read_text())["explanation"]
+    assert {"nose", "mouth", "hair"} <= {region["name"] for region in told["regions"]}
+    assert "Occlusion map of the candidate" in page.read_text()
+
+
 def test_exit_codes(enrolled: Path, people: list[Made], tmp_path: Path, capsys: Captured) -> None:
     sketch, blank = people[0].sketch, tmp_path / "blank.png"
     Image.new("RGB", (120, 120), "white").save(blank)

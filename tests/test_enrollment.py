@@ -44,7 +44,7 @@ def test_hostile_files_do_not_stop_the_others(hostile: dict[str, Hostile], peopl
     items.append(enrollment.Item("last", people[0].photos[0], {}))
     with Gallery(tmp_path / "gallery", create=True) as gallery:
         identifier = Identifier(gallery)
-        summary = enrollment.enroll(gallery, items, [identifier.route], identifier.finder)
+        summary = enrollment.enroll(gallery, items, identifier.matcher.routes, identifier.finder)
         assert summary.done == len(items)
         assert gallery.person("last")
         assert not gallery.verify()
@@ -135,7 +135,7 @@ def _enroll(gallery: Path, table: Path, kill_at: int | None = None, delay: float
     with Gallery(gallery, create=True) as opened:
         identifier = Identifier(opened)
         items = enrollment.items_of_csv(table)
-        enrollment.enroll(opened, items, [identifier.route], identifier.finder, workers=1, progress=progress)
+        enrollment.enroll(opened, items, identifier.matcher.routes, identifier.finder, workers=1, progress=progress)
 
 
 def test_a_killed_enrollment_resumes_to_the_same_gallery(

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from forensic import Gallery, Identifier, images
+from forensic import Gallery, Identifier, images, matching
 from forensic.datasets.synthetic import Made
 from forensic.errors import FaceError, GalleryError, ImageError, StaleIndex, UsageError
+from forensic.gallery import Filter
+from forensic.recognition.cohort import Query
 
 
 @pytest.fixture
@@ -17,21 +19,142 @@ def gallery(enrolled: Path):
         yield opened
 
 
-def test_the_list_is_the_brute_force_one(gallery: Gallery, people: list[Made]) -> None:
-    """Oracle: all templates, one product, the best photo of each person, by numpy."""
-    identifier = Identifier(gallery)
+@pytest.mark.parametrize("name", ["direct", "direct@patches", matching.DEFAULT])
+def test_the_list_is_the_brute_force_one(gallery: Gallery, people: list[Made], name: str) -> None:
+    """Oracle: all templates of every route, one product a route, the best photo of each person, by numpy."""
+    identifier = Identifier(gallery, name)
     search = identifier.search(people[3].sketch, k=5)
-    stored = gallery.templates(identifier.route.space)
     probe = identifier.finder.one(images.read(people[3].sketch).image)
-    scores = stored.vectors @ identifier.route.describe([probe], "probe")[0]
-    best: dict[str, float] = {}
-    for person, score in zip(stored.people, scores.tolist(), strict=True):
-        best[person] = max(score, best.get(person, -2))
-    expected = sorted(best.items(), key=lambda pair: -pair[1])[:5]
+    scores: dict[str, float] = {}
+    total, matcher = 0.0, identifier.matcher
+    for route, weight, cohort in zip(matcher.routes, matcher.scoring.weights, matcher.scoring.cohorts, strict=True):
+        stored = gallery.templates(route.space)
+        template = route.describe([probe], "probe")[0]
+        query = Query(template.astype(np.float64), 0.0) if cohort is None else cohort.query(template)
+        total = total + weight * (stored.vectors.astype(np.float64) @ query.vector + query.offset)
+    for person, score in zip(stored.people, np.asarray(total).tolist(), strict=True):
+        scores[person] = max(score, scores.get(person, -np.inf))
+    expected = sorted(scores.items(), key=lambda pair: -pair[1])[:5]
     assert [candidate.person for candidate in search.candidates] == [person for person, _ in expected]
-    np.testing.assert_allclose([c.score for c in search.candidates], [score for _, score in expected], atol=1e-5)
+    np.testing.assert_allclose([c.score for c in search.candidates], [score for _, score in expected], atol=1e-6)
     assert [candidate.rank for candidate in search.candidates] == [1, 2, 3, 4, 5]
     assert search.gallery_size == len(stored.people)
+    assert search.route == name
+
+
+def test_the_default_is_calibrated_and_states_what_it_holds_for(gallery: Gallery, people: list[Made]) -> None:
+    identifier = Identifier(gallery)
+    search = identifier.search(people[3].sketch, k=100)
+    calibration = identifier.matcher.scoring.calibration
+    assert calibration is not None
+    for candidate in search.candidates:
+        stated = calibration.slope * candidate.score + calibration.intercept
+        assert candidate.log_lr == pytest.approx(min(max(stated, calibration.lower), calibration.upper))
+        assert candidate.words
+        assert set(candidate.routes) == {"direct", "direct@patches"}
+    plain = search.to_json()
+    assert plain["calibration"]["kind"] == "viewed"
+    assert plain["calibration"]["population"]
+    assert plain["supported"] == (max(c.log_lr for c in search.candidates) > 0)
+
+
+def test_an_unfitted_set_of_routes_has_no_likelihood_ratio(gallery: Gallery, people: list[Made]) -> None:
+    search = Identifier(gallery, "sketch-to-photo:matched").search(people[3].sketch)
+    assert search.calibration is None
+    assert search.supported is None
+    assert all(candidate.log_lr is None and candidate.words is None for candidate in search.candidates)
+    assert matching.UNCALIBRATED in search.warnings
+
+
+def test_a_route_without_templates_is_left_out_and_said(people: list[Made], tmp_path: Path) -> None:
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        Identifier(gallery, "direct").enroll(*(made.photos[0] for made in people[:4]))
+        fused = Identifier(gallery)
+        search, alone = fused.search(people[0].sketch), Identifier(gallery, "direct").search(people[0].sketch)
+        assert search.route == "direct"
+        assert search.candidates == alone.candidates
+        (warning,) = search.warnings
+        assert "left out" in warning
+        assert "forensic gallery reindex --route direct@patches" in warning
+        assert fused.reindex().enrolled == 4
+        assert fused.search(people[0].sketch).route == matching.DEFAULT
+
+
+def test_several_sketches_of_one_person_are_one_search(gallery: Gallery, people: list[Made]) -> None:
+    identifier = Identifier(gallery)
+    files = [people[0].sketch, people[1].sketch]
+    singly = [{c.person: c for c in identifier.search(file, k=100).candidates} for file in files]
+    together = identifier.search_together(files, k=100)
+    assert together.probe.count(",") == 1
+    assert len(together.faces) == 2
+    people_once = [c.person for c in together.candidates]
+    assert len(people_once) == len(set(people_once)) == len(people)
+    one_photo = [made for made in people if len(made.photos) == 1]
+    for made in one_photo:
+        (found,) = (c for c in together.candidates if c.person == made.label)
+        assert found.score == pytest.approx(np.mean([single[made.label].score for single in singly]))
+    with pytest.raises(UsageError, match="no sketch"):
+        identifier.search_together([])
+
+
+def test_the_order_of_enrollment_changes_no_score(people: list[Made], tmp_path: Path) -> None:
+    found = []
+    for name, step in (("forwards", 1), ("backwards", -1)):
+        with Gallery(tmp_path / name, create=True) as gallery:
+            identifier = Identifier(gallery)
+            for made in people[:5][::step]:
+                identifier.enroll(made.photos[0])
+            found.append(identifier.search(people[2].sketch).to_json())
+    assert found[0] == found[1]
+
+
+def test_a_filter_searches_some_and_is_kept(gallery: Gallery, people: list[Made]) -> None:
+    label = people[2].label
+    identifier = Identifier(gallery)
+    everybody = {c.person: c for c in identifier.search(people[0].sketch, k=100).candidates}
+    column, value = next(iter(_metadata(gallery, label).items()))
+    only = Filter.parse([f"{column}={value}"], "the witness was certain of it")
+    search = identifier.search(people[0].sketch, k=100, only=only)
+    kept = {c.person for c in search.candidates}
+    assert label in kept
+    assert kept < set(everybody)
+    assert all(_metadata(gallery, person).get(column) in (value, None) for person in kept)
+    assert [c.score for c in search.candidates] == [everybody[c.person].score for c in search.candidates]
+    assert search.to_json()["filter"]["justification"] == "the witness was certain of it"
+
+
+def _metadata(gallery: Gallery, label: str) -> dict[str, str]:
+    person = gallery.person(label)
+    columns = {"sex": person.sex, "birth_year": person.birth_year}
+    return {key: str(value) for key, value in columns.items() if value is not None} | person.extra
+
+
+def test_an_own_cohort_changes_scores_and_is_seen_at_once(people: list[Made], tmp_path: Path) -> None:
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        identifier = Identifier(gallery)
+        identifier.enroll(*(made.photos[0] for made in people[:4]))
+        before = identifier.search(people[0].sketch)
+        faces = [identifier.finder.one(images.read(made.sketch).image) for made in people[4:]]
+        for route in identifier.matcher.routes:
+            described = route.describe(faces, "probe")
+            gallery.add_cohort(matching.key(route), {f"{k:064x}": row for k, row in enumerate(described)})
+        after = identifier.search(people[0].sketch)
+        assert {c.person for c in after.candidates} == {c.person for c in before.candidates}
+        assert [c.score for c in after.candidates] != [c.score for c in before.candidates]
+        assert any("cohort" in warning for warning in after.warnings)
+        gallery.clear_cohort()
+        assert identifier.search(people[0].sketch).candidates == before.candidates
+
+
+def test_an_explanation_is_of_the_candidate_of_that_rank(gallery: Gallery, people: list[Made]) -> None:
+    identifier = Identifier(gallery, "direct@patches")
+    search = identifier.explain(identifier.search(people[0].sketch), rank=2)
+    assert search.explained is not None
+    assert search.explained.person == search.candidates[1].person
+    assert search.explained.explanation.score == pytest.approx(search.candidates[1].score, abs=0.3)
+    assert search.to_json()["explanation"]["person"] == search.candidates[1].person
+    with pytest.raises(UsageError, match="rank 99"):
+        identifier.explain(search, rank=99)
 
 
 def test_each_person_once_though_some_have_two_photos(gallery: Gallery, people: list[Made]) -> None:
@@ -115,8 +238,8 @@ def test_pictures_and_landmarks_by_hand(gallery: Gallery, people: list[Made]) ->
     picture = images.read(people[4].sketch).image
     plain = identifier.search(picture)
     assert plain.probe == "image"
-    given = identifier.search(picture, landmarks=plain.face.face.landmarks)
-    assert given.face.face.method == "manual"
+    given = identifier.search(picture, landmarks=plain.faces[0].face.landmarks)
+    assert given.faces[0].face.method == "manual"
     assert [c.person for c in given.candidates] == [c.person for c in plain.candidates]
 
 
@@ -129,7 +252,6 @@ def test_wrong_requests(gallery: Gallery, people: list[Made]) -> None:
 
 def test_json_is_plain_and_complete(gallery: Gallery, people: list[Made]) -> None:
     line = json.loads(json.dumps(Identifier(gallery).search(people[0].sketch, k=2).to_json(), allow_nan=False))
-    assert set(line) == {"probe", "sha256", "route", "models", "gallery_size", "candidates", "warnings"}
-    assert {"rank", "person", "photo", "score"} <= set(line["candidates"][0])
+    assert {"rank", "person", "photo", "score", "log_lr", "words", "routes"} <= set(line["candidates"][0])
     fields = {field.name for field in dataclasses.fields(Identifier(gallery).search(people[0].sketch))}
-    assert set(line) <= fields
+    assert set(line) <= fields | {"supported"}

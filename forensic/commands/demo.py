@@ -14,8 +14,9 @@ from forensic.progress import bar
 from forensic.text import printable
 
 if TYPE_CHECKING:
+    from forensic.candidates import Search
     from forensic.datasets.synthetic import Made
-    from forensic.identify import Identifier, Search
+    from forensic.identify import Identifier
 
 MARKER = ".forensic-demo.json"
 """Lies in a folder that the demo made, and says for how many people."""
@@ -145,7 +146,7 @@ def _mark(folder: Path, count: int) -> None:
 
 def _explain(folder: Path, searches: list[Search]) -> None:
     """Where the report is, and the same with one's own files."""
-    from forensic.identify import LEAD
+    from forensic.candidates import LEAD
 
     if searches:
         click.echo(f"\nThe report: {(folder / REPORT).resolve()}")

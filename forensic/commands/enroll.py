@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forensic.commands.options import gallery_option
+from forensic.commands.options import ROUTE, gallery_option, route_option
 from forensic.progress import bar
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ SHOWN = 20
     "--route",
     "route_names",
     multiple=True,
-    help="Route to make templates for; may be given several times. Default: direct.",
+    default=(ROUTE,),
+    show_default=True,
+    help="Route to make templates for, or several with + between; may be given several times.",
 )
 @click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ...")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
@@ -56,7 +58,7 @@ def enroll(
 
     Exit codes: 0 all enrolled, 3 some files were not, 4 gallery or model trouble.
     """
-    from forensic import devices, enrollment, routes
+    from forensic import devices, enrollment, matching
     from forensic.errors import UsageError
     from forensic.faces import Detector, Finder
     from forensic.gallery import Gallery
@@ -66,7 +68,7 @@ def enroll(
     devices.find(device)
     items = enrollment.items_of_csv(table) if table else []
     items += enrollment.items_of(paths) if paths else []
-    chosen = [routes.load(name, device=device) for name in route_names or (routes.DEFAULT,)]
+    chosen = [route for name in route_names for route in matching.load(name, device=device).routes]
     finder = Finder(Detector(device))
     with Gallery(gallery, create=True) as opened:
         with bar("Enrolling", len(items)) as shown:
@@ -84,10 +86,10 @@ def enroll(
 
 @click.command()
 @gallery_option
-@click.option("--route", "route_name", default="direct", show_default=True, help="Route to make templates for.")
+@route_option
 @click.option("--all", "everything", is_flag=True, help="Make every template anew, in place of damaged ones.")
 @click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ...")
-def reindex(gallery: Path, route_name: str, everything: bool, device: str) -> int:
+def reindex(gallery: Path, route: str, everything: bool, device: str) -> int:
     """Make the templates that a route needs, from the stored originals.
 
     Needed once for a photo-to-sketch route, and after a model was changed. Photos that have a template of the
@@ -97,7 +99,7 @@ def reindex(gallery: Path, route_name: str, everything: bool, device: str) -> in
     from forensic.identify import Identifier
 
     with Gallery(gallery) as opened:
-        identifier = Identifier(opened, route_name, device=device)
+        identifier = Identifier(opened, route, device=device)
         with bar("Reindexing") as shown:
             summary = identifier.reindex(everything=everything, progress=shown)
     for failure in summary.failures:

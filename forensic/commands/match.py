@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from forensic.commands.options import gallery_option
+from forensic.commands.options import gallery_option, route_option
 from forensic.progress import bar
 
 if TYPE_CHECKING:
-    from forensic.identify import Search
+    from rich.table import Table
+
+    from forensic.candidates import Search
+    from forensic.errors import ForensicError
+    from forensic.gallery import Filter
+    from forensic.identify import Identifier
 
 TABLES = 5
-"""Probes up to which each gets a table of its own; of more, each gets a line."""
+"""Searches up to which each gets a table of its own; of more, each gets a line."""
 REPORTED = 50
-"""Probes that one HTML file holds at most: each brings its pictures."""
+"""Searches that one HTML file holds at most: each brings its pictures."""
 
 
 @click.command()
@@ -28,8 +33,14 @@ REPORTED = 50
 @click.option(
     "--top", default=10, show_default=True, type=click.IntRange(1, 1000), help="Length of the candidate list."
 )
-@click.option("--route", default="direct", show_default=True, help="How probe and gallery are compared.")
-@click.option("--json", "json_file", help="Write one JSON object a probe and line to this file; - for standard output.")
+@route_option
+@click.option("--same-person", is_flag=True, help="The sketches show one person: one search with all of them.")
+@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Search only these people; may be repeated.")
+@click.option("--justification", default="", help="Why --where may be used; kept with the answer.")
+@click.option("--explain", is_flag=True, help="Tell which parts of the face the first candidate's score hangs on.")
+@click.option(
+    "--json", "json_file", help="Write one JSON object a search and line to this file; - for standard output."
+)
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write an HTML report with pictures.")
 @click.option("--face", type=click.IntRange(1), help="Which face of a probe, 1 for the largest.")
 @click.option("--landmarks", help="Five points 'x,y x,y x,y x,y x,y': eyes, nose, mouth corners; or a JSON file.")
@@ -39,6 +50,10 @@ def match(
     gallery: Path,
     top: int,
     route: str,
+    same_person: bool,
+    where: tuple[str, ...],
+    justification: str,
+    explain: bool,
     json_file: str | None,
     report: Path | None,
     face: int | None,
@@ -48,18 +63,22 @@ def match(
     """Search the gallery with sketches and list the most similar people.
 
     PATHS are sketches, or folders, which are taken image by image. A probe is never enrolled. A candidate is an
-    investigative lead, not an identification; scores compare within one route only.
+    investigative lead, not an identification. Its likelihood ratio (log10 LR) says how much better the score fits one
+    person than two; it holds for the sketches and people it was fitted to, and is no probability of a match.
 
     \b
-    Routes:
+    Routes, one or several with + between; several are fused into one score:
       direct                    both sides as they are, by an embedder adapted to drawings
+      direct@patches            both sides as they are, by gradients of patches
       sketch-to-photo:METHOD    the sketch is translated to a photo first
       photo-to-sketch:METHOD    the gallery is translated to sketches (once: forensic gallery reindex)
 
     \b
     Examples:
       forensic match sketch.png
-      forensic match sketch.png --top 50 --report report.html
+      forensic match sketch.png --top 50 --report report.html --explain
+      forensic match first.png second.png --same-person
+      forensic match sketch.png --where sex=female --justification 'the witness saw a woman'
       forensic match sketches/ --json results.jsonl
       forensic match sketch.png --landmarks '103,128 153,128 128,158 107,187 149,187'
 
@@ -68,7 +87,7 @@ def match(
     from forensic import images
     from forensic.errors import ForensicError, ImageError, UsageError
     from forensic.faces import read_landmarks
-    from forensic.gallery import Gallery
+    from forensic.gallery import Filter, Gallery
     from forensic.identify import Identifier
 
     probes = [file for path in paths for file in images.find_files(path)]
@@ -76,29 +95,37 @@ def match(
         raise UsageError(f"There is no file in {', '.join(map(images.display_name, paths))}.")
     if len(probes) > 1 and (face or landmarks):
         raise UsageError(f"--face and --landmarks are for one probe; {len(probes)} were given.")
-    if report and len(probes) > REPORTED:
-        raise UsageError(f"--report holds up to {REPORTED} probes, {len(probes)} were given. Use --json for many.")
+    if justification and not where:
+        raise UsageError("--justification is for --where; no filter was given.")
+    count = 1 if same_person else len(probes)
+    if report and count > REPORTED:
+        raise UsageError(f"--report holds up to {REPORTED} searches, {count} were asked for. Use --json for many.")
     points = None if landmarks is None else read_landmarks(landmarks)
+    only = Filter.parse(where, justification) if where else None
 
     failures = 0
     with Gallery(gallery) as opened:
         identifier = Identifier(opened, route, device=device)
         searches: list[Search] = []  # kept where they are shown at the end: pictures of thousands fill the memory
-        with _lines(json_file) as write_line, bar("Matching", len(probes)) as shown:
-            results = identifier.search_all(probes, top, face=face, landmarks=points)
-            for done, (probe, search) in enumerate(zip(probes, results, strict=True), 1):
+        if same_person:
+            results = _together(identifier, probes, top, only)
+        else:
+            results = identifier.search_all(probes, top, face=face, landmarks=points, only=only)
+        with _lines(json_file) as write_line, bar("Matching", count) as shown:
+            for done, (probe, search) in enumerate(zip(probes, results, strict=False), 1):
                 if isinstance(search, ForensicError):
                     failures += 1
                     click.echo(f"Error: {search}", err=True)
                     write_line({"probe": images.display_name(probe), "error": str(search), "candidates": []})
                 else:
+                    search = identifier.explain(search) if explain and search.candidates else search
                     write_line(search.to_json())
-                    if report or len(probes) <= TABLES:
+                    if report or count <= TABLES:
                         searches.append(search)
                     elif json_file != "-":
                         _line(search)
                 shown(done)
-        if json_file != "-" and len(probes) <= TABLES:
+        if json_file != "-" and count <= TABLES:
             _tables(searches)
         if report and searches:
             from forensic import report as html
@@ -106,6 +133,18 @@ def match(
             html.write(searches, opened, report)
             click.echo(f"The report is {report}.", err=json_file == "-")
     return ImageError.exit_code if failures else 0
+
+
+def _together(
+    identifier: Identifier, probes: Sequence[Path], top: int, only: Filter | None
+) -> Iterator[Search | ForensicError]:
+    """One search with several sketches of one person; an unusable one is an error of the whole."""
+    from forensic.errors import FaceError, ImageError
+
+    try:
+        yield identifier.search_together(probes, top, only=only)
+    except (ImageError, FaceError) as error:
+        yield error
 
 
 @contextmanager
@@ -128,27 +167,54 @@ def _lines(target: str | None) -> Iterator[Callable[[dict[str, Any]], None]]:
 
 def _line(search: Search) -> None:
     """One probe among many: its first candidates on a line."""
-    first = ", ".join(f"{c.rank}. {c.person} ({c.score:.3f})" for c in search.candidates[:3])
+    first = ", ".join(f"{c.rank}. {c.person} ({_strength(c.score, c.log_lr)})" for c in search.candidates[:3])
     click.echo(f"{search.probe}: {first}")
 
 
+def _strength(score: float, log_lr: float | None) -> str:
+    """What a line says of a candidate's strength."""
+    return f"score {score:.3f}" if log_lr is None else f"log10 LR {log_lr:+.1f}"
+
+
 def _tables(searches: list[Search]) -> None:
-    """A table a probe, and what has to be said of it."""
+    """A table a search, and what has to be said of it."""
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    from forensic.identify import LEAD
+    from forensic.candidates import LEAD, NO_SUPPORT
 
     console = Console()
     for search in searches:
-        table = Table(title=Text(search.probe), title_justify="left", caption_justify="left")
-        for heading, justify in (("rank", "right"), ("person", "left"), ("score", "right"), ("route", "left")):
-            table.add_column(heading, justify=justify)  # type: ignore[arg-type]
-        for candidate in search.candidates:
-            table.add_row(str(candidate.rank), Text(candidate.person), f"{candidate.score:.4f}", search.route)
-        console.print(table)
+        console.print(_table(search))
+        if search.supported is False:
+            console.print(Text(f"{NO_SUPPORT[0].upper()}{NO_SUPPORT[1:]}.", style="bold"))
+        if search.explained:
+            parts = sorted(search.explained.explanation.regions, key=lambda part: -(part.probe + part.candidate))[:5]
+            shares = ", ".join(f"{part.name} {100 * (part.probe + part.candidate) / 2:.0f} %" for part in parts)
+            console.print(Text(f"The score of {search.explained.person} hangs on: {shares}."))
         for warning in search.warnings:
             console.print(Text(f"warning: {warning}", style="yellow"))
     if searches:
         console.print(Text(f"{searches[0].gallery_size} photos searched. {LEAD}", style="dim"))
+
+
+def _table(search: Search) -> Table:
+    """The candidates of one search."""
+    from rich.table import Table
+    from rich.text import Text
+
+    caption = None
+    if search.filter:
+        caption = Text(f"only {', '.join(search.filter['conditions'])}: {search.filter['justification']}")
+    table = Table(title=Text(search.probe), title_justify="left", caption=caption, caption_justify="left")
+    for heading, justify in (("rank", "right"), ("person", "left"), ("score", "right")):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    if search.calibration:
+        table.add_column("log10 LR", justify="right")
+        table.add_column("evidence")
+    for candidate in search.candidates:
+        cells: list[str | Text] = [str(candidate.rank), Text(candidate.person), f"{candidate.score:.3f}"]
+        if candidate.log_lr is not None:
+            cells += [f"{candidate.log_lr:+.1f}", candidate.words or ""]
+        table.add_row(*cells)
+    return table

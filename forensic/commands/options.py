@@ -27,3 +27,18 @@ def gallery_option(command: Command) -> Command:
         help="The gallery's folder.",
     )
     return option(command)
+
+
+ROUTE = "direct+direct@patches"
+"""`forensic.matching.DEFAULT`, written here so that ``--help`` need not load the models' libraries."""
+
+
+def route_option(command: Command) -> Command:
+    """Add ``--route NAME``; the command gets it as ``route``, a matcher's name."""
+    option = click.option(
+        "--route",
+        default=ROUTE,
+        show_default=True,
+        help="How sketch and photos are compared: one route, or several with + between.",
+    )
+    return option(command)

@@ -1,0 +1,125 @@
+"""What a search answers: candidates, and all that has to be known to stand by them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from forensic.explanation import Explanation
+from forensic.faces import Aligned
+from forensic.recognition.calibration import verbal
+
+LEAD = (
+    "A candidate is an investigative lead, not an identification: a trained examiner compares the faces, and a "
+    "second one confirms independently."
+)
+SYNTHETIC = "synthetic, not evidence"
+NO_SUPPORT = "no candidate supports the proposition that the sketched person is in this gallery"
+
+
+class Candidate(NamedTuple):
+    """One person of the gallery who may be the mate of a probe.
+
+    Attributes:
+        rank: 1 for the most similar.
+        person: The person's label in the gallery.
+        photo: File name of the person's most similar photo.
+        photo_sha256: Hash of that photo's file.
+        score: Fused and normalised similarity; comparable within one matcher only.
+        log_lr: Decimal logarithm of the likelihood ratio of 'the same person' to 'another person of the reference
+            population'; None where the matcher has no calibration.
+        routes: Each route's own similarity of probe and photo, -1 to 1.
+    """
+
+    rank: int
+    person: str
+    photo: str
+    photo_sha256: str
+    score: float
+    log_lr: float | None
+    routes: dict[str, float]
+
+    @property
+    def words(self) -> str | None:
+        """The likelihood ratio on the verbal scale."""
+        return None if self.log_lr is None else verbal(self.log_lr)
+
+    def to_json(self) -> dict[str, Any]:
+        """The candidate as plain data, figures rounded to what they hold."""
+        return {
+            **self._asdict(),
+            "score": round(self.score, 6),
+            "log_lr": None if self.log_lr is None else round(self.log_lr, 3),
+            "words": self.words,
+            "routes": {name: round(score, 6) for name, score in self.routes.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A candidate's score explained: the portraits that were compared, and what their score hangs on."""
+
+    person: str
+    probe: Image.Image
+    candidate: Image.Image
+    explanation: Explanation
+
+
+@dataclass(frozen=True)
+class Search:
+    """One search and its answer.
+
+    Attributes:
+        probe: The probe's path, or ``image`` where none was given; several with commas between.
+        sha256: Hash of the probe's file; of its pixels where there is no file; several with commas between.
+        route: Name of the matcher: its routes with ``+`` between.
+        models: Name and SHA-256 of every model that took part.
+        gallery_size: Photos that were searched.
+        candidates: Most similar first, each person once.
+        calibration: Which sketches and population the likelihood ratios hold for; None where there are none.
+        filter: Who was left out by metadata, and why; None for nobody.
+        warnings: What a person must know of this search.
+        faces: The face of each probe.
+        synthesized: The translated portrait of the first probe, where a route made one.
+        explained: What a candidate's score hangs on, where `Identifier.explain` was asked.
+    """
+
+    probe: str
+    sha256: str
+    route: str
+    models: dict[str, str]
+    gallery_size: int
+    candidates: tuple[Candidate, ...]
+    calibration: dict[str, Any] | None
+    filter: dict[str, Any] | None
+    warnings: tuple[str, ...]
+    faces: tuple[Aligned, ...] = field(repr=False, compare=False)
+    synthesized: Image.Image | None = field(default=None, repr=False, compare=False)
+    explained: Explained | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def supported(self) -> bool | None:
+        """Whether any candidate's likelihood ratio is above 1; None where there are no likelihood ratios."""
+        if self.calibration is None:
+            return None
+        return any(candidate.log_lr is not None and candidate.log_lr > 0 for candidate in self.candidates)
+
+    def to_json(self) -> dict[str, Any]:
+        """The search as plain data; the same probe and gallery give the same, to the byte."""
+        told = self.explained
+        explanation = {} if told is None else {"explanation": {"person": told.person, **told.explanation.to_json()}}
+        return {
+            "probe": self.probe,
+            "sha256": self.sha256,
+            "route": self.route,
+            "models": self.models,
+            "gallery_size": self.gallery_size,
+            "filter": self.filter,
+            "calibration": self.calibration,
+            "supported": self.supported,
+            "candidates": [candidate.to_json() for candidate in self.candidates],
+            "warnings": list(self.warnings),
+            **explanation,
+        }

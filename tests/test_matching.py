@@ -1,0 +1,115 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forensic import images, matching, weights
+from forensic.commands import options
+from forensic.datasets.synthetic import Made
+from forensic.errors import DataError, ModelError, UsageError
+from forensic.faces import Aligned, Finder
+from forensic.recognition.calibration import Calibration
+from forensic.recognition.cohort import Cohort
+
+CALIBRATION = Calibration(
+    kind="viewed",
+    population="nobody",
+    people=9,
+    mated=20,
+    nonmated=80,
+    slope=1.5,
+    intercept=-2.0,
+    lower=-1.0,
+    upper=2.0,
+)
+
+
+@pytest.fixture(scope="module")
+def face(people: list[Made]) -> Aligned:
+    return Finder().one(images.read(people[0].photos[0]).image)
+
+
+def test_the_command_lines_default_is_the_default() -> None:
+    assert options.ROUTE == matching.DEFAULT
+
+
+def test_names_are_routes_with_a_plus_between() -> None:
+    matcher = matching.load(" direct + direct@patches")
+    assert matcher.name == "direct+direct@patches"
+    assert [route.name for route in matcher.routes] == ["direct", "direct@patches"]
+    assert len(matcher.models) == 2
+    with pytest.raises(UsageError, match="twice"):
+        matching.load("direct+direct")
+    with pytest.raises(UsageError, match="Unknown route 'nosuch'"):
+        matching.load("direct+nosuch")
+
+
+def test_the_shipped_sets_of_routes_are_fitted() -> None:
+    for name in ("direct", "direct@patches", "direct+direct@patches"):
+        scoring = matching.load(name).scoring
+        assert scoring.calibration is not None, name
+        assert sum(scoring.weights) == pytest.approx(1)
+        for cohort in scoring.cohorts:
+            assert cohort is not None
+            assert len(cohort.sketches) > 500
+            np.testing.assert_allclose(np.linalg.norm(cohort.photos, axis=1), 1, atol=1e-3)
+
+
+def test_the_order_of_the_routes_changes_no_score(face: Aligned) -> None:
+    one, other = matching.load("direct+direct@patches"), matching.load("direct@patches+direct")
+    rng = np.random.default_rng(0)
+    gallery = [rng.normal(size=(4, route.embedder.dimension)).astype(np.float32) for route in one.routes]
+    probes = [template[None] for template in one.describe(face, "probe")]
+    scores = one.scoring.scores(probes, gallery)
+    np.testing.assert_allclose(other.scoring.scores(probes[::-1], gallery[::-1]), scores, atol=1e-9)
+
+
+def test_a_part_of_the_routes_has_its_own_scoring() -> None:
+    fused, direct = matching.load(), matching.load("direct")
+    part = fused.among(fused.routes[:1])
+    assert part.name == "direct"
+    assert part.scoring.calibration == direct.scoring.calibration
+    assert fused.among(fused.routes) is fused
+
+
+def test_a_stored_scoring_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set of routes that nobody fitted becomes fitted by a file of one's own, found by its models."""
+    monkeypatch.setenv("FORENSIC_WEIGHTS", str(tmp_path))
+    name = "photo-to-sketch:blend"
+    (route,) = matching.load(name).routes
+    assert matching.load(name).scoring.calibration is None
+    rng = np.random.default_rng(0)
+    cohort = Cohort(
+        *(rng.normal(size=(5, route.embedder.dimension)).astype(np.float16).astype(np.float32) for _ in "sp")
+    )
+    content = matching.pack({matching.key(route): cohort}, {matching.key(route): ((1.0,), CALIBRATION)})
+    weights.install("own-scoring", matching.KIND, content, {})
+    scoring = matching.load(name).scoring
+    assert scoring.calibration == CALIBRATION
+    assert scoring.cohorts[0] is not None
+    np.testing.assert_array_equal(scoring.cohorts[0].sketches, cohort.sketches)
+    (tmp_path / "own-scoring.safetensors").write_bytes(content[:-1] + b"x")
+    with pytest.raises(ModelError, match="changed or damaged"):
+        matching.load(name)
+
+
+def test_further_sketches_join_the_cohort_of_their_route() -> None:
+    matcher = matching.load()
+    first, second = matcher.routes
+    own = {matching.key(second): np.eye(3, second.embedder.dimension, dtype=np.float32)}
+    before, after = matcher.scoring.cohorts, matcher.with_cohort(own).scoring.cohorts
+    assert after[0] is before[0]
+    assert len(after[1].sketches) == len(before[1].sketches) + 3
+    assert matcher.with_cohort({}).scoring.cohorts == before
+    assert matching.key(first) != matching.key(second)
+
+
+def test_a_key_is_of_all_that_makes_templates() -> None:
+    names = ["direct", "direct@patches", "sketch-to-photo:matched", "photo-to-sketch:pencil", "photo-to-sketch:blend"]
+    assert len({matching.key(matching.load(name).routes[0]) for name in names}) == len(names)
+
+
+def test_a_calibration_must_rise() -> None:
+    with pytest.raises(DataError, match="slope"):
+        dataclasses.replace(CALIBRATION, slope=-1.0)
