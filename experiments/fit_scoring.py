@@ -5,24 +5,30 @@
 
 OUT is what ``train_recognizers.py`` wrote: ``OUT/all-0`` ships, ``OUT/cuhk-0`` has never seen that source, and so on.
 Weights and calibrations are fitted to comparisons of **sources that the embedders were not fitted to**: a search is
-always of an unseen hand. A sketch of the left-out source is compared with the photos of all training pairs and
-CelebAMask-HQ's; test identities are never read. The cohort is the pairs that the embedders were fitted to.
+always of an unseen hand. A sketch of the left-out source is compared with that source's photos, since the embedders
+know all others; its mate is the photo that it was drawn from, as the kind 'viewed' says, and other photos of the same
+person are neither mate nor stranger. Test identities are never read. The cohort is the pairs that the embedders were
+fitted to.
 
 Each run's folder gets a scoring file: ``all`` fitted to all left-out sources, and a left-out run to the others, so
-that ``FORENSIC_WEIGHTS=OUT/cuhk-0 forensic evaluate --data cufs --subset cuhk`` uses nothing of that source.
+that with ``FORENSIC_WEIGHTS=OUT/cuhk-0`` (and the untrained embedder imported there) ``forensic evaluate --data cufs
+--subset cuhk`` uses embedders and a cohort that have not seen that source, and weights and a calibration from searches
+in the others.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from training_data import training_pairs
 
-from forensic import datasets, images, matching, routes, weights
+from forensic import images, matching, routes, weights
 from forensic.faces import Aligned, Finder
 from forensic.parallel import workers
 from forensic.recognition.calibration import Calibration, cllr
@@ -31,45 +37,63 @@ from forensic.recognition.fusion import Scoring, fit_weights
 
 LEFT_OUT = ("cuhk", "ar", "xm2vts", "fs2k")
 PARTS = {"cufs": ("cuhk", "ar", "xm2vts"), "all": ()}
-POPULATION = "people photographed in studios and on the web (CUFS, FS2K, CelebAMask-HQ), each sketch by an unseen hand"
+POPULATION = (
+    "people photographed in studios and on the web (CUFS, FS2K), sketches by hands that the models have not seen"
+)
 
 
 class Faces(NamedTuple):
-    """Aligned training faces, row by row; further photos have no sketch."""
+    """Aligned training faces, row by row."""
 
     sources: NDArray[np.str_]
     people: NDArray[np.str_]
     sketches: list[Aligned]
     photos: list[Aligned]
-    further: list[Aligned]
 
 
 class Comparisons(NamedTuple):
-    """Normalised scores of each route, and whether a comparison is of one person."""
+    """Searches of one source's sketches.
+
+    Attributes:
+        scores: Normalised scores of each route, shape (probes, photos).
+        mates: Column of the photo that each sketch was drawn from, shape (probes,).
+        strangers: Whether a photo shows somebody else, shape (probes, photos).
+        people: How many people the sketches show.
+    """
 
     scores: dict[str, NDArray[np.float64]]
-    mated: NDArray[np.bool_]
+    mates: NDArray[np.intp]
+    strangers: NDArray[np.bool_]
     people: int
+
+    def rank_one(self, scores: NDArray[np.float64]) -> float:
+        """Share of sketches whose most similar photo shows their person."""
+        return float(np.mean(~self.strangers[np.arange(len(scores)), scores.argmax(axis=1)]))
+
+    def classes(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Scores of mates and of strangers."""
+        return scores[np.arange(len(scores)), self.mates], scores[self.strangers]
+
+    def searches(self, system: list[str]) -> Iterator[tuple[NDArray[np.float64], int]]:
+        """Each search's scores by route, the mate first and then the strangers."""
+        for k, mate in enumerate(self.mates.tolist()):
+            rows = [np.r_[self.scores[name][k, mate], self.scores[name][k, self.strangers[k]]] for name in system]
+            yield np.stack(rows, axis=1), 0
 
 
 def read(data: Path) -> Faces:
-    """The pairs that the embedders are fitted to, and CelebAMask-HQ's photos."""
-    pairs = [pair for pair in datasets.pairs(data / "cufs") if pair.split == "train"]
-    apart = {p.identity for p in datasets.pairs(data / "fs2k", resplit=True) if p.split == "train"}
-    pairs += [p for p in datasets.pairs(data / "fs2k") if p.split == "train" and p.identity in apart]
+    """The pairs that the embedders are fitted to."""
+    sources, pairs = zip(*training_pairs(data), strict=True)
     files = [pair.sketch for pair in pairs] + [pair.photo for pair in pairs]
     finder = Finder()
     with workers() as pool:
         found = list(pool.map(lambda file: finder.find([images.read(file).image])[0], files))
-        celeb = sorted((data / "celebamask" / "train" / "photos").glob("*"))
-        further = list(pool.map(lambda file: finder.find([images.read(file).image])[0], celeb))
     rows = [k for k in range(len(pairs)) if all(isinstance(found[j], Aligned) for j in (k, k + len(pairs)))]
     return Faces(
-        np.array([pairs[k].subset if "cufs" in pairs[k].photo.parts else "fs2k" for k in rows]),
+        np.array([sources[k] for k in rows]),
         np.array([pairs[k].person for k in rows]),
         [face for face in (found[k] for k in rows) if isinstance(face, Aligned)],
         [face for face in (found[k + len(pairs)] for k in rows) if isinstance(face, Aligned)],
-        [face for face in further if isinstance(face, Aligned)],
     )
 
 
@@ -83,29 +107,37 @@ def measure(folder: Path, left: str, names: list[str], faces: Faces) -> tuple[di
     """A run's cohorts by route, and the comparisons of the source that it never saw."""
     os.environ["FORENSIC_WEIGHTS"] = str(folder)
     held = np.isin(faces.sources, PARTS.get(left, (left,)))
-    mated = faces.people[held][:, None] == np.concatenate([faces.people, np.full(len(faces.further), "")])[None]
-    cohorts, scores = {}, {}
+    found = Comparisons(
+        scores={},
+        mates=np.arange(held.sum()),
+        strangers=faces.people[held][:, None] != faces.people[held][None],
+        people=len(set(faces.people[held])),
+    )
+    cohorts = {}
     for name in names:
         route = routes.load(name)
         sketches, photos = describe(route, faces.sketches, "probe"), describe(route, faces.photos, "gallery")
-        further = describe(route, faces.further, "gallery")
         cohorts[name] = Cohort(sketches[~held], photos[~held])
         if held.any():
             scoring = Scoring((1.0,), (cohorts[name],))
-            scores[name] = scoring.scores([sketches[held]], [np.concatenate([photos, further])])
-            rank_one = np.mean(mated[np.arange(held.sum()), scores[name].argmax(1)])
-            print(f"{left}: {name} rank-1 {rank_one:.4f}", flush=True)
-    return cohorts, Comparisons(scores, mated, len(set(faces.people[held]))) if held.any() else None
+            found.scores[name] = scoring.scores([sketches[held]], [photos[held]])
+            print(f"{left}: {name} rank-1 {found.rank_one(found.scores[name]):.4f}", flush=True)
+    return cohorts, found if held.any() else None
 
 
 def fit(system: list[str], chosen: list[Comparisons]) -> tuple[tuple[float, ...], Calibration]:
-    """Weights and calibration of a system on the comparisons of some left-out sources."""
-    mated = np.concatenate([c.mated.ravel() for c in chosen])
-    table = np.stack([np.concatenate([c.scores[name].ravel() for c in chosen]) for name in system], axis=1)
-    shares = fit_weights(table, mated)
-    fused = table @ np.array(shares)
-    people = sum(c.people for c in chosen)
-    return shares, Calibration.fit(fused, mated, kind="viewed", population=POPULATION, people=people)
+    """Weights and calibration of a system on the searches of some left-out sources."""
+    shares = fit_weights([search for found in chosen for search in found.searches(system)])
+    mated, strangers = zip(*(found.classes(fused(found, system, shares)) for found in chosen), strict=True)
+    scores = np.concatenate([*mated, *strangers])
+    labels = np.arange(len(scores)) < sum(map(len, mated))
+    people = sum(found.people for found in chosen)
+    return shares, Calibration.fit(scores, labels, kind="viewed", population=POPULATION, people=people)
+
+
+def fused(found: Comparisons, system: list[str], shares: tuple[float, ...]) -> NDArray[np.float64]:
+    """A system's scores, shape (probes, photos)."""
+    return np.tensordot(np.array(shares), np.stack([found.scores[name] for name in system]), axes=1)
 
 
 def main() -> None:
@@ -149,11 +181,9 @@ def _report(
     run: str, system: list[str], shares: tuple[float, ...], calibration: Calibration, found: Comparisons
 ) -> None:
     """How a fit to the other sources does on the one that it has not seen."""
-    fused = sum(share * found.scores[name] for share, name in zip(shares, system, strict=True))
-    log_lr, rank_one = calibration.log_lr(fused), np.mean(found.mated[np.arange(len(found.mated)), fused.argmax(1)])  # type: ignore[union-attr]
-    print(
-        f"  unseen {run}: rank-1 {rank_one:.4f} Cllr {cllr(log_lr[found.mated], log_lr[~found.mated]):.4f}", flush=True
-    )
+    scores = fused(found, system, shares)
+    mated, strangers = map(calibration.log_lr, found.classes(scores))
+    print(f"  unseen {run}: rank-1 {found.rank_one(scores):.4f} Cllr {cllr(mated, strangers):.4f}", flush=True)
 
 
 if __name__ == "__main__":

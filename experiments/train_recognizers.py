@@ -26,7 +26,7 @@ import argparse
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,8 +36,9 @@ from drawing import bend, disturb, draw
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
+from training_data import training_pairs
 
-from forensic import datasets, images, weights
+from forensic import images, weights
 from forensic.faces import CROP, Finder
 from forensic.faces.align import Frame, warp
 from forensic.parallel import workers
@@ -82,10 +83,7 @@ class Faces(NamedTuple):
 
 def read(data: Path) -> tuple[Faces, Faces, Faces]:
     """Sketches, their photos (same rows), and further photos."""
-    pairs = [pair for pair in datasets.pairs(data / "cufs") if pair.split == "train"]
-    apart = {p.identity for p in datasets.pairs(data / "fs2k", resplit=True) if p.split == "train"}
-    pairs += [p for p in datasets.pairs(data / "fs2k") if p.split == "train" and p.identity in apart]
-    sources = [pair.subset if "cufs" in pair.photo.parts else "fs2k" for pair in pairs]
+    sources, pairs = zip(*training_pairs(data), strict=True)
     people = [pair.person for pair in pairs]
     others = sorted((data / "celebamask" / "train" / "photos").glob("*"))
     sketches = _cut([pair.sketch for pair in pairs], sources, people)
@@ -100,7 +98,7 @@ def read(data: Path) -> tuple[Faces, Faces, Faces]:
     )
 
 
-def _cut(files: list[Path], sources: list[str], people: list[str]) -> list[tuple[object, ...] | None]:
+def _cut(files: list[Path], sources: Sequence[str], people: list[str]) -> list[tuple[object, ...] | None]:
     finder = Finder()
 
     def one(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:

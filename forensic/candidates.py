@@ -9,14 +9,14 @@ from PIL import Image
 
 from forensic.explanation import Explanation
 from forensic.faces import Aligned
-from forensic.recognition.calibration import verbal
+from forensic.recognition.calibration import SUPPORT, verbal
 
 LEAD = (
     "A candidate is an investigative lead, not an identification: a trained examiner compares the faces, and a "
     "second one confirms independently."
 )
 SYNTHETIC = "synthetic, not evidence"
-NO_SUPPORT = "no candidate supports the proposition that the sketched person is in this gallery"
+NO_SUPPORT = "no candidate supports the proposition that the sketched person is among those searched"
 
 
 class Candidate(NamedTuple):
@@ -30,6 +30,7 @@ class Candidate(NamedTuple):
         score: Fused and normalised similarity; comparable within one matcher only.
         log_lr: Decimal logarithm of the likelihood ratio of 'the same person' to 'another person of the reference
             population'; None where the matcher has no calibration.
+        bounded: Whether it lies at a bound of what the fitting data bear out: then it is 'at least' or 'at most'.
         routes: Each route's own similarity of probe and photo, -1 to 1.
     """
 
@@ -39,7 +40,15 @@ class Candidate(NamedTuple):
     photo_sha256: str
     score: float
     log_lr: float | None
+    bounded: bool
     routes: dict[str, float]
+
+    @property
+    def strength(self) -> str | None:
+        """The log10 likelihood ratio as a person reads it, with a sign where it lies at a bound."""
+        if self.log_lr is None:
+            return None
+        return f"{('≥ ' if self.log_lr > 0 else '≤ ') if self.bounded else ''}{self.log_lr:+.1f}"
 
     @property
     def words(self) -> str | None:
@@ -55,6 +64,14 @@ class Candidate(NamedTuple):
             "words": self.words,
             "routes": {name: round(score, 6) for name, score in self.routes.items()},
         }
+
+
+FILTERED = (
+    "likelihood ratios were fitted to the whole reference population; those left by a filter are more alike, so read "
+    "them as less."
+)
+WEAKEST = SUPPORT[-1][0]
+"""Least log10 likelihood ratio that the verbal scale calls support."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +96,7 @@ class Search:
         gallery_size: Photos that were searched.
         candidates: Most similar first, each person once.
         calibration: Which sketches and population the likelihood ratios hold for; None where there are none.
+        own_cohort: Sketches of the gallery's own cohort that took part.
         filter: Who was left out by metadata, and why; None for nobody.
         warnings: What a person must know of this search.
         faces: The face of each probe.
@@ -93,6 +111,7 @@ class Search:
     gallery_size: int
     candidates: tuple[Candidate, ...]
     calibration: dict[str, Any] | None
+    own_cohort: int
     filter: dict[str, Any] | None
     warnings: tuple[str, ...]
     faces: tuple[Aligned, ...] = field(repr=False, compare=False)
@@ -101,10 +120,10 @@ class Search:
 
     @property
     def supported(self) -> bool | None:
-        """Whether any candidate's likelihood ratio is above 1; None where there are no likelihood ratios."""
+        """Whether any candidate has at least weak support; None where there are no likelihood ratios."""
         if self.calibration is None:
             return None
-        return any(candidate.log_lr is not None and candidate.log_lr > 0 for candidate in self.candidates)
+        return any(candidate.log_lr is not None and candidate.log_lr >= WEAKEST for candidate in self.candidates)
 
     def to_json(self) -> dict[str, Any]:
         """The search as plain data; the same probe and gallery give the same, to the byte."""
@@ -118,6 +137,7 @@ class Search:
             "gallery_size": self.gallery_size,
             "filter": self.filter,
             "calibration": self.calibration,
+            "own_cohort": self.own_cohort,
             "supported": self.supported,
             "candidates": [candidate.to_json() for candidate in self.candidates],
             "warnings": list(self.warnings),

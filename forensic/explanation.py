@@ -98,7 +98,7 @@ class Explanation:
     def to_json(self) -> dict[str, Any]:
         """The explanation as plain data, without the maps."""
         return {
-            "score": round(self.score, 6),
+            "portrait_score": round(self.score, 6),
             "largest_fall": {
                 "probe": round(float(self.probe_map.max()), 6),
                 "candidate": round(float(self.candidate_map.max()), 6),
@@ -163,7 +163,7 @@ def explain(
 
 
 def matcher_score(matcher: Matcher) -> Score:
-    """The score of a matcher, as a search computes it.
+    """The score of a matcher, of portraits: copies at another scale, so it differs a little from a search's.
 
     Portraits that differ only where a route's embedder does not look are described once.
     """

@@ -6,6 +6,7 @@ image -> find and align -> translate and describe -> normalise and fuse -> searc
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from forensic import devices, enrollment, images, matching, parallel
-from forensic.candidates import Candidate, Explained, Search
+from forensic.candidates import FILTERED, Candidate, Explained, Search
 from forensic.enrollment import Summary
 from forensic.errors import FaceError, GalleryError, ImageError, StaleIndex, UsageError
 from forensic.explanation import explain, matcher_score
@@ -28,10 +29,14 @@ from forensic.recognition.index import Index, best_per_person
 
 @dataclass(frozen=True)
 class _Loaded:
-    """What a search needs of the gallery as it is now; ``revisions`` are the templates' and the cohort's."""
+    """What a search needs of the gallery as it is now.
+
+    ``revisions`` are those of each route's templates and of the gallery's cohort, and the number of photos.
+    """
 
     revisions: tuple[int, ...]
     matcher: Matcher
+    own_cohort: int
     index: Index
     people: dict[int, str]
     warnings: tuple[str, ...]
@@ -56,6 +61,7 @@ class Identifier:
         self.matcher = matching.load(route, device=device)
         self._device = device
         self._loaded: _Loaded | None = None
+        self._loading = threading.Lock()
 
     @cached_property
     def finder(self) -> Finder:
@@ -133,8 +139,8 @@ class Identifier:
     def _probe(
         self, image: str | os.PathLike[str] | Image.Image, face: int | None, landmarks: NDArray[np.floating] | None
     ) -> _Probe:
-        name, sha256, picture = _open(image)
         self._state()  # an empty or stale gallery is told before a sketch is looked at
+        name, sha256, picture = _open(image)
         try:
             return _Probe(name, sha256, self.finder.one(picture, face=face, landmarks=landmarks))
         except FaceError as error:
@@ -157,9 +163,10 @@ class Identifier:
         candidates = []
         for rank, best in enumerate(found, 1):
             photo, score = self.gallery.photo(best.id), best.score + query.offset
-            log_lr = None if calibration is None else float(calibration.log_lr(np.array([score]))[0])
+            log_lr = None if calibration is None else float(calibration.log_lr(score))
+            bounded = log_lr is not None and calibration is not None and bool(calibration.bounded(log_lr))
             own = _own_scores(matcher, templates, index.vector(best.id))
-            candidates.append(Candidate(rank, best.person, photo.file_name, photo.sha256, score, log_lr, own))
+            candidates.append(Candidate(rank, best.person, photo.file_name, photo.sha256, score, log_lr, bounded, own))
         translating = [route for route in matcher.routes if route.translated == "probe"]
         return Search(
             probe=", ".join(probe.name for probe in probes),
@@ -169,10 +176,12 @@ class Identifier:
             gallery_size=len(index),
             candidates=tuple(candidates),
             calibration=None if calibration is None else calibration.to_dict(),
+            own_cohort=state.own_cohort,
             filter=None if kept is None else kept.to_json(),
             warnings=(
                 *(warning for probe in probes for warning in (*probe.face.warnings, *self._known_probe(probe.sha256))),
                 *state.warnings,
+                *([FILTERED] if kept is not None and calibration is not None else []),
             ),
             faces=tuple(probe.face for probe in probes),
             synthesized=translating[0].synthesize(probes[0].face) if translating else None,
@@ -199,11 +208,15 @@ class Identifier:
             except (ImageError, FaceError) as error:
                 return error
 
+        def answers() -> Iterator[Search | ImageError | FaceError]:
+            with parallel.workers() as pool:
+                yield from parallel.ordered(pool, one, files)
+
+        # What is wrong with all of them is told now, and not when the first answer is asked for.
         self._state()
         kept = self._kept(only)
         _ = self.finder  # made once, before the threads ask for it
-        with parallel.workers() as pool:
-            yield from parallel.ordered(pool, one, files)
+        return answers()
 
     def explain(self, search: Search, rank: int = 1) -> Search:
         """The search with what a candidate's score hangs on, part by part; of several sketches, the first one's.
@@ -256,19 +269,26 @@ class Identifier:
 
     def _state(self) -> _Loaded:
         """The matcher and its index, of the gallery as it is now."""
+        with self._loading:  # the threads of one batch load it once
+            revisions = self._revisions()
+            while self._loaded is None or self._loaded.revisions != revisions:
+                loaded = self._load(revisions)
+                revisions = self._revisions()
+                if loaded.revisions == revisions:  # else somebody enrolled or expunged meanwhile
+                    self._loaded = loaded
+            return self._loaded
+
+    def _revisions(self) -> tuple[int, ...]:
         spaces = (self.gallery.revision(route.space) for route in self.matcher.routes)
-        revisions = (*spaces, self.gallery.cohort_revision())
-        if self._loaded is None or self._loaded.revisions != revisions:
-            self._loaded = self._load(revisions)
-        return self._loaded
+        return (*spaces, self.gallery.cohort_revision(), self.gallery.size().photos)
 
     def _load(self, revisions: tuple[int, ...]) -> _Loaded:
         """The indexes of the routes whose templates are complete; a search goes on without the others, and says so."""
-        photos = self.gallery.size().photos
+        photos = revisions[-1]
         if not photos:
             raise GalleryError(f"The gallery {self.gallery.folder} is empty. Enroll photos: forensic enroll PATH...")
         indexes = [self._index(route.space) for route in self.matcher.routes]
-        complete = [len(index) == photos for index in indexes]
+        complete = [len(index) >= photos for index in indexes]
         lacking = [
             f"{photos - len(index)} photos of the gallery have no template of the route {route.name!r} with its "
             f"present models. Make them: forensic gallery reindex --route {route.gallery_route}"
@@ -284,11 +304,14 @@ class Identifier:
         own = self.gallery.cohort(matching.key(route) for route, cohort in known if cohort is not None)
         if own:
             matcher = matcher.with_cohort(own)
-            warnings.append(f"scores use the gallery's own cohort of {max(map(len, own.values()))} sketches.")
-        if matcher.scoring.calibration is None:
+            warnings.append(
+                "scores use the gallery's own cohort, for which no likelihood ratios were fitted: they only rank."
+            )
+        elif matcher.scoring.calibration is None:
             warnings.append(matching.UNCALIBRATED)
         index = Index.beside(kept)
-        return _Loaded(revisions, matcher, index, self.gallery.labels(index.ids), tuple(warnings))
+        size = max(map(len, own.values()), default=0)
+        return _Loaded(revisions, matcher, size, index, self.gallery.labels(index.ids), tuple(warnings))
 
     def _index(self, space: str) -> Index:
         """A space's index from its cache, or from the gallery's templates where the cache is missing or out of date."""

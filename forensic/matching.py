@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forensic import routes, weights
-from forensic.errors import ModelError, UsageError
+from forensic.errors import DataError, ModelError, UsageError
 from forensic.faces import Aligned
 from forensic.recognition.calibration import Calibration
 from forensic.recognition.cohort import Cohort
@@ -54,7 +54,8 @@ class Matcher:
     @property
     def models(self) -> dict[str, str]:
         """Name and SHA-256 of every model that takes part."""
-        return {name: digest for route in self.routes for name, digest in route.models.items()}
+        models = {name: digest for route in self.routes for name, digest in route.models.items()}
+        return models | ({} if self.scoring.digest is None else {KIND: self.scoring.digest})
 
     def describe(self, face: Aligned, side: Side) -> Templates:
         """The face's template under every route."""
@@ -66,7 +67,7 @@ class Matcher:
         return self if chosen == self.routes else Matcher(chosen, _scoring(chosen))
 
     def with_cohort(self, sketches: Mapping[str, NDArray[np.float32]]) -> Matcher:
-        """The matcher with further sketches in its cohorts.
+        """The matcher with further sketches in its cohorts; its calibration is gone, since scores are others.
 
         Args:
             sketches: For a route's `key` the templates of sketches as its probes are described, unit rows (n, d).
@@ -77,7 +78,7 @@ class Matcher:
             else cohort._replace(sketches=np.vstack([cohort.sketches, sketches[key(route)]]))
             for route, cohort in zip(self.routes, self.scoring.cohorts, strict=True)
         )
-        return replace(self, scoring=replace(self.scoring, cohorts=cohorts))
+        return replace(self, scoring=replace(self.scoring, cohorts=cohorts, calibration=None))
 
 
 def load(name: str = DEFAULT, *, device: str = "cpu") -> Matcher:
@@ -91,6 +92,8 @@ def load(name: str = DEFAULT, *, device: str = "cpu") -> Matcher:
     if len(set(names)) < len(names):
         raise UsageError(f"{name!r} names a route twice. Expected different routes with + between.")
     found = tuple(routes.load(part, device=device) for part in names)
+    if len({key(route) for route in found}) < len(found):
+        raise UsageError(f"{name!r} names one route in two ways. Expected different routes with + between.")
     return Matcher(found, _scoring(found))
 
 
@@ -140,7 +143,13 @@ def _scoring(chosen: Sequence[Route]) -> Scoring:
                 Cohort(tensors[f"{of}.sketches"].float().numpy(), tensors[f"{of}.photos"].float().numpy())
                 for of in keys
             )
-            return Scoring(tuple(shares[of] for of in keys), cohorts, Calibration.from_dict(line["calibration"]))
-        except (KeyError, ValueError) as problem:
-            raise ModelError(f"{entry.path} is not a whole scoring file: {problem!r}. Install it again.") from None
+            for route, cohort in zip(chosen, cohorts, strict=True):
+                if {table.shape[1] for table in cohort} != {route.embedder.dimension}:
+                    raise ValueError(f"the cohort of {route.name} has another dimension than its templates")
+            calibration = Calibration.from_dict(line["calibration"])
+            return Scoring(tuple(shares[of] for of in keys), cohorts, calibration, entry.sha256)
+        except (KeyError, ValueError, TypeError, IndexError, DataError) as problem:
+            raise ModelError(
+                f"{entry.path} is no scoring file that fits its routes: {problem}. Make it again."
+            ) from None
     return Scoring.plain(len(chosen))

@@ -73,6 +73,7 @@ def _search(search: Search, gallery: Gallery) -> dict[str, Any]:
         "candidates": [
             {
                 **candidate.to_json(),
+                "strength": candidate.strength,
                 "image": _photo(gallery, candidate),
                 "known": _known(gallery, candidate.person),
             }

@@ -112,6 +112,9 @@ def test_a_filter_needs_a_justification(enrolled: Path, people: list[Made], tmp_
     assert forensic(*command, "--justification", "the witness saw a woman") == 2
     assert forensic(*command, "--where", "shoe_size=43", "--justification", "a print was found there") == 2
     assert "sex" in capsys.readouterr().err, "the columns that there are should be named"
+    both = ["--where", "birth_year=..1950", "--where", "birth_year=1951..", "--justification", "nobody can be both"]
+    assert forensic(*command, *both) == 2
+    assert "at once" in capsys.readouterr().err
     justified = ["--where", "sex=female", "--justification", "the witness saw a woman", "--report", page]
     assert forensic(*command, *justified, "--json", "-") == 0
     found = json.loads(capsys.readouterr().out)
@@ -162,6 +165,7 @@ def test_one_bad_probe_does_not_stop_the_others(
 def test_options_that_contradict_each_other(enrolled: Path, people: list[Made], capsys: Captured) -> None:
     two = [people[0].sketch, people[1].sketch]
     assert forensic("match", *two, "--face", 1, "--gallery", enrolled) == 2
+    assert forensic("match", people[0].sketch, "--same-person", "--face", 1, "--gallery", enrolled) == 2
     assert forensic("enroll") == 2
     assert "for one probe" in capsys.readouterr().err
 

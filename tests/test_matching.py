@@ -38,7 +38,6 @@ def test_names_are_routes_with_a_plus_between() -> None:
     matcher = matching.load(" direct + direct@patches")
     assert matcher.name == "direct+direct@patches"
     assert [route.name for route in matcher.routes] == ["direct", "direct@patches"]
-    assert len(matcher.models) == 2
     with pytest.raises(UsageError, match="twice"):
         matching.load("direct+direct")
     with pytest.raises(UsageError, match="Unknown route 'nosuch'"):
@@ -92,6 +91,37 @@ def test_a_stored_scoring_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "own-scoring.safetensors").write_bytes(content[:-1] + b"x")
     with pytest.raises(ModelError, match="changed or damaged"):
         matching.load(name)
+
+
+def test_a_scoring_file_that_does_not_fit_is_a_model_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORENSIC_WEIGHTS", str(tmp_path))
+    name = "photo-to-sketch:blend"
+    (route,) = matching.load(name).routes
+    rows = np.eye(5, route.embedder.dimension + 1, dtype=np.float32)
+    of = matching.key(route)
+    weights.install("own", matching.KIND, matching.pack({of: Cohort(rows, rows)}, {of: ((1.0,), CALIBRATION)}), {})
+    with pytest.raises(ModelError, match="another dimension"):
+        matching.load(name)
+    weights.install("own", matching.KIND, matching.pack({}, {of: ((1.0,), CALIBRATION)}), {})
+    with pytest.raises(ModelError, match=r"own\.safetensors"):
+        matching.load(name)
+
+
+def test_one_route_under_two_names_is_refused() -> None:
+    with pytest.raises(UsageError, match="two ways"):
+        matching.load("direct+direct@mobilefacenet-cross-modal")
+
+
+def test_the_scoring_stands_among_the_models() -> None:
+    matcher = matching.load()
+    assert matcher.models["scoring"] == matcher.scoring.digest
+    assert len(matcher.models) == 3
+
+
+def test_an_own_cohort_has_no_likelihood_ratios() -> None:
+    matcher = matching.load()
+    own = {matching.key(route): np.eye(2, route.embedder.dimension, dtype=np.float32) for route in matcher.routes}
+    assert matcher.with_cohort(own).scoring.calibration is None
 
 
 def test_further_sketches_join_the_cohort_of_their_route() -> None:

@@ -67,8 +67,8 @@ def add(paths: tuple[Path, ...], gallery: Path, name: str | None, device: str, a
     of any people, each person once, about 50 or more; the search then uses them beside the cohort of the program. Who
     is in them is neither asked nor learnt. A probe that is itself in the cohort is ignored there.
 
-    Scores and likelihood ratios change with an own cohort: the accuracy that the README states was measured without
-    one. Measure with pairs of your own before you rely on it. Templates hold for the models that made
+    Scores change with an own cohort, and no likelihood ratios are stated then, since none were fitted to it; the
+    accuracy that the README states was measured without one. Templates hold for the models that made
     them: after a model was changed, add the sketches again.
 
     A file that fails is listed with its reason, and the rest goes on. A run that was interrupted goes on where it was

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,12 +99,17 @@ def evaluate(
     """
     from forensic import devices, matching
     from forensic.commands import accuracy
+    from forensic.errors import UsageError
     from forensic.evaluation import plots, protocols
     from forensic.faces import Detector, Finder
     from forensic.gallery import Gallery
     from forensic.gallery.reports import save
 
-    chosen = _names(protocol_names) if protocol_names else None
+    chosen = None if protocol_names is None else _names(protocol_names)
+    if chosen == []:
+        raise UsageError(f"No protocol is named. Known: {', '.join(protocols.PROTOCOLS)}.")
+    for file in filter(None, (json_file, csv_file, page_file)):
+        _check_place(file)
     devices.find(device)
     if plot_file:
         plots.check(plot_file, chosen or protocols.PROTOCOLS)
@@ -130,12 +136,12 @@ def evaluate(
         for failure in faces["failures"]:
             click.echo(f"missed ({side}): {failure['file']}: {failure['reason']}", err=True)
     accuracy.show(plain)
-    _write_files(report, plain, json_file, csv_file, page_file, plot_file)
     if store:
         title = f"{plain['data']['name']} ({split}): {', '.join(system['name'] for system in plain['systems'])}"
         with Gallery(gallery) as opened:
             number = save(opened, title, plain)
         click.echo(f"Kept as report {number}: forensic reports show {number} --gallery {gallery}", err=True)
+    _write_files(report, plain, json_file, csv_file, page_file, plot_file)
 
 
 def _command(context: click.Context) -> list[str]:
@@ -191,6 +197,28 @@ def _table_text(report: "Report") -> str:
     return text.getvalue()
 
 
+def _check_place(file: Path) -> None:
+    """Refuse a file that cannot be written, before the work.
+
+    Raises:
+        UsageError: Its folder cannot be made or written, or the file itself cannot.
+    """
+    from forensic.errors import UsageError
+
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        writable = os.access(file if file.exists() else file.parent, os.W_OK) and not file.is_dir()
+    except OSError:
+        writable = False
+    if not writable:
+        raise UsageError(f"{file} cannot be written. Give another file.")
+
+
 def _write(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8", newline="")
+    from forensic.errors import UsageError
+    from forensic.weights import write_bytes
+
+    try:
+        write_bytes(file, text.encode())
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written ({error.strerror}). Give another file.") from None

@@ -93,8 +93,8 @@ def match(
     probes = [file for path in paths for file in images.find_files(path)]
     if not probes:
         raise UsageError(f"There is no file in {', '.join(map(images.display_name, paths))}.")
-    if len(probes) > 1 and (face or landmarks):
-        raise UsageError(f"--face and --landmarks are for one probe; {len(probes)} were given.")
+    if (same_person or len(probes) > 1) and (face or landmarks):
+        raise UsageError(f"--face and --landmarks are for one probe, without --same-person; {len(probes)} were given.")
     if justification and not where:
         raise UsageError("--justification is for --where; no filter was given.")
     count = 1 if same_person else len(probes)
@@ -107,16 +107,17 @@ def match(
     with Gallery(gallery) as opened:
         identifier = Identifier(opened, route, device=device)
         searches: list[Search] = []  # kept where they are shown at the end: pictures of thousands fill the memory
+        names = [images.display_name(probe) for probe in probes]
         if same_person:
-            results = _together(identifier, probes, top, only)
+            results, names = _together(identifier, probes, top, only), [", ".join(names)]
         else:
             results = identifier.search_all(probes, top, face=face, landmarks=points, only=only)
         with _lines(json_file) as write_line, bar("Matching", count) as shown:
-            for done, (probe, search) in enumerate(zip(probes, results, strict=False), 1):
+            for done, (name, search) in enumerate(zip(names, results, strict=True), 1):
                 if isinstance(search, ForensicError):
                     failures += 1
                     click.echo(f"Error: {search}", err=True)
-                    write_line({"probe": images.display_name(probe), "error": str(search), "candidates": []})
+                    write_line({"probe": name, "error": str(search), "candidates": []})
                 else:
                     search = identifier.explain(search) if explain and search.candidates else search
                     write_line(search.to_json())
@@ -142,9 +143,9 @@ def _together(
     from forensic.errors import FaceError, ImageError
 
     try:
-        yield identifier.search_together(probes, top, only=only)
+        return iter([identifier.search_together(probes, top, only=only)])
     except (ImageError, FaceError) as error:
-        yield error
+        return iter([error])
 
 
 @contextmanager
@@ -167,13 +168,9 @@ def _lines(target: str | None) -> Iterator[Callable[[dict[str, Any]], None]]:
 
 def _line(search: Search) -> None:
     """One probe among many: its first candidates on a line."""
-    first = ", ".join(f"{c.rank}. {c.person} ({_strength(c.score, c.log_lr)})" for c in search.candidates[:3])
+    strengths = [f"log10 LR {c.strength}" if c.strength else f"score {c.score:.3f}" for c in search.candidates[:3]]
+    first = ", ".join(f"{c.rank}. {c.person} ({s})" for c, s in zip(search.candidates, strengths, strict=False))
     click.echo(f"{search.probe}: {first}")
-
-
-def _strength(score: float, log_lr: float | None) -> str:
-    """What a line says of a candidate's strength."""
-    return f"score {score:.3f}" if log_lr is None else f"log10 LR {log_lr:+.1f}"
 
 
 def _tables(searches: list[Search]) -> None:
@@ -194,8 +191,18 @@ def _tables(searches: list[Search]) -> None:
             console.print(Text(f"The score of {search.explained.person} hangs on: {shares}."))
         for warning in search.warnings:
             console.print(Text(f"warning: {warning}", style="yellow"))
+        if search.calibration:
+            console.print(Text(_holds_for(search.calibration), style="dim"))
     if searches:
         console.print(Text(f"{searches[0].gallery_size} photos searched. {LEAD}", style="dim"))
+
+
+def _holds_for(calibration: dict[str, Any]) -> str:
+    """What likelihood ratios are worth."""
+    return (
+        f"Likelihood ratios hold for {calibration['kind']} sketches and {calibration['population']}; they are stated "
+        f"between 10^{calibration['lower']:.1f} and 10^{calibration['upper']:.1f}, and are no probability of a match."
+    )
 
 
 def _table(search: Search) -> Table:
@@ -205,7 +212,11 @@ def _table(search: Search) -> Table:
 
     caption = None
     if search.filter:
-        caption = Text(f"only {', '.join(search.filter['conditions'])}: {search.filter['justification']}")
+        people = search.filter["people"]
+        caption = Text(
+            f"only {', '.join(search.filter['conditions'])} ({search.filter['justification']}): {people['left_out']} "
+            f"people left out, {people['kept_for_want_of_a_value']} kept because nothing is recorded of them"
+        )
     table = Table(title=Text(search.probe), title_justify="left", caption=caption, caption_justify="left")
     for heading, justify in (("rank", "right"), ("person", "left"), ("score", "right")):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
@@ -214,7 +225,7 @@ def _table(search: Search) -> Table:
         table.add_column("evidence")
     for candidate in search.candidates:
         cells: list[str | Text] = [str(candidate.rank), Text(candidate.person), f"{candidate.score:.3f}"]
-        if candidate.log_lr is not None:
-            cells += [f"{candidate.log_lr:+.1f}", candidate.words or ""]
+        if candidate.strength:
+            cells += [candidate.strength, candidate.words or ""]
         table.add_row(*cells)
     return table

@@ -18,7 +18,7 @@ FORMAT = "forensic-accuracy-2"
 
 @dataclass(frozen=True)
 class Curve:
-    """A figure at each rank or dimension 1, 2, ... with its 95 % interval over identities."""
+    """A figure at each rank or dimension 1, 2, ... with its 95 % interval over people."""
 
     value: tuple[float, ...]
     low: tuple[float, ...]
@@ -358,7 +358,7 @@ class Report:
         Raises:
             ValueError: if a figure is not finite.
         """
-        return {"format": FORMAT, "intervals": "95 % bootstrap over identities", **_plain(self)}
+        return {"format": FORMAT, "intervals": "95 % bootstrap over people", **_plain(self)}
 
 
 def _plain(value: Any) -> Any:

@@ -217,6 +217,9 @@ def matching(session: Session, chosen: Filter) -> Matching:
         verdicts = {person: _worst(verdicts[person], verdict) for person, verdict in judged.items()}
     counts = Counter(verdicts.values())
     photos = sorted(photo for photo, person in recorded.photos if verdicts[person] is not False)
+    if not photos:
+        texts = ", ".join(printable(condition.text) for condition in chosen.conditions)
+        raise UsageError(f"Nobody in the gallery can fulfil all of {texts} at once. Leave a condition out.")
     return Matching(chosen, np.array(photos, np.int64), counts[True], counts[None], counts[False])
 
 

@@ -151,6 +151,9 @@ class Calibration:
         slope, intercept = _logistic(values, labels)
         log_lr = slope * values + intercept
         lower, upper = elub(log_lr[labels], log_lr[~labels])
+        # Comparisons that share a person are not independent: beyond one in so many people nothing was observed.
+        limit = float(np.log10(people))
+        lower, upper = max(lower, -limit), min(upper, limit)
         others = len(labels) - count
         line = {"slope": slope, "intercept": intercept, "lower": lower, "upper": upper}
         return cls(kind=kind, population=population, people=people, mated=count, nonmated=others, **line)

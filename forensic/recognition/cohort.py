@@ -7,7 +7,7 @@ and Reynolds, "Speaker adaptive cohort selection for T-norm", 2005):
 
 - of the photo: what it gives to sketches like the probe, the mean of ``c . g`` over the nearest sketches ``c``, is
   taken away from its score ``p . g``;
-- of the probe: its scores with the nearest photos of the cohort become the zero and the unit of the scale.
+- of the probe: its corrected scores with the nearest photos of the cohort become the zero and the unit of the scale.
 
 Both are linear in the photo's template ``g``: the normalised score is ``q . g + b``. So nothing is stored beside a
 template that could become stale, a normalised search is as fast as a plain one, and its answer depends neither on the
@@ -24,7 +24,7 @@ Floats = NDArray[np.float32]
 
 NEAREST = 50
 """Members of the cohort that count, of its sketches and of its photos."""
-STRENGTH = 0.3
+STRENGTH = 0.5
 """Share of the photo's correction that is made: chosen on sources that the embedders were not fitted to."""
 SAME = 0.9999
 """Cosine from which a sketch of the cohort is the probe itself, which an agency's own cohort may hold."""
@@ -67,7 +67,7 @@ class Cohort(NamedTuple):
                 f"A cohort of {len(others)} sketches and {len(self.photos)} photos: at least 1 and 2 needed."
             )
         peers = others[np.argsort(-likeness[others], kind="stable")[:NEAREST]]
-        near = np.sort(self.photos.astype(np.float64) @ p)[-NEAREST:]
+        corrected = p - STRENGTH * self.sketches[peers].astype(np.float64).mean(axis=0)
+        near = np.sort(self.photos.astype(np.float64) @ corrected)[-NEAREST:]
         zero, unit = near.mean(), max(near.std(), SMALLEST)
-        vector = (p - STRENGTH * self.sketches[peers].astype(np.float64).mean(axis=0)) / unit
-        return Query(vector, float(-zero / unit))
+        return Query(corrected / unit, float(-zero / unit))

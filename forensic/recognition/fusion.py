@@ -1,7 +1,7 @@
 """Fusion: the scores of several routes become one score.
 
 Each route's score is first normalised by its cohort (``cohort.py``), so that one unit means about the same in all.
-The fused score is their weighted sum, the weights found by logistic regression on comparisons of validation
+The fused score is their weighted sum, the weights found by logistic regression on searches of validation
 identities. Every step is linear in the photo's templates: the fused search is one inner product with the routes'
 templates side by side, and the mean of several sketches' scores is the score of their mean query.
 """
@@ -27,11 +27,13 @@ class Scoring:
         weights: How much each route counts, shape (routes,).
         cohorts: Each route's cohort; None where a route has none and its cosines stand as they are.
         calibration: From a score to a likelihood ratio, where it was fitted.
+        digest: SHA-256 of the file that it comes from.
     """
 
     weights: tuple[float, ...]
     cohorts: tuple[Cohort | None, ...]
     calibration: Calibration | None = None
+    digest: str | None = None
 
     @classmethod
     def plain(cls, routes: int) -> "Scoring":
@@ -71,30 +73,40 @@ class Scoring:
         return Query(np.concatenate([part.vector for part in parts]), sum(part.offset for part in parts))
 
 
-def fit_weights(scores: ArrayLike, mated: ArrayLike) -> tuple[float, ...]:
-    """Weights of routes by logistic regression of 'the same person' on their scores; none is negative, they sum to 1.
+def fit_weights(searches: Sequence[tuple[ArrayLike, int]]) -> tuple[float, ...]:
+    """Weights of routes by conditional logistic regression; none is negative, they sum to 1.
 
-    A route whose weight would be negative says nothing that the others do not; it is left out and the rest fitted
-    again.
+    The probability that a probe's mate is the gallery's photo ``j`` is taken as the softmax over ``j`` of the weighted
+    scores, and that of the true mates is made as large as can be (McFadden, "Conditional logit analysis", 1973). So
+    weights are what ranks mates before the strangers who look most like the probe; a regression over all pairs would
+    mostly tell mates from strangers who look nothing like it.
 
     Args:
-        scores: Normalised scores of comparisons, shape (comparisons, routes).
-        mated: Whether a comparison is of one person, shape (comparisons,).
+        searches: For each probe the routes' scores with the gallery, shape (photos, routes), and the row of its mate.
 
     Raises:
-        DataError: There is no mated or no other comparison, or no route tells them apart.
+        DataError: There is no search, or no route ranks mates before strangers.
     """
-    from sklearn.linear_model import LogisticRegression
+    from scipy.optimize import minimize
+    from scipy.special import logsumexp
 
-    table, labels = np.asarray(scores, dtype=np.float64), np.asarray(mated, dtype=bool)
-    if labels.all() or not labels.any():
-        raise DataError("Fusion needs comparisons of one person and of two; one kind is missing.")
-    weights = np.zeros(table.shape[1])
-    kept = np.arange(table.shape[1])
-    while len(kept):
-        found = LogisticRegression(C=1e3, class_weight="balanced").fit(table[:, kept], labels).coef_[0]
-        if (found > 0).all():
-            weights[kept] = found / found.sum()
-            return tuple(weights.tolist())
-        kept = kept[found > 0]
-    raise DataError("No route tells mates from others: every weight is zero or below.")
+    tables = [(np.asarray(scores, dtype=np.float64), mate) for scores, mate in searches]
+    if not tables:
+        raise DataError("Fusion needs searches with a mate; there is none.")
+    routes = tables[0][0].shape[1]
+
+    def loss(weights: Array) -> tuple[float, Array]:
+        """Negative log-likelihood a search, and its gradient."""
+        total, slope = 0.0, np.zeros(routes)
+        for scores, mate in tables:
+            fused = scores @ weights
+            ratio = fused - logsumexp(fused)
+            total -= ratio[mate]
+            slope += np.exp(ratio) @ scores - scores[mate]
+        return total / len(tables), slope / len(tables)
+
+    bounds = [(0.0, None)] * routes  # a route that misleads is left out, not turned round
+    found: Array = minimize(loss, np.full(routes, 1 / routes), jac=True, bounds=bounds, method="L-BFGS-B").x
+    if found.sum() < 1e-6:
+        raise DataError("No route ranks mates before strangers: every weight is zero.")
+    return tuple((found / found.sum()).tolist())

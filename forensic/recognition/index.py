@@ -110,11 +110,11 @@ class Index:
         """The ``k`` nearest templates of each query, best first.
 
         Args:
-            queries: unit rows, shape (q, d).
+            queries: rows, shape (q, d).
             k: how many; fewer come back where the index holds fewer.
 
         Returns:
-            Scores (q, min(k, n)), inner products in [-1, 1] for unit vectors, and the ids beside them.
+            Scores (q, min(k, n)), the inner products, and the ids beside them.
 
         Raises:
             ValueError: if the queries are not (q, d) or ``k`` is below 1.

@@ -29,7 +29,7 @@ class Entry(NamedTuple):
 
     Attributes:
         name: What the weights are called.
-        kind: ``embedder`` or ``translator``.
+        kind: ``embedder``, ``translator`` or ``scoring``.
         path: The file, which may be missing.
         sha256: Hash that the file must have.
         about: The line's other fields.
@@ -72,6 +72,8 @@ def verified(entry: Entry) -> Path:
     again = (
         "Install the package again."
         if entry.shipped
+        else f"Write it again, or remove it from {entry.path.parent / 'manifest.json'}."
+        if entry.kind == "scoring"
         else f"Import it again: forensic models import FILE --name {entry.name}"
     )
     if not entry.path.is_file():

@@ -236,3 +236,14 @@ def test_people_who_repeat_are_counted_both_ways(folder: Path, monkeypatch: pyte
     assert {row["by"] for row in report["closed_set"]} == {"image", "person"}
     assert {(row["probes"], row["people"]) for row in report["cross_photo"]} == {(20, 10)}
     assert {row["mated"] for row in report["verification"]} == {40}
+
+
+def test_what_cannot_be_written_is_told_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    for option in ("--json", "--csv", "--page"):
+        code = run(["evaluate", "--data", str(tmp_path), "--no-store", option, str(blocked / "below" / "x")])
+        assert code == 2
+        assert "cannot be written" in capsys.readouterr().err
+    assert run(["evaluate", "--data", str(tmp_path), "--no-store", "--protocols", ","]) == 2
+    assert "No protocol" in capsys.readouterr().err

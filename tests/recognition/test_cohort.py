@@ -20,11 +20,14 @@ def test_the_query_is_the_definition_in_one_product(cohort: Cohort) -> None:
     probe, gallery = unit(rng.normal(size=8)), unit(rng.normal(size=(5, 8)))
     to_sketches = [(float(np.float64(probe) @ sketch), k) for k, sketch in enumerate(np.float64(cohort.sketches))]
     peers = [cohort.sketches[k] for _, k in sorted(to_sketches)[-NEAREST:]]
-    to_photos = sorted(float(np.float64(probe) @ photo) for photo in np.float64(cohort.photos))[-NEAREST:]
+
+    def corrected_score(photo: np.ndarray) -> float:
+        return float(np.float64(probe) @ photo - STRENGTH * np.mean([peer @ photo for peer in peers]))
+
+    to_photos = sorted(corrected_score(photo) for photo in np.float64(cohort.photos))[-NEAREST:]
     query = cohort.query(probe)
     for photo in gallery.astype(np.float64):
-        corrected = np.float64(probe) @ photo - STRENGTH * np.mean([peer @ photo for peer in peers])
-        expected = (corrected - np.mean(to_photos)) / np.std(to_photos)
+        expected = (corrected_score(photo) - np.mean(to_photos)) / np.std(to_photos)
         assert query.vector @ photo + query.offset == pytest.approx(expected)
 
 

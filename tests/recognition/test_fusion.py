@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from forensic.errors import DataError
 from forensic.recognition.cohort import Cohort
@@ -55,23 +56,38 @@ def test_no_probe_gives_no_score(scoring: Scoring) -> None:
     assert scoring.scores(empty, gallery).shape == (0, 2)
 
 
-def test_weights_follow_what_a_route_tells() -> None:
-    """Independent Gaussian scores: the best linear weights are separation over variance (Fisher)."""
+def searches(separation: np.ndarray, deviation: np.ndarray, count: int = 3000) -> list[tuple[np.ndarray, int]]:
+    """Independent Gaussian scores of 40 photos; the mate's are higher by the separations."""
     rng = np.random.default_rng(4)
-    mated = np.arange(40000) < 20000
-    separation, deviation = np.array([2.0, 1.0]), np.array([1.0, 2.0])
-    scores = rng.normal(size=(len(mated), 2)) * deviation + mated[:, None] * separation
+    found = []
+    for k in range(count):
+        scores = rng.normal(size=(40, len(separation))) * deviation
+        scores[k % 40] += separation
+        found.append((scores, k % 40))
+    return found
+
+
+def test_weights_follow_what_a_route_tells() -> None:
+    """For Gaussian scores the mate's log-odds are linear, with separation over variance as weights (Fisher)."""
+    separation, deviation = np.array([2.0, 1.5]), np.array([1.0, 2.0])
     expected = separation / deviation**2
-    np.testing.assert_allclose(fit_weights(scores, mated), expected / expected.sum(), atol=0.02)
+    found = fit_weights(searches(separation, deviation))
+    np.testing.assert_allclose(found, expected / expected.sum(), atol=0.02)
+
+
+def test_weights_are_those_of_scikit_learn_for_two_photos() -> None:
+    """Of two photos, the softmax is the logistic function of the difference: ordinary logistic regression."""
+    rng = np.random.default_rng(5)
+    made = [(rng.normal(size=(2, 3)) + np.array([[0.8, 0.5, 0.3], [0, 0, 0]]), 0) for _ in range(4000)]
+    differences = np.array([scores[0] - scores[1] for scores, _ in made])
+    both, labels = np.vstack([differences, -differences]), np.repeat([1, 0], len(made))
+    coefficients = LogisticRegression(C=np.inf, fit_intercept=False).fit(both, labels).coef_[0]
+    np.testing.assert_allclose(fit_weights(made), coefficients / coefficients.sum(), atol=1e-3)
 
 
 def test_a_route_that_misleads_is_left_out() -> None:
-    rng = np.random.default_rng(5)
-    mated = np.arange(2000) < 100
-    good = rng.normal(size=2000) + 3 * mated
-    weights = fit_weights(np.stack([good, rng.normal(size=2000) - mated], axis=1), mated)
-    assert weights == (1.0, 0.0)
-    with pytest.raises(DataError, match="tells mates"):
-        fit_weights(-good[:, None], mated)
-    with pytest.raises(DataError, match="one kind is missing"):
-        fit_weights(good[:, None], np.ones(2000, bool))
+    assert fit_weights(searches(np.array([2.0, -1.0]), np.ones(2))) == (1.0, 0.0)
+    with pytest.raises(DataError, match="ranks mates"):
+        fit_weights(searches(np.array([-2.0]), np.ones(1)))
+    with pytest.raises(DataError, match="there is none"):
+        fit_weights([])
