@@ -151,7 +151,7 @@ def test_an_explanation_is_of_the_candidate_of_that_rank(gallery: Gallery, peopl
     search = identifier.explain(identifier.search(people[0].sketch), rank=2)
     assert search.explained is not None
     assert search.explained.person == search.candidates[1].person
-    assert search.explained.explanation.score == pytest.approx(search.candidates[1].score, abs=0.3)
+    assert search.explained.explanation.score == pytest.approx(search.candidates[1].score, rel=0.25)
     assert search.to_json()["explanation"]["person"] == search.candidates[1].person
     with pytest.raises(UsageError, match="rank 99"):
         identifier.explain(search, rank=99)

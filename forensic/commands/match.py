@@ -85,7 +85,7 @@ def match(
     Exit codes: 0 candidates for every probe, 2 usage, 3 a probe without a usable face, 4 gallery or model trouble.
     """
     from forensic import images
-    from forensic.errors import ForensicError, ImageError, UsageError
+    from forensic.errors import ImageError, UsageError
     from forensic.faces import read_landmarks
     from forensic.gallery import Filter, Gallery
     from forensic.identify import Identifier
@@ -103,29 +103,17 @@ def match(
     points = None if landmarks is None else read_landmarks(landmarks)
     only = Filter.parse(where, justification) if where else None
 
-    failures = 0
     with Gallery(gallery) as opened:
         identifier = Identifier(opened, route, device=device)
-        searches: list[Search] = []  # kept where they are shown at the end: pictures of thousands fill the memory
         names = [images.display_name(probe) for probe in probes]
         if same_person:
             results, names = _together(identifier, probes, top, only), [", ".join(names)]
         else:
             results = identifier.search_all(probes, top, face=face, landmarks=points, only=only)
-        with _lines(json_file) as write_line, bar("Matching", count) as shown:
-            for done, (name, search) in enumerate(zip(names, results, strict=True), 1):
-                if isinstance(search, ForensicError):
-                    failures += 1
-                    click.echo(f"Error: {search}", err=True)
-                    write_line({"probe": name, "error": str(search), "candidates": []})
-                else:
-                    search = identifier.explain(search) if explain and search.candidates else search
-                    write_line(search.to_json())
-                    if report or count <= TABLES:
-                        searches.append(search)
-                    elif json_file != "-":
-                        _line(search)
-                shown(done)
+        if explain:
+            results = (_explained(identifier, result) for result in results)
+        # Kept where they are shown at the end: pictures of thousands fill the memory.
+        searches, failures = _collect(names, results, json_file, keep=bool(report) or count <= TABLES)
         if json_file != "-" and count <= TABLES:
             _tables(searches)
         if report and searches:
@@ -134,6 +122,36 @@ def match(
             html.write(searches, opened, report)
             click.echo(f"The report is {report}.", err=json_file == "-")
     return ImageError.exit_code if failures else 0
+
+
+def _collect(
+    names: Sequence[str], results: Iterator[Search | ForensicError], json_file: str | None, *, keep: bool
+) -> tuple[list[Search], int]:
+    """Write every answer where it belongs as it comes; the searches, if they are to be kept, and the failures."""
+    from forensic.errors import ForensicError
+
+    searches, failures = [], 0
+    with _lines(json_file) as write_line, bar("Matching", len(names)) as shown:
+        for done, (name, search) in enumerate(zip(names, results, strict=True), 1):
+            if isinstance(search, ForensicError):
+                failures += 1
+                click.echo(f"Error: {search}", err=True)
+                write_line({"probe": name, "error": str(search), "candidates": []})
+            else:
+                write_line(search.to_json())
+                if keep:
+                    searches.append(search)
+                elif json_file != "-":
+                    _line(search)
+            shown(done)
+    return searches, failures
+
+
+def _explained(identifier: Identifier, result: Search | ForensicError) -> Search | ForensicError:
+    """An answer with what its first candidate's score hangs on; an error as it is."""
+    from forensic.candidates import Search
+
+    return identifier.explain(result) if isinstance(result, Search) and result.candidates else result
 
 
 def _together(

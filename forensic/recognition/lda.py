@@ -47,7 +47,29 @@ def fix_signs(projection: Array) -> Array:
     return projection * np.where(signs == 0, 1.0, signs)
 
 
-class RegularizedLDA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class Projection(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """What discriminant analyses share: a mean that is removed, and columns that are projected on.
+
+    Attributes:
+        mean_: mean of the fitting samples, shape (d,).
+        projection_: shape (d, k).
+    """
+
+    mean_: Array
+    projection_: Array
+
+    def transform(self, X: ArrayLike) -> Array:
+        """Project samples (n, d) to (n, k)."""
+        projected: Array = (np.asarray(X, dtype=np.float64) - self.mean_) @ self.projection_
+        return projected
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+
+class RegularizedLDA(Projection):
     """Directions ``w`` of ``Sb w = l (Sw + shrinkage tr(Sw)/d I) w``, by falling ``l``.
 
     The projected data have unit regularized within-class scatter (per sample).
@@ -90,17 +112,7 @@ class RegularizedLDA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         whitening = axes / np.sqrt(variances)
         # In whitened space the generalized problem is an ordinary one, solved by the means' own axes.
         _, singular, directions = np.linalg.svd(between @ whitening / np.sqrt(samples), full_matrices=False)
-        self.mean_: Array = features.mean(axis=0)
-        self.projection_: Array = fix_signs(whitening @ directions[:components].T)
+        self.mean_ = features.mean(axis=0)
+        self.projection_ = fix_signs(whitening @ directions[:components].T)
         self.eigenvalues_: Array = singular[:components] ** 2
         return self
-
-    def transform(self, X: ArrayLike) -> Array:
-        """Project samples (n, d) to (n, k)."""
-        projected: Array = (np.asarray(X, dtype=np.float64) - self.mean_) @ self.projection_
-        return projected
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        return tags

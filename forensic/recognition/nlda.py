@@ -6,17 +6,16 @@ which the samples of each class coincide (``w' Sw w = 0``); among those the meth
 the classes most (the largest ``w' Sb w``).
 """
 
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, TransformerMixin
 
 from forensic.errors import DataError
-from forensic.recognition.lda import Array, class_deviations, fix_signs
+from forensic.recognition.lda import Projection, class_deviations, fix_signs
 
 
-class NLDA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class NLDA(Projection):
     """Null-space LDA with orthonormal directions, ordered by falling between-class scatter.
 
     The first m columns of the projection are the projection to m dimensions, so one fit serves all.
@@ -62,16 +61,6 @@ class NLDA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 f"{features.shape[0]} samples of {len(between)} classes in {rank} dimensions leave no null "
                 "space: NLDA needs more dimensions than samples less classes. Use RegularizedLDA here."
             )
-        self.mean_: Array = mean
-        self.projection_: Array = fix_signs(basis[:rank].T @ (null @ directions[:kept].T))
+        self.mean_ = mean
+        self.projection_ = fix_signs(basis[:rank].T @ (null @ directions[:kept].T))
         return self
-
-    def transform(self, X: ArrayLike) -> Array:
-        """Project samples (n, d) to (n, k)."""
-        projected: Array = (np.asarray(X, dtype=np.float64) - self.mean_) @ self.projection_
-        return projected
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        return tags
