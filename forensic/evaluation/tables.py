@@ -273,17 +273,17 @@ def _resolution(rows: Sequence[Row], name: str) -> str:
 
 
 def _evidence(rows: Sequence[Row]) -> Table:
+    fitted = "; ".join(dict.fromkeys(f"{row['kind']} sketches, {row['population']}" for row in rows))
     return Table(
         "calibration",
         "Likelihood ratios, every sketch with every photo",
         "Cllr in bits: 0 is perfect, 1 says nothing, more misleads; Cllr-min is what the best recalibration leaves. "
-        "Misleading: LR below 1 for one person, above 1 for two. Mates by person.",
-        ("system", "fitted on"),
+        f"Misleading: LR below 1 for one person, above 1 for two. Mates by person. They were fitted to: {fitted}.",
+        ("system",),
         ("mated", "non-mated", "Cllr", "Cllr-min", "misleading, mated, %", "misleading, non-mated, %"),
         tuple(
             (
                 row["route"],
-                f"{row['kind']} sketches: {row['population']}",
                 f"{row['mated']:,}",
                 f"{row['nonmated']:,}",
                 number(row["cllr"], 3),
