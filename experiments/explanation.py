@@ -91,7 +91,7 @@ def page(found: Sequence[Explained], route: str) -> str:
     lines = [
         "# Explanation",
         "",
-        "    python experiments/explanation.py --data DATA/cufs --out docs/results/explanation.md",
+        f"    python experiments/explanation.py --data DATA/cufs --pairs {len(found)} --out docs/results/explanation.md",  # noqa: E501
         "",
         f"{len(found)} test pairs (sketch and photo of one person), evenly from the subsets, route `{route}`, a",
         f"patch of {PATCH} pixels every {STEP}. An explanation asks for {found[0].told.described} descriptions; those",

@@ -6,9 +6,10 @@
 OUT is what ``train_recognizers.py`` wrote: ``OUT/all-0`` ships, ``OUT/cuhk-0`` has never seen that source, and so on.
 Weights and calibrations are fitted to comparisons of **sources that the embedders were not fitted to**: a search is
 always of an unseen hand. A sketch of the left-out source is compared with that source's photos, since the embedders
-know all others; its mate is the photo that it was drawn from, as the kind 'viewed' says, and other photos of the same
-person are neither mate nor stranger. Test identities are never read. The cohort is the pairs that the embedders were
-fitted to.
+know all others. Weights are fitted to rank the photo that it was drawn from before strangers. The calibration's mates
+are that photo **and every other photo of the person**: a mugshot is never the photo that a sketch was drawn from, and
+likelihood ratios that expect it to be would speak against the right person. Test identities are never read. The cohort
+is the pairs that the embedders were fitted to.
 
 Each run's folder gets a scoring file: ``all`` fitted to all left-out sources, and a left-out run to the others, so
 that with ``FORENSIC_WEIGHTS=OUT/cuhk-0`` (and the untrained embedder imported there) ``forensic evaluate --data cufs
@@ -38,7 +39,8 @@ from forensic.recognition.fusion import Scoring, fit_weights
 LEFT_OUT = ("cuhk", "ar", "xm2vts", "fs2k")
 PARTS = {"cufs": ("cuhk", "ar", "xm2vts"), "all": ()}
 POPULATION = (
-    "people photographed in studios and on the web (CUFS, FS2K), sketches by hands that the models have not seen"
+    "people photographed in studios and on the web (CUFS, FS2K), sketches by hands that the models have not seen, the "
+    "photo being the one that was drawn or another of the person"
 )
 
 
@@ -71,8 +73,8 @@ class Comparisons(NamedTuple):
         return float(np.mean(~self.strangers[np.arange(len(scores)), scores.argmax(axis=1)]))
 
     def classes(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Scores of mates and of strangers."""
-        return scores[np.arange(len(scores)), self.mates], scores[self.strangers]
+        """Scores with any photo of the person, and with strangers'."""
+        return scores[~self.strangers], scores[self.strangers]
 
     def searches(self, system: list[str]) -> Iterator[tuple[NDArray[np.float64], int]]:
         """Each search's scores by route, the mate first and then the strangers."""

@@ -242,7 +242,7 @@ def principal(rows: Floats) -> Floats:
     if rows.shape[1] <= COMPONENTS:
         return np.eye(rows.shape[1], dtype=np.float32)
     variances, axes = np.linalg.eigh(rows @ rows.T)  # in the space of the samples, which are fewer
-    kept = np.argsort(-variances)[:COMPONENTS]
+    kept = np.argsort(-variances)[: min(COMPONENTS, int(np.sum(variances > 1e-6 * variances.max())))]
     basis: Floats = rows.T @ (axes[:, kept] / np.sqrt(variances[kept]))
     return basis
 
