@@ -233,7 +233,8 @@ def fit_head(samples: Samples, *, dimensions: int, shrinkage: float) -> embeddin
     rows = np.concatenate([features - features.mean(0) for features, _ in parts])
     people = np.concatenate([names for _, names in parts])
     basis = principal(rows)
-    lda = RegularizedLDA(dimensions, shrinkage=shrinkage).fit(rows @ basis, people)
+    available = min(dimensions, len(set(people.tolist())) - 1, basis.shape[1])
+    lda = RegularizedLDA(available, shrinkage=shrinkage).fit(rows @ basis, people)
     return embedding.Head(means, torch.from_numpy(basis @ lda.projection_.astype(np.float32)))
 
 
