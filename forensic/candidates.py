@@ -48,7 +48,8 @@ class Candidate(NamedTuple):
         """The log10 likelihood ratio as a person reads it, with a sign where it lies at a bound."""
         if self.log_lr is None:
             return None
-        return f"{('≥ ' if self.log_lr > 0 else '≤ ') if self.bounded else ''}{self.log_lr:+.1f}"
+        sign = ("≥ " if self.log_lr > 0 else "≤ ") if self.bounded else ""
+        return f"{sign}{round(self.log_lr, 1) + 0.0:+.1f}"  # + 0.0: no negative zero
 
     @property
     def words(self) -> str | None:
