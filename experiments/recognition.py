@@ -47,7 +47,10 @@ def section(report: Mapping[str, Any], seen: set[str]) -> Iterator[str]:
     name = of_data(report["data"])
     repeated = name in seen
     seen.add(name)
-    yield f"## {name}" + (" again, with further protocols" if repeated else "") + "\n"
+    yield f"## {name}" + (" again" if repeated else "") + "\n"
+    if unfitted := [system for system in report["systems"] if "+" in system["name"] and not system["calibration"]]:
+        names = ", ".join(f"`{system['name']}`" for system in unfitted)
+        yield f"Nobody fitted the scoring of {names}: each is the plain mean of its cosines.\n"
     yield from added(report)
     for table in tables(report):
         if not (repeated and table.section == "closed-set"):
@@ -92,21 +95,32 @@ def left_out(reports: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     Args:
         reports: by the name of the source left out, the evaluation on that source alone.
     """
-    if not reports:
-        return
-    yield "## Leave one source out\n"
-    yield "Trained without a source and tried on it: what is to be expected of sketches by other hands.\n"
+    if reports:
+        yield "## Leave one source out\n"
+        yield "Trained without a source and tried on it: what is to be expected of sketches by other hands.\n"
+        yield from side_by_side("left out", reports)
+
+
+def seeds(reports: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """The same training with other seeds, each system by the plain mean of its cosines."""
+    if reports:
+        yield "## Seeds\n"
+        yield "The training that ships, repeated with other seeds; plain means of cosines, no cohort, equal weights.\n"
+        yield from side_by_side("seed", reports)
+
+
+def side_by_side(first: str, reports: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """The closed sets of several evaluations in one table."""
     rows = []
     for name, report in reports.items():
-        whole = [row for row in report["closed_set"] if row["subset"] == "all"]
-        for row in whole:
-            if row["by"] != whole[0]["by"]:
+        for row in report["closed_set"]:
+            if row["subset"] != "all":
                 continue
             figures = [share(row["ranks"][rank]) if rank in row["ranks"] else "" for rank in LEFT_OUT_RANKS]
             sizes = f"{row['probes']}", f"{row['gallery']}"
-            rows.append((name, f"`{row['route']}`", *sizes, *figures, gain(row["over_untrained"])))
+            rows.append((name, f"`{row['route']}`", row["by"], *sizes, *figures, gain(row["over_untrained"])))
     ranks = (f"rank-{rank}, %" for rank in LEFT_OUT_RANKS)
-    yield from markdown(("left out", "system"), ("sketches", "photos", *ranks, "rank-1 over untrained"), rows)
+    yield from markdown((first, "system", "mate by"), ("sketches", "photos", *ranks, "rank-1 over untrained"), rows)
 
 
 def models(reports: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
@@ -140,6 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reports", type=Path, nargs="+")
     parser.add_argument("--left-out", type=labelled, action="append", default=[], metavar="NAME=FILE")
+    parser.add_argument("--seed", type=labelled, action="append", default=[], metavar="NAME=FILE")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
 
@@ -153,6 +168,7 @@ def main() -> None:
     for _, report in shown:
         lines += section(report, seen)
     lines += left_out(apart)
+    lines += seeds({name: read(file) for name, file in options.seed})
     lines += models([*shown, *((f"{name} left out", report) for name, report in apart.items())])
     options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
