@@ -13,8 +13,13 @@ from click.core import ParameterSource
 from forensic.commands.options import gallery_option
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from forensic.evaluation.accuracy import Report
+    from forensic.evaluation.systems import Named
     from forensic.evaluation.trials import By
+    from forensic.faces import Aligned, Finder
+    from forensic.matching import Matcher
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -37,6 +42,11 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     help="Closed set: which photos are mates.  [default: image, and person too where people repeat]",
 )
 @click.option("--distractors", type=_FOLDER, help="Photos of other people that enlarge the gallery.")
+@click.option(
+    "--cohort",
+    type=_FOLDER,
+    help="Unlabelled sketches; each system is tried with them in its cohort too, under a name of its own.",
+)
 @click.option(
     "--repeats",
     type=click.IntRange(1),
@@ -61,6 +71,7 @@ def evaluate(
     subset: str | None,
     by: "By | None",
     distractors: Path | None,
+    cohort: Path | None,
     repeats: int,
     seed: int,
     json_file: Path | None,
@@ -103,7 +114,6 @@ def evaluate(
     from forensic.evaluation import plots, protocols
     from forensic.faces import Detector, Finder
     from forensic.gallery import Gallery
-    from forensic.gallery.reports import save
 
     chosen = None if protocol_names is None else _names(protocol_names)
     if chosen == []:
@@ -115,11 +125,12 @@ def evaluate(
         plots.check(plot_file, chosen or protocols.PROTOCOLS)
     if store:
         Gallery(gallery, create=True).close()  # trouble with the gallery shows before the work, not after
-    names = protocols.with_untrained(_names(route_names or matching.DEFAULT))
+    names, finder = protocols.with_untrained(_names(route_names or matching.DEFAULT)), Finder(Detector(device))
+    matchers = [matching.load(name, device=device) for name in names]
     report = protocols.evaluate(
         data,
-        [matching.load(name, device=device) for name in names],
-        Finder(Detector(device)),
+        [*matchers, *([] if cohort is None else _with_cohort(matchers, cohort, finder))],
+        finder,
         protocols=chosen,
         by=by,
         split=split,
@@ -137,11 +148,52 @@ def evaluate(
             click.echo(f"missed ({side}): {failure['file']}: {failure['reason']}", err=True)
     accuracy.show(plain)
     if store:
-        title = f"{plain['data']['name']} ({split}): {', '.join(system['name'] for system in plain['systems'])}"
-        with Gallery(gallery) as opened:
-            number = save(opened, title, plain)
-        click.echo(f"Kept as report {number}: forensic reports show {number} --gallery {gallery}", err=True)
+        _keep(gallery, plain)
     _write_files(report, plain, json_file, csv_file, page_file, plot_file)
+
+
+def _keep(gallery: Path, plain: dict[str, Any]) -> None:
+    """Store the report in the gallery's database."""
+    from forensic.gallery import Gallery
+    from forensic.gallery.reports import save
+
+    systems = ", ".join(system["name"] for system in plain["systems"])
+    with Gallery(gallery) as opened:
+        number = save(opened, f"{plain['data']['name']} ({plain['data']['split']}): {systems}", plain)
+    click.echo(f"Kept as report {number}: forensic reports show {number} --gallery {gallery}", err=True)
+
+
+def _with_cohort(matchers: "Sequence[Matcher]", folder: Path, finder: "Finder") -> "list[Named]":
+    """Each matcher that has a cohort, with the folder's sketches in it.
+
+    Raises:
+        UsageError: No sketch of the folder has a face.
+    """
+    import numpy as np
+
+    from forensic import images, matching
+    from forensic.errors import FaceError, ImageError, UsageError
+    from forensic.evaluation.systems import Named
+    from forensic.parallel import workers
+
+    def find(file: Path) -> "Aligned | None":
+        try:
+            return finder.one(images.read(file).image)
+        except (FaceError, ImageError) as error:
+            click.echo(f"not in the cohort: {file.name}: {error}", err=True)
+            return None
+
+    with workers() as pool:
+        faces = [face for face in pool.map(find, images.find_files(folder)) if face is not None]
+    if not faces:
+        raise UsageError(f"No sketch in {folder} has a face that is found. Give another --cohort.")
+    systems = []
+    for matcher in matchers:
+        if any(cohort is not None for cohort in matcher.scoring.cohorts):
+            own = {matching.key(r): np.concatenate([r.describe([f], "probe") for f in faces]) for r in matcher.routes}
+            name = f"{matcher.name} with {len(faces)} own sketches"
+            systems.append(Named(name, matcher.routes, matcher.with_cohort(own).scoring))
+    return systems
 
 
 def _command(context: click.Context) -> list[str]:

@@ -30,6 +30,15 @@ class System(Protocol):
 
 
 @dataclass(frozen=True)
+class Named:
+    """A system under another name: one with a cohort of its own."""
+
+    name: str
+    routes: Sequence[Route]
+    scoring: Scoring
+
+
+@dataclass(frozen=True)
 class Trial:
     """All probes compared with all photos by every system.
 

@@ -12,10 +12,12 @@ import pytest
 from PIL import Image
 
 import forensic.datasets
+import forensic.evaluation.protocols
 import forensic.faces
 import forensic.matching
 from forensic.cli import run
 from forensic.datasets import Pair
+from forensic.datasets.synthetic import Made
 from forensic.errors import FaceError
 from forensic.gallery import Gallery
 from forensic.gallery.reports import listed, save
@@ -247,3 +249,20 @@ def test_what_cannot_be_written_is_told_before_the_work(tmp_path: Path, capsys: 
         assert "cannot be written" in capsys.readouterr().err
     assert run(["evaluate", "--data", str(tmp_path), "--no-store", "--protocols", ","]) == 2
     assert "No protocol" in capsys.readouterr().err
+
+
+def test_an_own_cohort_is_a_system_of_its_own(people: list[Made], people_folder: Path, tmp_path: Path) -> None:
+    """The shipped scoring with the sketches in its cohort, beside the one without, and not calibrated."""
+    out = tmp_path / "report.json"
+    command = ["evaluate", "--data", str(people_folder), "--split", "all", "--protocols", "closed-set", "--no-store"]
+    command += ["--routes", "direct@patches", "--cohort", str(people_folder / "sketches"), "--json", str(out)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forensic.evaluation.protocols, "with_untrained", list)
+        patch.setattr(forensic.evaluation.protocols, "UNTRAINED", "direct@patches")
+        assert run(command) == 0
+    first, second = json.loads(out.read_text())["systems"]
+    assert first["name"] == "direct@patches"
+    assert first["calibration"]
+    assert second["name"] == f"direct@patches with {len(people)} own sketches"
+    assert second["calibration"] is None
+    assert second["weights"] == first["weights"]
