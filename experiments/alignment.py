@@ -13,9 +13,10 @@ import numpy as np
 
 from forensic import datasets, images
 from forensic.faces import Aligned, Finder
-from forensic.faces.detect import ATTEMPTS
+from forensic.faces.detect import ATTEMPTS, BY_PRIORS
 
 NAMES = {"cufs": "CUFS", "fs2k": "FS2K"}
+WAYS = [*(attempt.method for attempt in ATTEMPTS), BY_PRIORS]
 PLURALS = {"photo": "photos", "sketch": "sketches"}
 
 
@@ -38,7 +39,7 @@ def main() -> None:
             several = sum(
                 isinstance(face, Aligned) and "faces were found" in " ".join(face.warnings) for face in results
             )
-            counts = " | ".join(str(methods[attempt.method]) for attempt in ATTEMPTS)
+            counts = " | ".join(str(methods[name]) for name in WAYS)
             rows.append(f"| {title} {PLURALS[kind]} | {len(results)} | {100 * share:.2f} % | {counts} | {several} |")
         if name == "cufs":  # its pairs are aligned, so landmarks can be compared
             for subset in ("all", *sorted({pair.subset for pair in pairs})):
@@ -58,17 +59,17 @@ def distance(sketch: object, photo: object) -> float:
 
 def page(rows: list[str], distances: dict[str, list[float]]) -> str:
     """The page in Markdown."""
-    attempts = " | ".join(attempt.method for attempt in ATTEMPTS)
+    attempts = " | ".join(WAYS)
     lines = [
         "# Alignment",
         "",
         "    python experiments/alignment.py --data DATA --out docs/results/alignment.md",
         "",
         "All images of both data sets, no training. The columns count which attempt of `forensic/faces/detect.py`",
-        "found the face; finds by the last three carry a warning. 'several' are images with more than one face.",
+        "found the face; finds by the last four carry a warning. 'several' are images with more than one face.",
         "",
         f"| images | n | found | {attempts} | several |",
-        "|---|---|---|" + "---|" * (len(ATTEMPTS) + 1),
+        "|---|---|---|" + "---|" * (len(WAYS) + 1),
         *rows,
         "",
         "Distance between the landmarks found in a sketch and in its photo (CUFS's pairs are aligned), mean of the",

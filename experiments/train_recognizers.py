@@ -39,12 +39,12 @@ from torch.nn.functional import cross_entropy, normalize
 from training_data import training_pairs
 
 from forensic import images, weights
+from forensic.backbones.mobilefacenet import MobileFaceNet
 from forensic.faces import CROP, Finder
 from forensic.faces.align import Frame, warp
 from forensic.parallel import workers
 from forensic.recognition import embedding, patches
 from forensic.recognition.lda import RegularizedLDA
-from forensic.recognition.mobilefacenet import MobileFaceNet
 
 TEACHER_SHA256 = "90a00ba1d8b0b688af3deb731ed53dca582e6106805d1bc3cfdef55f570493f4"
 SCALE, MARGIN = 32.0, 0.2

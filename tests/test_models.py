@@ -1,15 +1,20 @@
 import hashlib
 import io
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from forensic import models, weights
+from forensic.backbones.mobilefacenet import MobileFaceNet
+from forensic.backbones.vgg import VGG
+from forensic.commands.models import list_models
 from forensic.errors import ModelError, UsageError
 from forensic.models import Known
 from forensic.recognition import embedding
-from forensic.recognition.mobilefacenet import MobileFaceNet
+from forensic.synthesis import perceptual
 
 
 @pytest.fixture
@@ -20,7 +25,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "published.pt"
     torch.save(MobileFaceNet().state_dict(), path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    made_up = Known("made-up", "mobilefacenet", "file:nowhere.pt", digest, "none", "tests")
+    made_up = Known("made-up", "embedder", "mobilefacenet", "file:nowhere.pt", digest, "none", "tests")
     monkeypatch.setattr(models, "KNOWN", (made_up, made_up._replace(name="unchecked", sha256=None)))
     return path
 
@@ -50,9 +55,48 @@ def test_an_unknown_hash_must_be_stated(published: Path) -> None:
     with pytest.raises(ModelError, match="--sha256"):
         models.import_file(published, name="unchecked")
     with pytest.raises(ModelError, match="expected 00"):
+        models.import_file(published, name="unchecked", sha256="00" * 32)
+    with pytest.raises(ModelError, match="2 digits, expected 64"):
         models.import_file(published, name="unchecked", sha256="00")
     stated = hashlib.sha256(published.read_bytes()).hexdigest()
     assert models.import_file(published, name="unchecked", sha256=stated.upper()).name == "unchecked"
+
+
+def test_a_publishers_first_digits_are_enough(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = hashlib.sha256(published.read_bytes()).hexdigest()
+    shortened = models.KNOWN[0]._replace(sha256=digest[:8])
+    monkeypatch.setattr(models, "KNOWN", (shortened,))
+    assert models.import_file(published).about["origin_sha256"] == digest
+    with pytest.raises(ModelError, match="expected 00"):  # what a person states counts beside them
+        models.import_file(published, sha256="00" * 32)
+    other = "0" if digest[0] != "0" else "1"
+    monkeypatch.setattr(models, "KNOWN", (shortened._replace(sha256=other * 8),))
+    with pytest.raises(ModelError, match=f"one that begins with {other * 8}"):
+        models.import_file(published, name="made-up")
+
+
+def test_every_kind_is_listed_and_can_be_brought_in() -> None:
+    kinds = {"embedder", "features", "parsing", "saliency", "depth"}
+    assert {model.kind for model in models.KNOWN} == kinds
+    rows = {row["name"]: row for row in json.loads(CliRunner().invoke(list_models, ["--json"]).output)}
+    for model in models.KNOWN:
+        assert (rows[model.name]["kind"], rows[model.name]["state"]) == (model.kind, "absent")
+    assert models.known("vgg19").url.endswith("vgg19-dcbb9e9d.pth")
+    with pytest.raises(ModelError, match="not published as a file"):
+        models.fetch("hed-vgg16")
+
+
+def test_vgg19_comes_in_without_its_classifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORENSIC_WEIGHTS", str(tmp_path / "weights"))
+    path = tmp_path / "vgg19.pth"
+    torch.save(VGG("vgg19").state_dict() | {"classifier.6.bias": torch.zeros(1000)}, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    monkeypatch.setattr(models, "KNOWN", (models.known("vgg19")._replace(sha256=digest[:8]),))
+    entry = models.import_file(path)
+    assert (entry.kind, entry.about["architecture"]) == ("features", "vgg19")
+    tensors, _ = weights.read(weights.verified(entry))
+    assert set(tensors) == set(VGG("vgg19").state_dict())
+    assert perceptual.load("vgg19").digest == entry.sha256
 
 
 class Attack:

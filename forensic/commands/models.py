@@ -110,7 +110,7 @@ def _rows() -> list[dict[str, Any]]:
     rows += [
         {
             "name": model.name,
-            "kind": "embedder",
+            "kind": model.kind,
             "state": "absent",
             "sha256": model.sha256,
             "licence": model.licence,

@@ -28,6 +28,7 @@ _MODALITY = click.Choice(["photo", "sketch"])
 @click.option("--size", type=int, help="Pixels a side inside the networks.")
 @click.option("--width", type=int, help="Channels of the first layers; fewer make a smaller, faster model.")
 @click.option("--epochs", type=int, help="Passes over the pairs, instead of the paper's number.")
+@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Any setting of the method or its recipe.")
 @click.option("--config", type=_FILE, help="TOML with [method] and [recipe] tables; options go before it.")
 @click.option("--split", type=click.Choice(["train", "test"]), default="train", show_default=True)
 @click.option("--hold-out", default=0, show_default=True, help="Identities kept back and measured every epoch.")
@@ -50,6 +51,7 @@ def train(
     size: int | None,
     width: int | None,
     epochs: int | None,
+    changes: tuple[str, ...],
     config: Path | None,
     split: str,
     hold_out: int,
@@ -65,6 +67,7 @@ def train(
     forensic train pix2pix --data cufs --out runs/pix2pix
     forensic train pix2pix --source sketch --target photo --data cufs --out runs/s2p --device cuda
     forensic train pix2pix --data cufs --out runs/pix2pix --resume
+    forensic train sdgan --data cufs --out runs/sdgan --size 128 --width 24 --set perceptual=embedder
 
     Everything not given has the paper's value. Ctrl-C saves; the same command with --resume goes on from
     there and ends with the same weights as an uninterrupted run. `forensic methods` lists the methods.
@@ -75,8 +78,8 @@ def train(
     from forensic.synthesis.examples import load
     from forensic.synthesis.trainer import Trainer
 
-    settings = {"source": source, "target": target, "size": size, "width": width}
-    translator, recipe = _prepare(method, config, settings, epochs, seed)
+    given = {"source": source, "target": target, "size": size, "width": width, "epochs": epochs}
+    translator, recipe = _prepare(method, config, _read_changes(changes) | _given(given), seed)
     kept, held = split_pairs(data, split, hold_out)
     examples, left_out = load(kept, translator.size)
     held_out, also_left_out = load(held, translator.size) if held else (None, [])
@@ -100,25 +103,43 @@ def train(
         click.echo(f"Installed: {weights.install(path).path}")
 
 
-def _prepare(
-    method: str, config: Path | None, settings: dict[str, Any], epochs: int | None, seed: int
-) -> "tuple[Adversarial, Recipe]":
+def _prepare(method: str, config: Path | None, given: dict[str, Any], seed: int) -> "tuple[Adversarial, Recipe]":
     """The method and its recipe: the options first, then the file, then the paper."""
     import torch
 
     from forensic.errors import UsageError
-    from forensic.synthesis import Adversarial, create
+    from forensic.synthesis import Adversarial, Recipe, create
 
     tables = _read_config(config) if config else {}
-    given = {name: value for name, value in settings.items() if value is not None}
     if ("source" in given) != ("target" in given):
         raise UsageError("Give --source and --target together, or neither.")
+    recipe = {name: value for name, value in given.items() if name in Recipe.__dataclass_fields__}
+    settings = {name: value for name, value in given.items() if name not in recipe}
     torch.manual_seed(seed)  # the weights to begin with
-    translator = create(method, **{**tables.get("method", {}), **given})
+    translator = create(method, **{**tables.get("method", {}), **settings})
     if not isinstance(translator, Adversarial):
         raise UsageError(f"Method {method!r} has nothing to train.")
-    changes = tables.get("recipe", {}) | ({} if epochs is None else {"epochs": epochs})
-    return translator, translator.recipe.changed(**changes)
+    return translator, translator.recipe.changed(**{**tables.get("recipe", {}), **recipe})
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _read_changes(changes: tuple[str, ...]) -> dict[str, Any]:
+    """NAME=VALUE each; a value is a number, true, false or a list as TOML writes them, else a word."""
+    from forensic.errors import UsageError
+
+    settings: dict[str, Any] = {}
+    for change in changes:
+        name, equals, value = change.partition("=")
+        if not (name and equals and value):
+            raise UsageError(f"--set {change!r}: expected NAME=VALUE, such as perceptual=embedder.")
+        try:
+            settings[name] = tomllib.loads(f"value = {value}")["value"]
+        except ValueError:
+            settings[name] = value
+    return settings
 
 
 def _read_config(path: Path) -> dict[str, Any]:

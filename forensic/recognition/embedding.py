@@ -21,10 +21,10 @@ from torch.nn.functional import normalize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from forensic import images, weights
+from forensic.backbones.mobilefacenet import MobileFaceNet
 from forensic.errors import ModelError
 from forensic.faces.align import ARCFACE, CROP, PORTRAIT, Aligned, Frame, warp
 from forensic.recognition import patches
-from forensic.recognition.mobilefacenet import MobileFaceNet
 from forensic.recognition.patches import PatchGradients
 
 Modality = Literal["photo", "sketch"]

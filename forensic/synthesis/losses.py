@@ -33,3 +33,8 @@ def adversarial(scores: Tensor, *, real: bool, criterion: Criterion = "log") -> 
 def l1(faces: Tensor, targets: Tensor) -> Tensor:
     """Mean absolute difference, scalar."""
     return F.l1_loss(faces, targets)
+
+
+def distance(first: Tensor, second: Tensor) -> Tensor:
+    """Root mean square difference: the papers' unsquared L2 norm over the root of its number of elements; scalar."""
+    return (first - second).square().mean().clamp(min=1e-12).sqrt()

@@ -1,7 +1,14 @@
 """Generators and discriminators that several methods share."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+
+from forensic.errors import UsageError
+
+HALVINGS = {16: 1, 34: 2, 70: 3, 142: 4}
+"""A patch's side -> a discriminator's convolutions of stride 2."""
 
 
 def normal_init(network: nn.Module, deviation: float = 0.02) -> None:
@@ -11,6 +18,53 @@ def normal_init(network: nn.Module, deviation: float = 0.02) -> None:
             nn.init.normal_(layer.weight, 0.0, deviation)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+def down(entering: int, leaving: int, *, first: bool = False, normalized: bool = True) -> nn.Sequential:
+    """An encoder's level: LeakyReLU (but before the first), a 4 x 4 convolution of stride 2, normalization."""
+    layers: list[nn.Module] = [] if first else [nn.LeakyReLU(0.2)]
+    # A normalization takes a bias out again; Adam would chase the rounding noise that is its gradient.
+    layers.append(nn.Conv2d(entering, leaving, 4, stride=2, padding=1, bias=not normalized))
+    if normalized:
+        layers.append(nn.InstanceNorm2d(leaving, affine=True))
+    return nn.Sequential(*layers)
+
+
+def up(entering: int, leaving: int, *, outermost: bool = False, dropout: float = 0.0) -> nn.Sequential:
+    """A decoder's level: ReLU, a 4 x 4 transposed convolution of stride 2, normalization (but of the outermost)."""
+    layers: list[nn.Module] = [
+        nn.ReLU(),
+        nn.ConvTranspose2d(entering, leaving, 4, stride=2, padding=1, bias=outermost),
+    ]
+    if not outermost:
+        layers.append(nn.InstanceNorm2d(leaving, affine=True))
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers)
+
+
+def encoder(inputs: int, width: int, depth: int) -> tuple[nn.ModuleList, list[int]]:
+    """The levels of an encoder and the channels that each gives: ``width``, doubling up to ``8 * width``.
+
+    The outermost and the innermost level have no normalization: the innermost may be 1 x 1, where instance
+    normalization would leave nothing.
+    """
+    channels = [width * min(2**level, 8) for level in range(depth)]
+    entering = [inputs, *channels[:-1]]
+    levels = (
+        down(a, b, first=level == 0, normalized=0 < level < depth - 1)
+        for level, (a, b) in enumerate(zip(entering, channels, strict=True))
+    )
+    return nn.ModuleList(levels), channels
+
+
+def every_level(levels: nn.ModuleList, images: Tensor) -> list[Tensor]:
+    """What each level of an encoder makes of images, outermost first."""
+    features = []
+    for level in levels:
+        images = level(images)
+        features.append(images)
+    return features
 
 
 class UNet(nn.Module):
@@ -30,53 +84,71 @@ class UNet(nn.Module):
 
     def __init__(self, *, inputs: int = 3, outputs: int = 3, width: int = 64, depth: int = 8, dropout: float = 0.5):
         super().__init__()
-        channels = [inputs, *(width * min(2**level, 8) for level in range(depth))]
-        self.down = nn.ModuleList()
+        self.down, channels = encoder(inputs, width, depth)
         self.up = nn.ModuleList()
-        for level in range(depth):
-            self.down.append(self._down(channels[level], channels[level + 1], level, depth))
         for level in reversed(range(depth)):
-            entering = channels[level + 1] * (1 if level == depth - 1 else 2)
-            dropped = depth - 1 - level < 3 and channels[level] == 8 * width
-            leaving = outputs if level == 0 else channels[level]
-            self.up.append(self._up(entering, leaving, outermost=level == 0, dropout=dropout if dropped else 0.0))
+            entering = channels[level] * (1 if level == depth - 1 else 2)
+            if level == 0:
+                self.up.append(nn.Sequential(*up(entering, outputs, outermost=True), nn.Tanh()))
+                continue
+            dropped = depth - 1 - level < 3 and channels[level - 1] == 8 * width
+            self.up.append(up(entering, channels[level - 1], dropout=dropout if dropped else 0.0))
         normal_init(self)
-
-    @staticmethod
-    def _down(entering: int, leaving: int, level: int, depth: int) -> nn.Module:
-        layers: list[nn.Module] = [] if level == 0 else [nn.LeakyReLU(0.2)]
-        normalized = 0 < level < depth - 1
-        # A normalization takes a bias out again; Adam would chase the rounding noise that is its gradient.
-        layers.append(nn.Conv2d(entering, leaving, 4, stride=2, padding=1, bias=not normalized))
-        if normalized:
-            layers.append(nn.InstanceNorm2d(leaving, affine=True))
-        return nn.Sequential(*layers)
-
-    @staticmethod
-    def _up(entering: int, leaving: int, *, outermost: bool, dropout: float) -> nn.Module:
-        layers: list[nn.Module] = [
-            nn.ReLU(),
-            nn.ConvTranspose2d(entering, leaving, 4, stride=2, padding=1, bias=outermost),
-        ]
-        if outermost:
-            return nn.Sequential(*layers, nn.Tanh())
-        layers.append(nn.InstanceNorm2d(leaving, affine=True))
-        if dropout:
-            layers.append(nn.Dropout(dropout))
-        return nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (n, inputs, h, w) to (n, outputs, h, w) in [-1, 1]."""
-        skips = []
-        features = images
-        for down in self.down:
-            features = down(features)
-            skips.append(features)
+        skips = every_level(self.down, images)
         features = skips.pop()
-        for up in self.up[:-1]:
-            features = torch.cat([up(features), skips.pop()], dim=1)
+        for level in self.up[:-1]:
+            features = torch.cat([level(features), skips.pop()], dim=1)
         faces: Tensor = self.up[-1](features)
         return faces
+
+
+class TwinUNet(nn.Module):
+    """A U-Net with two encoders, whose features meet at the bottleneck, and one or more last levels.
+
+    Two encoders see the image and its parsing (Yu et al. 2021, Toward Realistic Face Photo-Sketch Synthesis via
+    Composition-Aided GANs); each decoder level takes the skips of both, or of the first alone.
+
+    Args:
+        inputs: Channels of the two inputs.
+        outputs: Channels of each last level; its output is raw.
+        width: Channels of the first level of an encoder.
+        depth: Number of levels; the sides must be divisible by ``2 ** depth``.
+        joined: Whether the second encoder's features go into every decoder level, or at the bottleneck alone.
+    """
+
+    def __init__(
+        self,
+        *,
+        inputs: tuple[int, int],
+        outputs: Sequence[int],
+        width: int = 64,
+        depth: int = 8,
+        joined: bool = True,
+    ):
+        super().__init__()
+        self.joined = joined
+        self.first, channels = encoder(inputs[0], width, depth)
+        self.second, _ = encoder(inputs[1], width, depth)
+        sources = 2 if joined else 1  # encoders whose skips a level takes
+        entering = 2 * channels[-1]
+        self.up = nn.ModuleList()
+        for level in reversed(range(1, depth)):
+            self.up.append(up(entering, channels[level - 1]))
+            entering = channels[level - 1] * (1 + sources)
+        self.heads = nn.ModuleList(up(entering, leaving, outermost=True) for leaving in outputs)
+        normal_init(self)
+
+    def forward(self, first: Tensor, second: Tensor) -> list[Tensor]:
+        """Two inputs (n, inputs, h, w) to one raw output (n, outputs, h, w) for each last level."""
+        one, two = every_level(self.first, first), every_level(self.second, second)
+        features = torch.cat([one.pop(), two.pop()], dim=1)
+        for level in self.up:
+            skips = [one.pop(), two.pop()][: 2 if self.joined else 1]
+            features = torch.cat([level(features), *skips], dim=1)
+        return [head(features) for head in self.heads]
 
 
 class PatchDiscriminator(nn.Module):
@@ -88,11 +160,17 @@ class PatchDiscriminator(nn.Module):
     Args:
         inputs: Channels of the input; a conditional discriminator sees source and target concatenated.
         width: Channels of the first layer (the paper: 64).
-        halvings: Convolutions of stride 2; 1, 2, 3 and 4 see patches of 16, 34, 70 and 142 pixels.
+        patch: Receptive field in pixels: 16, 34, 70 or 142, with 1, 2, 3 or 4 convolutions of stride 2.
+
+    Raises:
+        UsageError: There is no such patch.
     """
 
-    def __init__(self, *, inputs: int = 6, width: int = 64, halvings: int = 3):
+    def __init__(self, *, inputs: int = 6, width: int = 64, patch: int = 70):
         super().__init__()
+        if patch not in HALVINGS:
+            raise UsageError(f"patch is {patch}, expected one of {', '.join(map(str, HALVINGS))}.")
+        halvings = HALVINGS[patch]
         layers: list[nn.Module] = []
         entering = inputs
         for index in range(halvings + 1):
@@ -109,6 +187,6 @@ class PatchDiscriminator(nn.Module):
         normal_init(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (n, inputs, h, w) to scores (n, 1, h / 2 ** halvings - 2, w / 2 ** halvings - 2)."""
+        """Images (n, inputs, h, w) to scores (n, 1, h / 2 ** k - 2, w / 2 ** k - 2) with k convolutions of stride 2."""
         scores: Tensor = self.layers(images)
         return scores

@@ -51,6 +51,7 @@ class Trainer:
     Raises:
         TrainingError: The examples are of another size than the method's.
         UsageError: The device is not there, or the precision is unknown.
+        ModelError: The weights of a frozen network that the method consults are missing.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Trainer:
             "device": self.device.type,
             "pairs": len(examples),
             "data": examples.digest(),
+            "consults": method.needs | method.consults,
         }
         # Tensor cores want channels last; on a CPU it was a sixth slower (pix2pix, one core).
         self.layout = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format

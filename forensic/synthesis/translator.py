@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from forensic.errors import UsageError
 
@@ -20,7 +21,8 @@ Modality = Literal["photo", "sketch"]
 SIZE = 256  # pixels a side of the faces that translate() takes and gives
 
 Faces = dict[str, Tensor]
-"""The synthesized faces of one step by name, each (n, 3, size, size) in [-1, 1]."""
+"""What the losses of one step share, by name: synthesized faces, each (n, 3, size, size) in [-1, 1], and maps of faces
+(parsing, saliency), each (n, channels, size, size) in [0, 1]."""
 
 
 class Batch(NamedTuple):
@@ -146,6 +148,14 @@ class Translator(nn.Module):
         raise NotImplementedError
 
     @property
+    def needs(self) -> dict[str, str]:
+        """SHA-256 of every frozen network that ``translate`` consults, by what it is asked for.
+
+        With other maps the same weights are another translator, so a weight file states them and `load` checks them.
+        """
+        return {}
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON can hold them."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
@@ -159,7 +169,9 @@ class Translator(nn.Module):
         """SHA-256 (hex) of all that decides the output: the weight file, else name, settings and state."""
         if self.file_digest is not None:
             return self.file_digest
-        configuration = json.dumps({"method": self.name, "settings": self.settings}, sort_keys=True)
+        configuration = json.dumps(
+            {"method": self.name, "settings": self.settings, "needs": self.needs}, sort_keys=True
+        )
         content = hashlib.sha256(configuration.encode())
         for name, value in sorted(self.translating_state().items()):
             content.update(name.encode())
@@ -178,6 +190,15 @@ class Adversarial(Translator):
     size: int
     recipe: ClassVar[Recipe]
 
+    @property
+    def consults(self) -> dict[str, str]:
+        """SHA-256 of every frozen network that the losses consult, all of them loaded and ready.
+
+        Raises:
+            ModelError: Weights are missing or damaged; the message says where they are to be had.
+        """
+        return {}
+
     def forward(self, batch: Batch) -> Faces:
         """Every synthesized face that the losses share, made once a step."""
         raise NotImplementedError
@@ -185,6 +206,13 @@ class Adversarial(Translator):
     def players(self) -> dict[str, Player]:
         """The players by name; the dict's order is the playing order."""
         raise NotImplementedError
+
+
+def resized(images: Tensor, side: int) -> Tensor:
+    """Square images (n, c, h, h) with another side."""
+    if images.shape[-1] == side:
+        return images
+    return F.interpolate(images, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
 
 
 def check_directions(source: str, target: str) -> None:

@@ -40,7 +40,7 @@ def save(translator: Translator, path: Path, *, half: bool = True) -> None:
         name: value.half() if half and value.is_floating_point() else value
         for name, value in translator.translating_state().items()
     }
-    store.write(path, state, {"method": translator.name, "settings": translator.settings})
+    store.write(path, state, {"method": translator.name, "settings": translator.settings, "needs": translator.needs})
 
 
 def load(
@@ -121,5 +121,11 @@ def _read(name: str, path: Path) -> Translator:
         raise ModelError(f"{path} does not fit {name!r}: it lacks {missing} and has beyond it {unexpected}.")
     for critic in translator.critics:
         delattr(translator, critic)  # untrained here, and never to be taken for trained
+    changed = [name for name, digest in description.get("needs", {}).items() if translator.needs.get(name) != digest]
+    if changed:
+        raise ModelError(
+            f"{path} was trained with other weights for {', '.join(changed)} than those that are installed now."
+            f" Bring back the earlier ones, or train {name!r} again."
+        )
     translator.file_digest = store.sha256(path)
     return translator.requires_grad_(False).eval()

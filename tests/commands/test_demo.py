@@ -8,11 +8,11 @@ import torch
 from click.testing import CliRunner, Result
 
 from forensic import weights
+from forensic.backbones.mobilefacenet import MobileFaceNet
 from forensic.commands.demo import demo
 from forensic.errors import UsageError
 from forensic.gallery import Gallery
 from forensic.recognition import embedding
-from forensic.recognition.mobilefacenet import MobileFaceNet
 
 
 @pytest.fixture(autouse=True)

@@ -7,12 +7,12 @@ import torch
 from torch.nn.functional import normalize
 
 from forensic import images, weights
+from forensic.backbones.mobilefacenet import MobileFaceNet
 from forensic.datasets.synthetic import Made
 from forensic.errors import ModelError
 from forensic.faces import CROP, PORTRAIT, warp
 from forensic.recognition import embedding
 from forensic.recognition.embedding import Head
-from forensic.recognition.mobilefacenet import MobileFaceNet
 
 
 @pytest.fixture

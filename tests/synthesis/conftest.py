@@ -8,7 +8,7 @@ import torch
 from forensic.synthesis import Translator, create, registry
 from forensic.synthesis.examples import Examples
 
-TINY = {"size": 32, "width": 4}
+TINY = {"size": 32, "width": 4, "perceptual": "embedder"}
 
 
 @pytest.fixture(autouse=True)

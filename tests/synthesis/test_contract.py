@@ -71,9 +71,10 @@ def test_losses_are_finite_and_faces_in_range(name: str, make_tiny: Any, make_pa
     method = make_tiny(name)
     batch = next(batches(make_pairs(2), method.source, method.recipe, seed=0, epoch=0))
     synthesized = method(batch)
-    for face in synthesized.values():
-        assert face.shape == batch.photo.shape
-        assert face.abs().max() <= 1
+    assert synthesized["synthesized"].shape == batch.photo.shape
+    for made in synthesized.values():  # faces and maps of faces
+        assert (len(made), *made.shape[2:]) == (len(batch.photo), *batch.photo.shape[2:])
+        assert made.abs().max() <= 1
     for player in method.players().values():
         terms = player.loss(batch, synthesized)
         assert terms

@@ -2,8 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from forensic.synthesis.methods import pix2pix
-from forensic.synthesis.networks import PatchDiscriminator, UNet
+from forensic.synthesis.networks import HALVINGS, PatchDiscriminator, UNet
 
 
 @pytest.mark.parametrize(("size", "depth"), [(32, 5), (64, 4), (256, 8)])
@@ -35,10 +34,10 @@ def test_skip_connections_carry_detail() -> None:
     assert (first - second).abs().max() > 0
 
 
-@pytest.mark.parametrize(("patch", "halvings"), pix2pix.HALVINGS.items())
-def test_receptive_field(patch: int, halvings: int) -> None:
+@pytest.mark.parametrize("patch", HALVINGS)
+def test_receptive_field(patch: int) -> None:
     field = 1
-    network = PatchDiscriminator(halvings=halvings, width=2)
+    network = PatchDiscriminator(patch=patch, width=2)
     convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
     for layer in reversed(convolutions):
         field = layer.stride[0] * (field - 1) + layer.kernel_size[0]

@@ -12,7 +12,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from forensic.errors import UsageError
 from forensic.synthesis.losses import adversarial, l1
@@ -26,9 +25,8 @@ from forensic.synthesis.translator import (
     Player,
     Recipe,
     check_directions,
+    resized,
 )
-
-HALVINGS = {16: 1, 34: 2, 70: 3, 142: 4}  # a patch's side -> the discriminator's convolutions of stride 2
 
 
 @method("pix2pix")
@@ -75,16 +73,14 @@ class Pix2Pix(Adversarial):
         if size < 32 or size % 2**levels:
             raise UsageError(f"pix2pix: size {size} is not 32 or more and divisible by 2 ** {levels}.")
         self.source, self.target = source, target
-        if patch not in HALVINGS:
-            raise UsageError(f"pix2pix: patch is {patch}, expected one of {', '.join(map(str, HALVINGS))}.")
         self.size, self.width, self.depth, self.patch = size, width, depth, patch
         self.lambda_l1, self.discriminator_rate, self.dropout = lambda_l1, discriminator_rate, dropout
         self.generator = UNet(width=width, depth=levels, dropout=dropout)
-        self.discriminator = PatchDiscriminator(inputs=6, width=width, halvings=HALVINGS[patch])
+        self.discriminator = PatchDiscriminator(inputs=6, width=width, patch=patch)
 
     def translate(self, images: Tensor) -> Tensor:
         """Faces in the target modality, (n, 3, 256, 256) in [-1, 1]."""
-        return _resized(self.generator(_resized(images, self.size)), images.shape[-1])
+        return resized(self.generator(resized(images, self.size)), images.shape[-1])
 
     def forward(self, batch: Batch) -> Faces:
         """G(x, z)."""
@@ -116,9 +112,3 @@ class Pix2Pix(Adversarial):
     def _scores(self, x: Tensor, y: Tensor) -> Tensor:
         scores: Tensor = self.discriminator(torch.cat([x, y], dim=1))
         return scores
-
-
-def _resized(images: Tensor, side: int) -> Tensor:
-    if images.shape[-1] == side:
-        return images
-    return F.interpolate(images, size=(side, side), mode="bilinear", antialias=True, align_corners=False)

@@ -1,0 +1,43 @@
+"""Frozen networks that a method consults, kept out of its own state and loaded when first asked for.
+
+They are the maps that a method is conditioned on and the features that its perceptual loss compares.
+"""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class Aid(Generic[M]):
+    """A frozen network, loaded at its first use.
+
+    Args:
+        load: Makes the network; it may raise ModelError.
+    """
+
+    def __init__(self, load: Callable[[], M]) -> None:
+        self._load = load
+        self._network: M | None = None
+        self._device = torch.device("cpu")
+
+    def ready(self) -> M:
+        """The network.
+
+        Raises:
+            ModelError: Its weights are missing or damaged.
+        """
+        if self._network is None:
+            self._network = self._load()
+        return self._network
+
+    def at(self, images: Tensor) -> M:
+        """The network, where the images are."""
+        network = self.ready()
+        if images.device != self._device:
+            network.to(images.device)
+            self._device = images.device
+        return network

@@ -1,0 +1,380 @@
+"""SDGAN: photo to sketch, driven by what is known of the face.
+
+Qi, Sun, Wang, Dong, Li, Shan: Face Sketch Synthesis via Semantic-Driven Generative Adversarial Network, IJCB 2021.
+
+The photo X and its saliency map M go in; the twelve semantic masks S steer every normalization of the decoder; the
+Adaptive Re-weighting loss compares sketches class by class. What the paper leaves open or contradicts:
+
+- Equation 2 as printed also adds μ² for every pixel outside of a class; the variance inside the class is meant, and
+  taken here (``variance="printed"`` is the other).
+- Equation 3 with a constant μ or ν would give every class the same cosine. μ(c) and ν(c) are laid out inside the masks
+  of their classes, and the product with F is kept as a map: its class c says how much the class weighs in the whole
+  sketch (``affinity="cosine"`` takes one cosine a class instead).
+- Equations 6 and 7 are written as sums; they are means here (equation 6 over the pixels of each class, then over the
+  classes, so that each counts alike), so that their weights hold at any size.
+- The text says batch normalization in the SI modules, the settings say instance normalization; with batches of one
+  these are the same in training, and only the latter is the same afterwards.
+- The masks of the target sketch are those of the photo: the pairs are aligned.
+- Seven levels at 256 x 256, so the bottleneck is 2 x 2; skip connections as in the backbone, pix2pix.
+"""
+
+import math
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from forensic.errors import UsageError
+from forensic.faces import priors
+from forensic.synthesis import perceptual as features
+from forensic.synthesis.aids import Aid
+from forensic.synthesis.losses import adversarial, l1
+from forensic.synthesis.networks import PatchDiscriminator, encoder, every_level, normal_init
+from forensic.synthesis.registry import method
+from forensic.synthesis.translator import (
+    Adversarial,
+    Batch,
+    Faces,
+    Modality,
+    Player,
+    Recipe,
+    check_directions,
+    resized,
+)
+
+CLASSES = {
+    "eyes": ("left eye", "right eye"),
+    "brows": ("left brow", "right brow"),
+    "ears": ("left ear", "right ear", "earring"),
+    "glasses": ("glasses",),
+    "lips": ("upper lip", "lower lip"),
+    "inner mouth": ("inner mouth",),
+    "hair": ("hair", "hat"),
+    "nose": ("nose",),
+    "skin": ("skin",),
+    "neck": ("neck", "necklace"),
+    "cloth": ("cloth",),
+    "background": ("background",),
+}
+"""The paper's twelve classes. It does not place hats, earrings and necklaces; they go where they are worn."""
+
+Variance = Literal["within", "printed"]
+Affinity = Literal["map", "cosine"]
+
+
+@method("sdgan")
+class SDGAN(Adversarial):
+    """Semantic-driven GAN.
+
+    The switches ``M``, ``S``, ``AR``, ``perceptual`` and ``BCE`` are the rows of the paper's Table 2 (``rows``).
+
+    Args:
+        source: Modality of the input.
+        target: Modality of the output.
+        size: Pixels a side inside the networks; ``translate`` resizes to it and back.
+        width: Channels of the first level of encoder and discriminator.
+        depth: Levels; as many as halve ``size`` to 2 where None, as in the paper.
+        hidden: Channels inside an SI module; twice the width where None (SPADE's 128).
+        patch: Pixels a side of the patches that the discriminator sees; the paper's 70 at 256 is 34 at 128.
+        M: Whether the saliency map goes in beside the photo.
+        S: Whether the semantic masks steer the decoder.
+        AR: Whether the Adaptive Re-weighting loss counts.
+        perceptual: Network of the perceptual loss, or ``"none"``.
+        BCE: Whether the parsing of the sketches is compared.
+        alpha: Weight of the content loss, the paper's α.
+        lambda_ar: Weight of the Adaptive Re-weighting loss, λ.
+        delta: Weight of the perceptual loss, δ.
+        eta: Weight of the parsing loss, η.
+        variance: Reading of equation 2.
+        affinity: Reading of equation 3.
+        parsing: Network of the semantic masks.
+        saliency: Network of the saliency map.
+        discriminator_rate: The discriminator's learning rate in units of the generator's.
+
+    Raises:
+        UsageError: A setting is out of its range.
+    """
+
+    paper = "Qi et al., Face Sketch Synthesis via Semantic-Driven Generative Adversarial Network, IJCB 2021"
+    critics = ("discriminator",)
+    # Section 4.1; CA-GAN, whose padding the paper takes over, shifts by 15 pixels and does not mirror.
+    recipe = Recipe(
+        epochs=200, flat=0.5, batch=1, learning_rate=2e-4, betas=(0.5, 0.999), flip=False, shift=15, tone=0.0
+    )
+    rows: ClassVar[dict[str, dict[str, object]]] = {
+        "Backbone": {"M": False, "S": False, "AR": False, "perceptual": "none", "BCE": False},
+        "M": {"S": False, "AR": False, "perceptual": "none", "BCE": False},
+        "M + S": {"AR": False, "perceptual": "none", "BCE": False},
+        "M + S + AR": {"perceptual": "none", "BCE": False},
+        "M + S + AR + perceptual": {"BCE": False},
+        "M + S + AR + perceptual + BCE": {},
+    }
+
+    def __init__(
+        self,
+        *,
+        source: Modality = "photo",
+        target: Modality = "sketch",
+        size: int = 256,
+        width: int = 64,
+        depth: int | None = None,
+        hidden: int | None = None,
+        patch: int = 70,
+        M: bool = True,
+        S: bool = True,
+        AR: bool = True,
+        perceptual: str = "vgg19",
+        BCE: bool = True,
+        alpha: float = 100.0,
+        lambda_ar: float = 100.0,
+        delta: float = 1.0,
+        eta: float = 10.0,
+        variance: Variance = "within",
+        affinity: Affinity = "map",
+        parsing: str = priors.OWN,
+        saliency: str = priors.OWN,
+        discriminator_rate: float = 1.0,
+    ) -> None:
+        super().__init__()
+        check_directions(source, target)
+        levels = int(math.log2(size)) - 1 if depth is None else depth
+        if size % 32 or size % 2**levels:
+            raise UsageError(f"sdgan: size {size} is not divisible by 32 (for the priors) and by 2 ** {levels}.")
+        if variance not in ("within", "printed") or affinity not in ("map", "cosine"):
+            raise UsageError(f"sdgan: variance {variance!r} or affinity {affinity!r} is unknown.")
+        self.source, self.target, self.size, self.width = source, target, size, width
+        self.depth, self.hidden, self.patch = levels, hidden or 2 * width, patch
+        self.M, self.S, self.AR, self.perceptual, self.BCE = M, S, AR, perceptual, BCE
+        self.alpha, self.lambda_ar, self.delta, self.eta = alpha, lambda_ar, delta, eta
+        self.variance, self.affinity = variance, affinity
+        self.parsing, self.saliency, self.discriminator_rate = parsing, saliency, discriminator_rate
+        self.generator = Generator(3 + M, width, levels, classes=len(CLASSES) if S else 0, hidden=self.hidden)
+        self.discriminator = PatchDiscriminator(inputs=6 + M, width=width, patch=patch)
+        self._priors = Aid(lambda: priors.Priors({"parsing": parsing, "saliency": saliency}))
+        self._features = Aid(lambda: features.load(perceptual))
+
+    @property
+    def needs(self) -> dict[str, str]:
+        """The networks of M and S."""
+        chosen: dict[str, str] = {}
+        if self.S:
+            chosen["parsing"] = priors.digest("parsing", self.parsing)
+        if self.M:
+            chosen["saliency"] = priors.digest("saliency", self.saliency)
+        return chosen
+
+    @property
+    def consults(self) -> dict[str, str]:
+        """The networks of the masks in the losses and of the perceptual loss."""
+        chosen = dict(self._priors.ready().digests)
+        if self.perceptual != "none":
+            chosen["perceptual"] = self._features.ready().digest
+        return chosen
+
+    def translate(self, images: Tensor) -> Tensor:
+        """Faces in the target modality, (n, 3, 256, 256) in [-1, 1]."""
+        X = resized(images, self.size)
+        if not (self.M or self.S):
+            return resized(self.generator(X, None), images.shape[-1])
+        M, S = self._known(X)
+        return resized(self._synthesized(X, M, S), images.shape[-1])
+
+    def forward(self, batch: Batch) -> Faces:
+        """G(X, M), steered by S."""
+        X = batch.of(self.source)
+        M, S = self._known(X)
+        return {"synthesized": self._synthesized(X, M, S), "saliency": M, "masks": S}
+
+    def players(self) -> dict[str, Player]:
+        """D moves before G, as in pix2pix."""
+        return {
+            "discriminator": Player(self.discriminator, self.discriminator_loss, rate=self.discriminator_rate),
+            "generator": Player(self.generator, self.generator_loss),
+        }
+
+    def discriminator_loss(self, batch: Batch, faces: Faces) -> dict[str, Tensor]:
+        """Equation 4 as D's minimization, halved as in pix2pix."""
+        X, Y, M = batch.of(self.source), batch.of(self.target), faces["saliency"]
+        return {
+            "real": adversarial(self._scores(X, M, Y), real=True) / 2,
+            "synthesized": adversarial(self._scores(X, M, faces["synthesized"].detach()), real=False) / 2,
+        }
+
+    def generator_loss(self, batch: Batch, faces: Faces) -> dict[str, Tensor]:
+        """Equation 9."""
+        X, Y, G = batch.of(self.source), batch.of(self.target), faces["synthesized"]
+        M, S = faces["saliency"], faces["masks"]
+        terms = {
+            "adversarial": adversarial(self._scores(X, M, G), real=True),  # equation 4
+            "content": self.alpha * l1(G, Y),  # equation 5
+        }
+        if self.AR:
+            terms["reweighting"] = self.lambda_ar * reweighting(
+                G, Y, S, variance=self.variance, affinity=self.affinity
+            )  # equation 6
+        if self.perceptual != "none":
+            terms["perceptual"] = self.delta * features.perceptual(
+                self._features.at(Y), G, Y, ("pool1", "pool2")
+            )  # equation 7
+        if self.BCE:
+            terms["parsing"] = self.eta * self._parsing_loss(G, Y)  # equation 8
+        return terms
+
+    @torch.no_grad()
+    def _known(self, X: Tensor) -> tuple[Tensor, Tensor]:
+        maps = self._priors.at(X)(X)
+        return maps["saliency"], priors.merged(maps["parsing"], CLASSES)
+
+    def _synthesized(self, X: Tensor, M: Tensor, S: Tensor) -> Tensor:
+        faces: Tensor = self.generator(torch.cat([X, 2 * M - 1], dim=1) if self.M else X, S if self.S else None)
+        return faces
+
+    def _scores(self, X: Tensor, M: Tensor, Y: Tensor) -> Tensor:
+        scores: Tensor = self.discriminator(torch.cat([X, 2 * M - 1, Y] if self.M else [X, Y], dim=1))
+        return scores
+
+    def _parsing_loss(self, G: Tensor, Y: Tensor) -> Tensor:
+        """Equation 8: cross-entropy of every class against the target's probabilities."""
+        parse = self._priors.at(Y)
+        with torch.no_grad():
+            target = priors.merged(parse(Y)["parsing"], CLASSES)
+        found = priors.merged(parse(G)["parsing"], CLASSES)
+        with torch.autocast(G.device.type, enabled=False):  # not allowed in half precision
+            return F.binary_cross_entropy(found.float().clamp(0, 1), target.float().clamp(0, 1))
+
+
+def reweighting(
+    G: Tensor, Y: Tensor, S: Tensor, *, variance: Variance = "within", affinity: Affinity = "map"
+) -> Tensor:
+    """The Adaptive Re-weighting loss (equation 6): sketches compared class by class.
+
+    Args:
+        G: Synthesized sketches, (n, c, h, w) in [-1, 1].
+        Y: Target sketches, likewise.
+        S: Semantic masks, (n, classes, h, w) in [0, 1].
+        variance: Reading of equation 2.
+        affinity: Reading of equation 3.
+
+    Returns:
+        Scalar: the sum over both kinds of maps of the mean over faces and classes. A class that a face does not have
+        adds nothing.
+    """
+    target = affinities(Y, S, variance=variance, affinity=affinity)
+    synthesized = affinities(G, S, variance=variance, affinity=affinity)
+    total = G.new_zeros(len(G))
+    for C_target, C_fake in zip(target, synthesized, strict=True):  # r = 1, 2
+        difference = (C_target - C_fake).square()
+        if affinity == "map":  # over the pixels of the class
+            area = S.sum(dim=(2, 3))
+            difference = difference.mean(dim=2).sum(dim=(2, 3)) / area.clamp(min=1)
+        total = total + difference.mean(dim=1)
+    return total.mean()
+
+
+def affinities(
+    sketches: Tensor, S: Tensor, *, variance: Variance = "within", affinity: Affinity = "map"
+) -> tuple[Tensor, Tensor]:
+    """C₁ and C₂ (equations 1 to 3).
+
+    F is the sketch in [0, 1]: no ink is 1. ‖·‖₂ is the root mean square, so that an affinity does not depend on the
+    number of pixels.
+
+    Returns:
+        Each (n, classes, c, h, w), zero outside of its class; or (n, classes) for one cosine a class.
+    """
+    F_, S = ((sketches + 1) / 2)[:, None], S[:, :, None]  # (n, 1, c, h, w) and (n, classes, 1, h, w)
+    area = S.sum(dim=(3, 4), keepdim=True).clamp(min=1e-6)  # |S(:, :, c)|
+    mu = (S * F_).sum(dim=(3, 4), keepdim=True) / area  # equation 1
+    if variance == "within":
+        nu = (S * (F_ - mu).square()).sum(dim=(3, 4), keepdim=True) / area  # equation 2
+    else:
+        nu = (S * F_ - mu).square().sum(dim=(3, 4), keepdim=True) / area
+    return _affinity(F_, S, mu, affinity), _affinity(F_, S, nu, affinity)
+
+
+def _affinity(F_: Tensor, S: Tensor, weight: Tensor, affinity: Affinity) -> Tensor:
+    """Equation 3, the weight laid out inside the masks."""
+    if affinity == "cosine":
+        inside, laid_out = (S * F_).flatten(2), (S * weight).flatten(2)
+        return F.cosine_similarity(inside, laid_out, dim=2, eps=1e-6)
+
+    def norm(x: Tensor) -> Tensor:
+        return x.square().mean(dim=(2, 3, 4), keepdim=True).clamp(min=1e-8).sqrt()
+
+    return S * F_ * weight / (norm(F_) * norm((S * weight).sum(dim=1, keepdim=True)))
+
+
+class Generator(nn.Module):
+    """Encoder of pix2pix, decoder of Statistics Injection ResBlocks with upsampling (Fig. 2a).
+
+    Args:
+        inputs: Channels of the input.
+        width: Channels of the first level; they double up to ``8 * width``.
+        depth: Levels; the sides are divided by ``2 ** depth``.
+        classes: Channels of the masks; 0 leaves plain normalizations.
+        hidden: Channels inside an SI module.
+    """
+
+    def __init__(self, inputs: int, width: int, depth: int, *, classes: int, hidden: int) -> None:
+        super().__init__()
+        self.down, channels = encoder(inputs, width, depth)
+        self.up = nn.ModuleList()
+        entering = channels[-1]
+        for level in reversed(range(depth)):
+            leaving = channels[max(level - 1, 0)]
+            self.up.append(SIResBlock(entering, leaving, classes, hidden))
+            entering = 2 * leaving
+        self.last = nn.Conv2d(channels[0], 3, 3, padding=1)
+        normal_init(self)
+
+    def forward(self, images: Tensor, S: Tensor | None) -> Tensor:
+        """Images (n, inputs, h, w) and masks (n, classes, h, w) to sketches (n, 3, h, w) in [-1, 1]."""
+        skips = every_level(self.down, images)
+        features = skips.pop()
+        for block in self.up:
+            features = F.interpolate(block(features, S), scale_factor=2, mode="nearest")
+            if skips:
+                features = torch.cat([features, skips.pop()], dim=1)
+        sketches: Tensor = self.last(features).tanh()
+        return sketches
+
+
+class SIResBlock(nn.Module):
+    """Two convolutions, two ReLUs and two SI modules beside a shortcut (Fig. 2b)."""
+
+    def __init__(self, entering: int, leaving: int, classes: int, hidden: int) -> None:
+        super().__init__()
+        middle = min(entering, leaving)
+        self.first, self.second = (StatisticsInjection(width, classes, hidden) for width in (entering, middle))
+        self.conv1 = nn.Conv2d(entering, middle, 3, padding=1)
+        self.conv2 = nn.Conv2d(middle, leaving, 3, padding=1)
+        self.shortcut = nn.Conv2d(entering, leaving, 1, bias=False) if entering != leaving else nn.Identity()
+
+    def forward(self, x: Tensor, S: Tensor | None) -> Tensor:
+        """Features (n, entering, h, w) to (n, leaving, h, w)."""
+        y = self.conv1(self.first(x, S).relu())
+        y = self.conv2(self.second(y, S).relu())
+        out: Tensor = self.shortcut(x) + y
+        return out
+
+
+class StatisticsInjection(nn.Module):
+    """Normalization whose scale and shift are convolutions of the masks (Fig. 2c), as in SPADE (Park et al. 2019)."""
+
+    def __init__(self, channels: int, classes: int, hidden: int) -> None:
+        super().__init__()
+        self.steered = classes > 0
+        if self.steered:
+            self.shared = nn.Sequential(nn.Conv2d(classes, hidden, 3, padding=1), nn.ReLU())
+            self.gamma = nn.Conv2d(hidden, channels, 3, padding=1)
+            self.beta = nn.Conv2d(hidden, channels, 3, padding=1)
+
+    def forward(self, x: Tensor, S: Tensor | None) -> Tensor:
+        """Features (n, channels, h, w), normalized and steered by masks of any size."""
+        normalized = F.instance_norm(x)
+        if not self.steered or S is None:
+            return normalized
+        steering = self.shared(F.interpolate(S, size=x.shape[2:], mode="nearest"))
+        steered: Tensor = normalized * (1 + self.gamma(steering)) + self.beta(steering)
+        return steered
