@@ -25,9 +25,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from training_data import training_pairs
 
-from forensic import images
+from forensic import datasets, images
 from forensic.faces import PORTRAIT, Detector, warp
 from forensic.faces.priors import MIRRORED, Maps, PriorNetwork, locate, pack
+from forensic.synthesis.examples import pad
 
 SIDE = 256
 SIGMA = 1.5  # of a landmark's target, in cells of a heatmap
@@ -260,6 +261,28 @@ def measure(network: PriorNetwork, test: Items, title: str) -> None:
     print(f"  landmarks: median {np.median(far):.3f}, 90 % {np.quantile(far, 0.9):.3f} of the eyes' distance")
 
 
+@torch.inference_mode()
+def measure_pairs(network: PriorNetwork, folder: Path, detector: Detector) -> None:
+    """Print how far a sketch's landmarks lie from its photo's: CUFS's test pairs are aligned."""
+    far: dict[str, list[float]] = {"priors": [], "MTCNN": []}
+    agree = []
+    for pair in (pair for pair in datasets.pairs(folder) if pair.split == "test"):
+        both = [images.read(path).image for path in (pair.photo, pair.sketch)]
+        found = [detector.detect(image)[0].landmarks for image in both]
+        eyes = float(np.linalg.norm(found[0][0] - found[0][1]))
+        far["MTCNN"].append(float(np.linalg.norm(found[0] - found[1], axis=1).mean()) / eyes)
+        maps = network(images.to_tensor([pad(image) for image in both]))
+        places = locate(maps.landmarks).places
+        far["priors"].append(float((places[0] - places[1]).norm(dim=1).mean()) / eyes)
+        photo, sketch = maps.parsing.argmax(dim=1)
+        agree.append(float((photo == sketch).float().mean()))
+    for name, values in far.items():
+        print(
+            f"CUFS test, sketch to photo, {name}: median {np.median(values):.3f}, 90 % {np.quantile(values, 0.9):.3f}"
+        )
+    print(f"CUFS test: {np.mean(agree):.3f} of the pixels have one class in sketch and photo")
+
+
 def _correlation(near: Tensor, depth: Tensor, face: Tensor) -> float:
     return float(torch.corrcoef(torch.stack([near[face], depth[face].float()]))[0, 1])
 
@@ -282,6 +305,7 @@ def main() -> None:
         network = priors.read(options.measure, "")
         test = celebamask(options.data / "celebamask" / "test", teacher, detector)
         measure(network, test, "CelebAMask-HQ test")
+        measure_pairs(network, options.data / "cufs", detector)
         return
     options.out.mkdir(parents=True, exist_ok=True)
     cache = options.out / "items.pt"

@@ -15,8 +15,9 @@ from forensic.progress import bar
 def models() -> None:
     """List, fetch, import and verify model weights.
 
-    The default embedder and one generator come with the package and need nothing from here. Alternatives are
-    brought in once, by `fetch` or, offline, by `import`; nothing is ever downloaded by match or enroll.
+    The default embedders, the face priors and compact generators come with the package and need nothing from
+    here. Alternatives are brought in once, by `fetch` or, offline, by `import`; nothing is ever downloaded by
+    match or enroll.
     """
 
 

@@ -29,7 +29,7 @@ class Entry(NamedTuple):
 
     Attributes:
         name: What the weights are called.
-        kind: ``embedder``, ``translator`` or ``scoring``.
+        kind: ``embedder``, ``translator``, ``scoring``, ``priors``, ``parsing``, ``saliency``, ``depth`` or ``features``.
         path: The file, which may be missing.
         sha256: Hash that the file must have.
         about: The line's other fields.

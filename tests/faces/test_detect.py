@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from forensic.datasets import synthetic
 from forensic.errors import FaceError, ModelError, UsageError
 from forensic.faces import Face, Finder, detect, read_landmarks
 from forensic.faces.align import ARCFACE
@@ -112,3 +113,34 @@ def test_mtcnn_finds_no_face_where_there_is_none(kind: str) -> None:
         "gradient": Image.linear_gradient("L").convert("RGB"),
     }[kind]
     assert Detector().detect(picture) == []
+
+
+@pytest.fixture(scope="module")
+def without_mtcnn() -> Detector:
+    """What is left when every attempt of MTCNN fails."""
+    return Detector(attempts=())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_priors_find_a_drawn_face_that_nothing_else_finds(without_mtcnn: Detector, seed: int) -> None:
+    person, variation = synthetic.Person.sample(seed), synthetic.Variation.sample(seed, 0.5)
+    truth = synthetic.landmarks(person, variation)
+    drawing = synthetic.draw_sketch(person, variation, np.random.default_rng(seed), 0.0).convert("RGB")
+    page = Image.new("RGB", (drawing.width + 300, drawing.height + 200), "white")
+    page.paste(drawing, (180, 90))
+    found = Finder(without_mtcnn).one(page)
+    eyes = np.linalg.norm(truth[1] - truth[0])
+    assert np.linalg.norm(found.face.landmarks - truth - (180, 90), axis=1).mean() < 0.15 * eyes
+    assert found.face.method == detect.BY_PRIORS
+    assert "lenient attempt 'priors'" in found.warnings[0]
+    left, top, right, bottom = found.face.box
+    assert left < truth[:, 0].min() + 180 < truth[:, 0].max() + 180 < right
+    assert top < truth[:, 1].min() + 90 < truth[:, 1].max() + 90 < bottom
+
+
+def test_the_priors_find_no_face_where_there_is_none(without_mtcnn: Detector) -> None:
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 255, (200, 160, 3)).astype(np.uint8))
+    ramp = Image.fromarray(np.tile(np.linspace(0, 255, 200).astype(np.uint8), (150, 1))).convert("RGB")
+    for image in (noise, ramp, PICTURE, Image.new("RGB", (1, 1))):
+        assert without_mtcnn.detect(image) == []
