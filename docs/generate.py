@@ -42,7 +42,8 @@ def methods(page: str) -> str:
     rows = ["| method | from | to | paper |", "|---|---|---|---|"]
     for name in registry.names():
         made = registry.create(name)
-        rows.append(f"| `{name}` | {made.source} | {made.target} | {made.paper} |")
+        sides = ("either", "the other") if made.two_way else (made.source, made.target)
+        rows.append(f"| `{name}` | {sides[0]} | {sides[1]} | {made.paper} |")
     head, rest = page.split(BEGIN)
     _, tail = rest.split(END)
     return "\n".join([head + BEGIN, "", *rows, "", END + tail])

@@ -1,6 +1,8 @@
-"""Figures of a sketch-to-photo translator's card, on identities held out of training.
+"""Figures of a translator's card, on identities that it was not trained on.
 
     python experiments/judge_translator.py WEIGHTS --data $FORENSIC_DATA/cufs --hold-out 20 [--montage FILE]
+
+Without --hold-out these are the test identities, and the whole training split was trained on.
 
 L1 is the mean absolute difference of RGB values in [0, 255]; SSIM is piq's, on grey 200 x 250 crops. The
 nearest-neighbour check compares each synthesized face with every photo that was trained on and with its own
@@ -17,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from forensic import weights
 from forensic.commands.synthesis import split_pairs
 from forensic.images import to_image
 from forensic.synthesis import create, examples
@@ -39,17 +42,17 @@ def inner_faces(faces: Tensor) -> Tensor:
     return grey_crops(faces)[:, :, 102:202, 55:145]
 
 
-def nearest_neighbours(title: str, synthesized: Tensor, photos: Tensor, trained_on: Tensor) -> str:
-    """How near the synthesized faces are to their own photos and to those that were trained on."""
-    outputs, truth, trained = marks(synthesized), marks(photos), marks(trained_on)
+def nearest_neighbours(title: str, synthesized: Tensor, true: Tensor, trained_on: Tensor, kind: str) -> str:
+    """How near the synthesized faces are to their own true images and to those that were trained on."""
+    outputs, truth, trained = marks(synthesized), marks(true), marks(trained_on)
     own, nearest = (outputs * truth).sum(dim=1), (outputs @ trained.T).amax(dim=1)
     between = (truth @ trained.T).amax(dim=1)
     return (
         f"\n{title}, correlation: mean (largest)\n"
-        f"  synthesized to its own true photo:            {own.mean():.3f} ({own.max():.3f})\n"
-        f"  synthesized to the nearest trained photo:     {nearest.mean():.3f} ({nearest.max():.3f})\n"
-        f"  true photo to the nearest trained photo:      {between.mean():.3f} ({between.max():.3f})\n"
-        f"  nearer to the own than to any trained photo:  {int((own > nearest).sum())} of {len(own)}"
+        f"  synthesized to its own true {kind}:           {own.mean():.3f} ({own.max():.3f})\n"
+        f"  synthesized to the nearest trained {kind}:    {nearest.mean():.3f} ({nearest.max():.3f})\n"
+        f"  true {kind} to the nearest trained {kind}:    {between.mean():.3f} ({between.max():.3f})\n"
+        f"  nearer to the own than to any trained {kind}: {int((own > nearest).sum())} of {len(own)}"
     )
 
 
@@ -64,29 +67,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--hold-out", type=int, default=20)
+    parser.add_argument("--hold-out", type=int, default=0)
     parser.add_argument("--montage", type=Path)
     arguments = parser.parse_args()
-    translator = load("pix2pix", source="sketch", target="photo", weights=arguments.weights)
-    kept, held = (
-        [examples.normalized(side) for side in examples.load(pairs)[0]]
-        for pairs in split_pairs(arguments.data, "train", arguments.hold_out)
-    )
+    translator = load(weights.read(arguments.weights)[1]["method"], weights=arguments.weights)
+    kept, held = split_pairs(arguments.data, "train", arguments.hold_out)
+    held = held or split_pairs(arguments.data, "test", 0)[0]
+    kept, held = ([examples.normalized(side) for side in examples.load(pairs)[0][:2]] for pairs in (kept, held))
     photos, sketches = held
+    if translator.target == "photo":
+        source, target, trained_on = sketches, photos, kept[0]
+    else:
+        source, target, trained_on = photos, sketches, kept[1]
     with torch.inference_mode():
-        synthesized = torch.cat([translator.translate(sketch[None]) for sketch in sketches])
-        pencil = create("pencil").translate(photos)
-    print(f"{len(photos)} held-out pairs, {len(kept[0])} trained on\n")
+        synthesized = torch.cat([translator.translate(face[None]) for face in source])
+    print(f"{len(photos)} pairs, {len(trained_on)} trained on\n")
     print("| image | L1 to the true image | SSIM to the true image |\n|---|---|---|")
-    print(row("synthesized photo, to the photo", synthesized, photos))
-    print(row("the sketch as it is, to the photo", sketches, photos))
-    print(row("the mean training photo, to the photo", kept[0].mean(dim=0).expand_as(photos), photos))
-    print(row("pencil of the photo, to the sketch", pencil, sketches))
+    print(row(f"synthesized {translator.target}", synthesized, target))
+    print(row(f"the {translator.source} as it is", source, target))
+    print(row(f"the mean training {translator.target}", trained_on.mean(dim=0).expand_as(target), target))
+    if translator.target == "sketch":
+        print(row("pencil of the photo", create("pencil").translate(photos), target))
     for title, part in (("whole image", grey_crops), ("inner face", inner_faces)):
-        print(nearest_neighbours(title, part(synthesized), part(photos), part(kept[0])))
+        print(nearest_neighbours(title, part(synthesized), part(target), part(trained_on), translator.target))
     if arguments.montage:
+        shown = slice(0, len(source), max(1, len(source) // 20))
         columns = [
-            torch.cat(list(group), dim=-2) for side in (sketches, synthesized, photos) for group in side.split(10)
+            torch.cat(list(group), dim=-2)
+            for side in (source[shown], synthesized[shown], target[shown])
+            for group in side[:20].split(10)
         ]
         order = [column for pair in zip(*[iter(columns)] * (len(columns) // 3), strict=True) for column in pair]
         to_image(torch.cat(order, dim=-1)).save(arguments.montage)

@@ -1,12 +1,11 @@
 """Quality of synthesized faces on CUFS's test identities: docs/results/synthesis.md.
 
-    python experiments/synthesis.py --data $FORENSIC_DATA/cufs --json synthesis.json \\
-        "pencil" "pix2pix, compact=runs/photo-to-sketch/pix2pix-photo-to-sketch.safetensors" "sdgan, compact=sdgan"
+    python experiments/synthesis.py --data $FORENSIC_DATA/cufs --json synthesis.json pencil "sdgan, compact=sdgan"
     python experiments/synthesis.py --page docs/results/synthesis.md --json synthesis.json
 
-Each system is ``TITLE=WEIGHTS``, a weight file or the name of a method whose weights are installed or shipped; the name
-of a filter alone; or ``source``, the input itself. The field's way: the 200 x 250 crops are padded to 256 x 256,
-translated, and cropped again before anything is measured.
+Each system is ``TITLE=WEIGHTS``, a weight file or the name of a method whose weights are installed or shipped, or the
+name of a filter alone. The field's way: the 200 x 250 crops are padded to 256 x 256, translated, and cropped again
+before anything is measured.
 """
 
 from __future__ import annotations
@@ -47,6 +46,14 @@ PUBLISHED = {
     },
 }
 """SDGAN's Table 1 and ISEGAN's Table 1: at 256 x 256 and full width."""
+
+
+INTRODUCTION = """\
+Published rows were made at 256 x 256, at full width, in hundreds of epochs; the compact ones at 128 x 128 on one CPU
+core in half an hour: they say what this toolkit ships, not what a method can do. Square brackets hold 95 % bootstrap
+intervals over pairs. n/m: not measured, because the published backbone's weights are not here; no other network
+stands in for them. How each metric is computed: [quality](../quality.md).
+"""
 
 
 def pairs(data: Path, split: str) -> list[Pair]:
@@ -105,13 +112,11 @@ def _load(given: str) -> Translator:
 
 def page(results: dict[str, Any]) -> Iterator[str]:
     """The page in Markdown."""
-    yield __doc__.split("\n\n")[0].replace(": docs/results/synthesis.md.", "")
-    yield ""
-    yield f"CUFS, {results['pairs']} pairs of the {results['split']} split, which nothing was chosen on; 200 x 250 crops."
-    yield "Published rows were made at 256 x 256, at full width, in hundreds of epochs; the compact ones at 128 x 128 on"
-    yield "one CPU core in half an hour: they say what this toolkit ships, not what a method can do. Square brackets hold"
-    yield "95 % bootstrap intervals over pairs. n/m: not measured, because the published backbone's weights are not here;"
-    yield "no other network stands in for them. How each metric is computed: [quality](../quality.md).\n"
+    yield "# Synthesis\n"
+    yield "    python experiments/synthesis.py --data $FORENSIC_DATA/cufs --json synthesis.json TITLE=WEIGHTS ..."
+    yield "    python experiments/synthesis.py --page docs/results/synthesis.md --json synthesis.json\n"
+    yield f"CUFS, the {results['pairs']} pairs of the {results['split']} split; nothing was chosen on them."
+    yield INTRODUCTION
     for (source, target), published in PUBLISHED.items():
         rows = [row for row in results["systems"] if (row["source"], row["target"]) == (source, target)]
         yield f"## {source} to {target}\n"

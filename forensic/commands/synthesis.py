@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,13 +77,15 @@ def train(
     """
     from forensic.synthesis import weights
     from forensic.synthesis.examples import load
+    from forensic.synthesis.styles import Styled
     from forensic.synthesis.trainer import Trainer
 
     given = {"source": source, "target": target, "size": size, "width": width, "epochs": epochs}
     translator, recipe = _prepare(method, config, _read_changes(changes) | _given(given), seed)
     kept, held = split_pairs(data, split, hold_out)
-    examples, left_out = load(kept, translator.size)
-    held_out, also_left_out = load(held, translator.size) if held else (None, [])
+    styles = len(translator.styles) if isinstance(translator, Styled) else 0
+    examples, left_out = load(kept, translator.size, styles=styles)
+    held_out, also_left_out = load(held, translator.size, styles=styles) if held else (None, [])
     for line in [*left_out, *also_left_out]:
         click.echo(f"left out: {line}", err=True)
     trainer = Trainer(
@@ -175,7 +178,9 @@ def split_pairs(data: Path, split: str, hold_out: int) -> "tuple[list[Pair], lis
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=_FOLDER, help="Folder for the synthesized faces.")
 @click.option("--source", type=_MODALITY, help="What the images are, where the method goes both ways.")
+@click.option("--style", type=click.Choice(["1", "2", "3", "all"]), help="Style of drawing, for methods with several.")
 @click.option("--weights", type=_FILE, help="A weight file of your own, as `forensic train` writes it.")
+@click.option("--exemplars", type=_FOLDER, help="Folder of pairs, for methods that put faces together from exemplars.")
 @click.pass_context
 def synthesize(
     context: click.Context,
@@ -183,35 +188,77 @@ def synthesize(
     images: tuple[Path, ...],
     out: Path,
     source: str | None,
+    style: str | None,
     weights: Path | None,
+    exemplars: Path | None,
 ) -> None:
     """Translate faces with METHOD: sketches to photos, or photos to sketches.
 
     \b
     forensic synthesize pix2pix sketch.png --out faces
     forensic synthesize pencil photos/*.jpg --out sketches
+    forensic synthesize hida photo.jpg --style 2 --out sketches
+    forensic synthesize lle photo.jpg --exemplars cufs --out sketches
 
     Each image (or folder of images) is aligned and gives NAME-synthetic.png, 256 x 256. What comes out is
     made up by a model: it is no evidence, and the file says so. An image that fails is reported, and the
-    rest goes on.
+    rest goes on. With --style the file is NAME-style-2-synthetic.png; all makes one for every style.
     """
     from forensic.synthesis import load
 
     modality: Any = source
     translator = load(method, source=modality, weights=weights)
+    _fit(translator, exemplars)
+    styles = _styles(translator, style)
     out.mkdir(parents=True, exist_ok=True)
-    failures = _synthesize_all(translator, images, out)
+    failures = _synthesize_all(translator, images, out, styles)
     if failures:
         context.exit(3)
 
 
-def _synthesize_all(translator: "Translator", paths: tuple[Path, ...], out: Path) -> int:
-    """Translate file after file; returns how many failed."""
+def _fit(translator: "Translator", exemplars: Path | None) -> None:
+    """Give a method that works by exemplars the training pairs of a folder."""
+    from forensic.errors import UsageError
+    from forensic.synthesis.examples import load
+    from forensic.synthesis.translator import Exemplary
+
+    if isinstance(translator, Exemplary) != (exemplars is not None):
+        raise UsageError(
+            f"Method {translator.name!r} puts faces together from exemplars: give the folder of pairs, --exemplars DIR."
+            if exemplars is None
+            else f"Method {translator.name!r} takes no exemplars: leave --exemplars {exemplars} out."
+        )
+    if isinstance(translator, Exemplary) and exemplars is not None:
+        examples, left_out = load(split_pairs(exemplars, "train", 0)[0])
+        for line in left_out:
+            click.echo(f"left out: {line}", err=True)
+        pairs = examples.batch()
+        translator.fit(pairs.photo, pairs.sketch)
+
+
+def _styles(translator: "Translator", asked: str | None) -> Sequence[int | None]:
+    """The styles to draw in one after the other; None stands for the translator's own."""
+    from forensic.errors import UsageError
+    from forensic.synthesis.styles import Styled
+
+    if asked is None:
+        return [None]
+    if not isinstance(translator, Styled):
+        raise UsageError(f"Method {translator.name!r} has no styles to choose from: leave --style {asked} out.")
+    if asked == "all":
+        return translator.styles
+    translator.style = int(asked)  # raises where it has no such style
+    return [translator.style]
+
+
+def _synthesize_all(translator: "Translator", paths: tuple[Path, ...], out: Path, styles: Sequence[int | None]) -> int:
+    """Translate file after file, in every style asked for; returns how many failed."""
     import torch
 
     from forensic import faces
     from forensic.errors import FaceError, ImageError
     from forensic.images import find_files, read, to_image, to_tensor
+    from forensic.synthesis.styles import Styled
 
     finder = faces.Finder()
     failures = 0
@@ -229,13 +276,17 @@ def _synthesize_all(translator: "Translator", paths: tuple[Path, ...], out: Path
             continue
         for warning in face.warnings:
             click.echo(f"{path}: {warning}", err=True)
-        with torch.inference_mode():
-            synthesized = to_image(translator.translate(to_tensor([face.portrait]))[0])
         stems[path.stem] += 1
         number = f"-{stems[path.stem]}" if stems[path.stem] > 1 else ""
-        written = out / f"{path.stem}{number}-synthetic.png"
-        synthesized.save(written, pnginfo=_provenance(translator))
-        click.echo(written)
+        for style in styles:
+            if style is not None and isinstance(translator, Styled):
+                translator.style = style
+            with torch.inference_mode():
+                synthesized = to_image(translator.translate(to_tensor([face.portrait]))[0])
+            drawn = f"-style-{style}" if style is not None else ""
+            written = out / f"{path.stem}{number}{drawn}-synthetic.png"
+            synthesized.save(written, pnginfo=_provenance(translator))
+            click.echo(written)
     return failures
 
 
@@ -243,9 +294,12 @@ def _provenance(translator: "Translator") -> "PngInfo":
     """Text fields of a PNG that say what it is and what made it."""
     from PIL.PngImagePlugin import PngInfo
 
+    from forensic.synthesis.styles import Styled
+
     info = PngInfo()
     info.add_text("Title", "synthetic, not evidence")
-    info.add_text("Software", f"forensic: {translator.name}, {translator.source} to {translator.target}")
+    style = f", style {translator.style}" if isinstance(translator, Styled) else ""
+    info.add_text("Software", f"forensic: {translator.name}, {translator.source} to {translator.target}{style}")
     info.add_text("Model-SHA256", translator.digest)
     return info
 

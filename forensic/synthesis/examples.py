@@ -23,24 +23,42 @@ _LEFT, _TOP = 28, 3  # where they lie in a 256 x 256 face, as the field pads the
 
 
 class Examples(NamedTuple):
-    """Aligned pairs, each uint8 (n, 3, size, size)."""
+    """Aligned pairs.
+
+    Attributes:
+        photo: Photos, uint8 (n, 3, size, size).
+        sketch: Their sketches, likewise.
+        style: Number of each sketch's style, int64 (n,) from 0; None where it is not known or not asked for.
+    """
 
     photo: Tensor
     sketch: Tensor
+    style: Tensor | None = None
 
     def __len__(self) -> int:
         """Number of pairs."""
         return len(self.photo)
 
     def digest(self) -> str:
-        """SHA-256 (hex) of the pixels: what a resumed training must find unchanged."""
+        """SHA-256 (hex) of the pixels and the styles: what a resumed training must find unchanged."""
         content = hashlib.sha256(repr(tuple(self.photo.shape)).encode())
-        for side in (self.photo, self.sketch):
-            content.update(side.cpu().numpy().tobytes())
+        for part in (self.photo, self.sketch, self.style):
+            if part is not None:
+                content.update(part.cpu().numpy().tobytes())
         return content.hexdigest()
 
+    def to(self, device: torch.device) -> "Examples":
+        """The same on a device."""
+        style = None if self.style is None else self.style.to(device)
+        return Examples(self.photo.to(device), self.sketch.to(device), style)
 
-def load(pairs: Sequence[Pair], size: int = SIZE) -> tuple[Examples, list[str]]:
+    def batch(self, chosen: slice | Tensor = slice(None)) -> Batch:
+        """Some of the pairs (or all of them), float32 in [-1, 1]."""
+        style = None if self.style is None else self.style[chosen]
+        return Batch(normalized(self.photo[chosen]), normalized(self.sketch[chosen]), style)
+
+
+def load(pairs: Sequence[Pair], size: int = SIZE, *, styles: int = 0) -> tuple[Examples, list[str]]:
     """Aligned faces of pairs, and what had to be left out.
 
     Pairs whose images are both 200 x 250, as CUFS has them, are aligned already: they are padded to 256 x
@@ -49,21 +67,24 @@ def load(pairs: Sequence[Pair], size: int = SIZE) -> tuple[Examples, list[str]]:
     Args:
         pairs: The pairs to read.
         size: Pixels a side of the examples.
+        styles: Number of styles that the method tells apart; with 0 the pairs' styles are not read.
 
     Returns:
         The examples in the order of the pairs, and one line for each pair in which no face was found.
 
     Raises:
-        DataError: There is not one usable pair.
+        DataError: There is not one usable pair; or a style is no number below ``styles``.
         ImageError: A file cannot be read.
     """
     faces: list[tuple[Image.Image, Image.Image]] = []
+    kept: list[Pair] = []
     left_out: list[str] = []
     finder: Finder | None = None
     for pair in pairs:
         decoded = [images.read(path).image for path in (pair.photo, pair.sketch)]
         if all(image.size == _CROP for image in decoded):
             faces.append((pad(decoded[0]), pad(decoded[1])))
+            kept.append(pair)
             continue
         finder = finder or _finder()
         photo, sketch = finder.find(decoded)
@@ -72,10 +93,23 @@ def load(pairs: Sequence[Pair], size: int = SIZE) -> tuple[Examples, list[str]]:
             left_out.append(f"{pair.identity} ({pair.photo.name}, {pair.sketch.name}): {reason}")
         else:
             faces.append((photo.portrait, sketch.portrait))
+            kept.append(pair)
     if not faces:
         raise DataError(f"None of {len(pairs)} pairs can be used for training. " + " ".join(left_out[:3]))
     photos, sketches = ([_pixels(face, size) for face in side] for side in zip(*faces, strict=True))
-    return Examples(torch.stack(photos), torch.stack(sketches)), left_out
+    return Examples(torch.stack(photos), torch.stack(sketches), _styles(kept, styles)), left_out
+
+
+def _styles(pairs: Sequence[Pair], count: int) -> Tensor | None:
+    """The styles of pairs, (n,); None where they are not asked for, or no pair states one."""
+    stated = [pair.attributes.get("style", "") for pair in pairs]
+    if not (count and any(stated)):
+        return None
+    known = [str(number) for number in range(count)]
+    for pair, style in zip(pairs, stated, strict=True):
+        if style not in known:
+            raise DataError(f"{pair.identity}: style is {style!r}, expected one of {', '.join(known)} in its column.")
+    return torch.tensor([int(style) for style in stated])
 
 
 def pad(crop: Image.Image) -> Image.Image:
@@ -140,14 +174,13 @@ def batches(
         chosen = slice(first, first + recipe.batch)
         index = choices.order[chosen]
         flip, shift = choices.flip[chosen], choices.shift[chosen]
-        photo, sketch = (
-            moved(normalized(side[index.to(side.device)]), flip, shift) for side in (examples.photo, examples.sketch)
-        )
+        pairs = examples.batch(index.to(examples.photo.device))
+        photo, sketch = moved(pairs.photo, flip, shift), moved(pairs.sketch, flip, shift)
         tone = choices.tone[chosen].to(photo.device)
         if source == "photo":
-            yield Batch(toned(photo, tone), sketch)
+            yield Batch(toned(photo, tone), sketch, pairs.style)
         else:
-            yield Batch(photo, toned(sketch, tone))
+            yield Batch(photo, toned(sketch, tone), pairs.style)
 
 
 def normalized(pixels: Tensor) -> Tensor:

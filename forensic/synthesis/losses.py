@@ -1,5 +1,6 @@
 """Terms of the methods' objectives, each a mean over all elements: weights do not depend on the size."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -38,3 +39,25 @@ def l1(faces: Tensor, targets: Tensor) -> Tensor:
 def distance(first: Tensor, second: Tensor) -> Tensor:
     """Root mean square difference: the papers' unsquared L2 norm over the root of its number of elements; scalar."""
     return (first - second).square().mean().clamp(min=1e-12).sqrt()
+
+
+def total_variation(images: Tensor) -> Tensor:
+    """Sum of the squared differences of neighbouring pixels (Duan et al. 2020, equation 15).
+
+    The one term that is no mean, as its weight is so small. A smooth image has the same at any size: twice the pixels
+    a side, half the differences.
+
+    Args:
+        images: Shape (n, c, h, w).
+
+    Returns:
+        Scalar: the sum over the pixels, the mean over images and colours.
+    """
+    down = (images[..., 1:, :] - images[..., :-1, :]).square().sum(dim=(-2, -1))
+    right = (images[..., 1:] - images[..., :-1]).square().sum(dim=(-2, -1))
+    return (down + right).mean()
+
+
+def feature_matching(seen: Sequence[Tensor], true: Sequence[Tensor]) -> Tensor:
+    """Sum over layers of the mean absolute difference of activations (Wang et al. 2018, section 3.2); scalar."""
+    return torch.stack([F.l1_loss(ours, theirs) for ours, theirs in zip(seen, true, strict=True)]).sum()

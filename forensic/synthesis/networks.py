@@ -1,9 +1,11 @@
 """Generators and discriminators that several methods share."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from forensic.errors import UsageError
 
@@ -190,3 +192,105 @@ class PatchDiscriminator(nn.Module):
         """Images (n, inputs, h, w) to scores (n, 1, h / 2 ** k - 2, w / 2 ** k - 2) with k convolutions of stride 2."""
         scores: Tensor = self.layers(images)
         return scores
+
+
+class ResNet(nn.Module):
+    """Convolutions of stride 2, residual blocks, and as many transposed convolutions (Johnson et al. 2016).
+
+    CycleGAN's generator and pix2pixHD's global generator: c7s1-``width``, down-sampling that doubles the channels,
+    residual blocks of two 3 x 3 convolutions, up-sampling, c7s1-``outputs``. Edges are reflected around the 7 x 7 and
+    the residual convolutions.
+
+    Args:
+        inputs: Channels of the input.
+        outputs: Channels of the output.
+        width: Channels of the first layer (both papers: 64).
+        halvings: Convolutions of stride 2 (CycleGAN: 2, pix2pixHD: 4). The sides must be divisible by
+            ``2 ** halvings``, and larger than that by 2 or more.
+        blocks: Residual blocks (both papers: 9 at 256 x 256).
+    """
+
+    def __init__(self, *, inputs: int = 3, outputs: int = 3, width: int = 64, halvings: int = 2, blocks: int = 9):
+        super().__init__()
+        channels = [width * 2**level for level in range(halvings + 1)]
+        layers = [nn.ReflectionPad2d(3), *_activated(nn.Conv2d(inputs, width, 7, bias=False))]
+        for entering, leaving in pairwise(channels):
+            layers += _activated(nn.Conv2d(entering, leaving, 3, stride=2, padding=1, bias=False))
+        layers += [ResidualBlock(channels[-1]) for _ in range(blocks)]
+        for entering, leaving in pairwise(reversed(channels)):
+            layers += _activated(
+                nn.ConvTranspose2d(entering, leaving, 3, stride=2, padding=1, output_padding=1, bias=False)
+            )
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, outputs, 7), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+        normal_init(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (n, inputs, h, w) to (n, outputs, h, w) in [-1, 1]."""
+        faces: Tensor = self.layers(images)
+        return faces
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions with reflected edges beside the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.ReflectionPad2d(1),
+            *_activated(nn.Conv2d(channels, channels, 3, bias=False)),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3, bias=False),
+            nn.InstanceNorm2d(channels, affine=True),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (n, c, h, w) to features of the same shape."""
+        out: Tensor = features + self.layers(features)
+        return out
+
+
+def _activated(convolution: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
+    return [convolution, nn.InstanceNorm2d(convolution.out_channels, affine=True), nn.ReLU()]
+
+
+class MultiScaleDiscriminator(nn.Module):
+    """PatchGANs of one architecture that see the images at halved sizes (Wang et al. 2018, section 3.2).
+
+    Each is C64-C128-C256-C512 and a convolution to one channel, all 4 x 4, padded by 2 as in the authors' code, so
+    that small images still give scores; the patch is 70 pixels of its scale.
+
+    Args:
+        inputs: Channels of the input.
+        width: Channels of the first layer (the paper: 64).
+        scales: Number of discriminators (the paper: 3).
+    """
+
+    def __init__(self, *, inputs: int = 6, width: int = 64, scales: int = 3):
+        super().__init__()
+        self.scales = nn.ModuleList(_PatchLevels(inputs, width) for _ in range(scales))
+        normal_init(self)
+
+    def forward(self, images: Tensor) -> list[list[Tensor]]:
+        """What each layer of each discriminator makes of images (n, inputs, h, w), finest first.
+
+        The last of a discriminator's layers are its raw scores.
+        """
+        found = []
+        for levels in self.scales:
+            found.append(levels(images))
+            images = F.avg_pool2d(images, 3, stride=2, padding=1, count_include_pad=False)
+        return found
+
+
+class _PatchLevels(nn.ModuleList):
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__([nn.Sequential(nn.Conv2d(inputs, width, 4, stride=2, padding=2), nn.LeakyReLU(0.2))])
+        for level, stride in enumerate((2, 2, 1)):
+            entering, leaving = width * 2**level, width * 2 ** (level + 1)
+            convolution = nn.Conv2d(entering, leaving, 4, stride=stride, padding=2, bias=False)
+            self.append(nn.Sequential(convolution, nn.InstanceNorm2d(leaving, affine=True), nn.LeakyReLU(0.2)))
+        self.append(nn.Conv2d(8 * width, 1, 4, padding=2))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return every_level(self, images)

@@ -19,7 +19,8 @@ from forensic import weights as store
 from forensic.errors import TrainingError, UsageError
 from forensic.progress import bar
 from forensic.synthesis import weights
-from forensic.synthesis.examples import Examples, batches, epoch_seed, normalized
+from forensic.synthesis.examples import Examples, batches, epoch_seed
+from forensic.synthesis.styles import Styled
 from forensic.synthesis.translator import Adversarial, Batch, Recipe
 
 Precision = Literal["fp32", "bf16"]
@@ -86,10 +87,10 @@ class Trainer:
         }
         # Tensor cores want channels last; on a CPU it was a sixth slower (pix2pix, one core).
         self.layout = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
-        self.method = method.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
+        self.method: Adversarial = method.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.recipe, self.seed, self.precision, self.out = recipe, seed, precision, out
-        self.examples = Examples(*(side.to(self.device) for side in examples))
-        self.held_out = held_out and Examples(*(side.to(self.device) for side in held_out))
+        self.examples = examples.to(self.device)
+        self.held_out = held_out and held_out.to(self.device)
         self.optimizers = {
             name: torch.optim.Adam(player.network.parameters(), betas=recipe.betas, fused=True)
             for name, player in method.players().items()
@@ -104,7 +105,10 @@ class Trainer:
         Raises:
             TrainingError: A loss is not finite; the player has not moved on it.
         """
-        batch = Batch(*(side.contiguous(memory_format=self.layout) for side in batch))
+        batch = batch._replace(
+            photo=batch.photo.contiguous(memory_format=self.layout),
+            sketch=batch.sketch.contiguous(memory_format=self.layout),
+        )
         report: Losses = {}
         with self._autocast():
             faces = self.method(batch)
@@ -275,9 +279,21 @@ class Trainer:
         self.method.eval()
         distances = []
         for index in range(len(self.held_out)):
-            pair = Batch(*(normalized(side[index : index + 1]) for side in self.held_out))
-            distances.append(self.method.translate(pair.of(self.method.source)) - pair.of(self.method.target))
+            pair = self.held_out.batch(slice(index, index + 1))
+            distances.append(self._translated(pair) - pair.of(self.method.target))
         return {"held_out/l1": float(torch.cat(distances).abs().mean())}
+
+    def _translated(self, pairs: Batch) -> Tensor:
+        """The faces that the method makes of the pairs' sources, each in the style of its pair."""
+        method, source = self.method, pairs.of(self.method.source)
+        if pairs.style is None or not isinstance(method, Styled):
+            return method.translate(source)
+        usual, faces = method.style, []
+        for face, style in zip(source, pairs.style.tolist(), strict=True):
+            method.style = method.styles[style]
+            faces.append(method.translate(face[None]))
+        method.style = usual
+        return torch.cat(faces)
 
     def _report(self, board: SummaryWriter | None, figures: Losses, seconds: float) -> None:
         """One line of the log; samples and a snapshot at every twentieth of the training."""
@@ -297,10 +313,10 @@ class Trainer:
         from forensic.images import to_image
 
         shown = self.held_out or self.examples
-        pairs = Batch(*(normalized(side[:count]) for side in shown))
+        pairs = shown.batch(slice(count))
         self.method.eval()
         source, target = pairs.of(self.method.source), pairs.of(self.method.target)
-        rows = [torch.cat(list(faces), dim=-1) for faces in (source, self.method.translate(source), target)]
+        rows = [torch.cat(list(faces), dim=-1) for faces in (source, self._translated(pairs), target)]
         path.parent.mkdir(parents=True, exist_ok=True)
         to_image(torch.cat(rows, dim=-2).cpu()).save(path)
 

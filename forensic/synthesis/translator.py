@@ -26,10 +26,17 @@ Faces = dict[str, Tensor]
 
 
 class Batch(NamedTuple):
-    """Aligned pairs of one training step, each (n, 3, size, size) in [-1, 1] at the method's size."""
+    """Aligned pairs of one training step.
+
+    Attributes:
+        photo: Photos, (n, 3, size, size) in [-1, 1] at the method's size.
+        sketch: Their sketches, likewise.
+        style: What each sketch is drawn in, counted from 0, (n,) int64; None where the data do not say.
+    """
 
     photo: Tensor
     sketch: Tensor
+    style: Tensor | None = None
 
     def of(self, modality: Modality) -> Tensor:
         """The images of one modality."""
@@ -128,6 +135,8 @@ class Translator(nn.Module):
     """Authors, title, venue and year."""
     critics: ClassVar[tuple[str, ...]] = ()
     """Submodules that only training needs; weight files leave them out."""
+    two_way: ClassVar[bool] = False
+    """Whether the same weights go either way, as ``source`` and ``target`` say."""
     name: ClassVar[str]
     """Set by ``@method``."""
 
@@ -177,6 +186,19 @@ class Translator(nn.Module):
             content.update(name.encode())
             content.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return content.hexdigest()
+
+
+class Exemplary(Translator):
+    """A translator that puts faces together from exemplars, which it holds in memory and no weight file holds."""
+
+    def fit(self, photos: Tensor, sketches: Tensor) -> Self:
+        """Take exemplars, in place of earlier ones.
+
+        Args:
+            photos: Aligned photos, (n, 3, 256, 256) in [-1, 1].
+            sketches: Their sketches, likewise.
+        """
+        raise NotImplementedError
 
 
 class Adversarial(Translator):

@@ -4,7 +4,9 @@ Weights are looked for among the user's own first, then among those that the pro
 ``forensic.weights`` for the two folders and their manifests.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from forensic import weights as store
 from forensic.errors import ModelError, UsageError
@@ -15,8 +17,8 @@ KIND = "translator"
 
 
 def name_of(translator: Translator) -> str:
-    """What a translator's weights are called: its method and direction."""
-    return f"{translator.name}-{translator.source}-to-{translator.target}"
+    """What a translator's weights are called: its method and, where these do not go either way, its direction."""
+    return translator.name if translator.two_way else f"{translator.name}-{translator.source}-to-{translator.target}"
 
 
 def entries(method: str) -> list[store.Entry]:
@@ -61,9 +63,9 @@ def load(
     if not issubclass(find(name), Adversarial):
         if weights is not None:
             raise UsageError(f"Method {name!r} has no weights; leave {weights} out.")
-        translator = create(name).eval()
+        translator = create(name, **_direction(name, source, target)).eval()
     else:
-        translator = _read(name, weights or _find(name, source, target))
+        translator = _read(name, weights or _find(name, source, target), _direction(name, source, target))
     if source not in (None, translator.source) or target not in (None, translator.target):
         raise UsageError(
             f"{name!r} translates here from {translator.source} to {translator.target},"
@@ -94,7 +96,8 @@ def count_parameters(translator: Translator) -> int:
 def _find(name: str, source: Modality | None, target: Modality | None) -> Path:
     """The first listed file of a method and direction, its hash checked."""
     for entry in entries(name):
-        if source in (None, entry.about["source"]) and target in (None, entry.about["target"]):
+        fits = source in (None, entry.about["source"]) and target in (None, entry.about["target"])
+        if fits or find(name).two_way:
             return store.verified(entry)
     target = target or ("photo" if source == "sketch" else "sketch")
     source = source or ("photo" if target == "sketch" else "sketch")
@@ -105,11 +108,22 @@ def _find(name: str, source: Modality | None, target: Modality | None) -> Path:
     )
 
 
-def _read(name: str, path: Path) -> Translator:
+def _direction(name: str, source: Modality | None, target: Modality | None) -> dict[str, Modality]:
+    """The settings that turn a method that goes either way; empty where nothing was asked for."""
+    if not find(name).two_way or (source is None and target is None):
+        return {}
+    other: dict[Modality, Modality] = {"photo": "sketch", "sketch": "photo"}
+    if source is None:
+        assert target is not None
+        source = other[target]
+    return {"source": source, "target": target or other[source]}
+
+
+def _read(name: str, path: Path, direction: Mapping[str, Modality] = MappingProxyType({})) -> Translator:
     state, description = store.read(path)
     if description.get("method") != name or "settings" not in description:
         raise ModelError(f"{path} holds weights of {description.get('method')!r}, not of {name!r}.")
-    translator = create(name, **description["settings"])
+    translator = create(name, **{**description["settings"], **direction})
     try:
         missing, unexpected = translator.load_state_dict(
             {key: value.float() for key, value in state.items()}, strict=False

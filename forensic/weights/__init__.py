@@ -29,7 +29,8 @@ class Entry(NamedTuple):
 
     Attributes:
         name: What the weights are called.
-        kind: ``embedder``, ``translator``, ``scoring``, ``priors``, ``parsing``, ``saliency``, ``depth`` or ``features``.
+        kind: ``embedder``, ``translator``, ``scoring``, ``priors``, ``features``, or a published network's ``parsing``,
+            ``saliency`` or ``depth``.
         path: The file, which may be missing.
         sha256: Hash that the file must have.
         about: The line's other fields.

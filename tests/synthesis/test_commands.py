@@ -6,8 +6,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from forensic import weights as store
 from forensic.commands.synthesis import methods, synthesize, train
 from forensic.errors import DataError, FaceError, TrainingError, UsageError
+from forensic.synthesis import weights
 
 TINY = ["--size", "32", "--width", "4", "--epochs", "1"]
 
@@ -72,6 +74,41 @@ def test_faces_of_equal_stems_do_not_overwrite_each_other(data, tmp_path, monkey
     result = run(synthesize, "pencil", data, "--out", tmp_path / "out")
     assert result.exit_code == 0
     assert len(list((tmp_path / "out").iterdir())) == 8
+
+
+def test_every_style_has_a_file_of_its_own(data, tmp_path, monkeypatch) -> None:
+    """Trained on pairs that state their styles, then asked for one style and for all."""
+
+    class Finder:
+        def one(self, image):
+            return SimpleNamespace(portrait=image.resize((256, 256)), warnings=())
+
+    monkeypatch.setattr("forensic.faces.Finder", Finder)
+    rows = [
+        f"{stem},train,{style},photos/{stem}.png,sketches/{stem}.png"
+        for stem, style in zip("abcd", "0120", strict=True)
+    ]
+    (data / "pairs.csv").write_text("\n".join(["identity,split,style,photo,sketch", *rows]))
+    assert run(train, "hida", "--data", data, "--out", tmp_path / "run", *TINY, "--hold-out", 1).exit_code == 0
+    made = tmp_path / "run" / "hida-photo-to-sketch.safetensors"
+    ask = ["hida", data / "photos" / "a.png", "--weights", made, "--out", tmp_path / "out"]
+    for options, expected in [
+        ([], ["a-synthetic.png"]),
+        (["--style", "2"], ["a-style-2-synthetic.png"]),
+        (["--style", "all"], [f"a-style-{style}-synthetic.png" for style in (1, 2, 3)]),
+    ]:
+        result = run(synthesize, *ask, *options)
+        assert result.exit_code == 0
+        assert [line.rsplit("/", 1)[-1] for line in result.output.split()] == expected
+    pixels, digests = set(), set()
+    for style in (1, 2, 3):
+        with Image.open(tmp_path / "out" / f"a-style-{style}-synthetic.png") as opened:
+            assert opened.info["Software"].endswith(f"photo to sketch, style {style}")
+            digests.add(opened.info["Model-SHA256"])
+            pixels.add(opened.convert("L").tobytes())
+    assert len(digests) == len(pixels) == 3
+    with pytest.raises(UsageError, match="'pencil' has no styles to choose from: leave --style 2 out"):
+        run(synthesize, "pencil", data / "photos" / "a.png", "--style", "2", "--out", tmp_path / "out")
 
 
 def test_a_run_is_resumed_but_never_overwritten(data, tmp_path) -> None:
@@ -147,3 +184,63 @@ def test_help_teaches_by_examples_on_lines_of_their_own(command) -> None:
     assert "\\b" not in " ".join(lines)
     if command is not methods:
         assert any(line.startswith(f"forensic {command.name} ") for line in lines)
+
+
+class Grey:
+    """A finder that finds a grey face in everything."""
+
+    def one(self, image):
+        return SimpleNamespace(portrait=Image.new("RGB", (256, 256), "grey"), warnings=())
+
+
+def test_lle_takes_its_exemplars_from_a_folder(data, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("forensic.faces.Finder", Grey)
+    sketch = data / "sketches" / "a.png"
+    with pytest.raises(UsageError, match="--exemplars DIR"):
+        run(synthesize, "lle", sketch, "--out", tmp_path)
+    with pytest.raises(UsageError, match="takes no exemplars"):
+        run(synthesize, "pencil", sketch, "--out", tmp_path, "--exemplars", data)
+    for source in ("photo", "sketch"):
+        given = ["--exemplars", data, "--source", source]
+        assert run(synthesize, "lle", sketch, "--out", tmp_path / source, *given).exit_code == 0
+    written = [(tmp_path / source / "a-synthetic.png").read_bytes() for source in ("photo", "sketch")]
+    assert written[0] != written[1]
+
+
+def test_one_file_goes_either_way(data, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("forensic.faces.Finder", Grey)
+    out = tmp_path / "run"
+    settings = [*TINY, "--set", "blocks=1", "--set", "pool=0"]
+    assert run(train, "cyclegan", "--data", data, "--out", out, *settings, "--install").exit_code == 0
+    assert (out / "cyclegan.safetensors").is_file()
+    for source in ("photo", "sketch"):
+        made = run(synthesize, "cyclegan", data / "photos" / "a.png", "--out", tmp_path / source, "--source", source)
+        assert made.exit_code == 0
+        with Image.open(tmp_path / source / "a-synthetic.png") as image:
+            assert f"{source} to" in image.info["Software"]
+    with pytest.raises(UsageError, match="one of them is 'photo'"):
+        weights.load("cyclegan", source="photo", target="photo")
+
+
+def test_set_changes_any_setting(data, tmp_path) -> None:
+    out = tmp_path / "run"
+    changes = [
+        "--set",
+        "patch=16",
+        "--set",
+        "learning_rate=1e-4",
+        "--set",
+        "betas=[0.0, 0.9]",
+        "--set",
+        "source=sketch",
+    ]
+    run(train, "pix2pix", "--data", data, "--out", out, *TINY, *changes, "--set", "target=photo")
+    configuration = store.read(out / "checkpoint.safetensors")[1]["configuration"]
+    assert configuration["settings"]["patch"] == 16
+    assert configuration["settings"]["source"] == "sketch"
+    assert configuration["recipe"]["learning_rate"] == 1e-4
+    assert configuration["recipe"]["betas"] == [0.0, 0.9]
+    with pytest.raises(UsageError, match="expected NAME=VALUE"):
+        run(train, "pix2pix", "--data", data, "--out", tmp_path / "other", "--set", "patch")
+    with pytest.raises(UsageError, match="has no setting 'patches'"):
+        run(train, "pix2pix", "--data", data, "--out", tmp_path / "other", "--set", "patches=3")

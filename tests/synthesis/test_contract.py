@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from forensic.synthesis import Adversarial, Batch, create, load, names, registry, save
-from forensic.synthesis.examples import batches, normalized
+from forensic.synthesis import Adversarial, Batch, create, load, names, registry, save, weights
+from forensic.synthesis.examples import batches
 from forensic.synthesis.trainer import Trainer
 
 TRAINED = [name for name in names() if issubclass(registry.find(name), Adversarial)]
@@ -111,7 +111,7 @@ def test_overfits_one_pair(name: str, make_tiny: Any, make_pairs: Any) -> None:
     method = make_tiny(name)
     recipe = method.recipe.changed(shift=0, flip=False, tone=0.0, learning_rate=2e-3)
     trainer = Trainer(method, recipe, make_pairs(1))
-    batch = Batch(*map(normalized, make_pairs(1)))
+    batch = make_pairs(1).batch()
 
     def distance() -> float:
         method.eval()
@@ -181,7 +181,7 @@ def test_resumed_training_equals_uninterrupted(
     resumed.fit()
     assert not differs(copy_of_state(straight.method), resumed.method)
     for file in (
-        f"{name}-{straight.method.source}-to-{straight.method.target}.safetensors",
+        f"{weights.name_of(straight.method)}.safetensors",
         "checkpoint.safetensors",
     ):
         assert (tmp_path / "straight" / file).read_bytes() == (tmp_path / "interrupted" / file).read_bytes()

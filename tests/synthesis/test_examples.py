@@ -33,6 +33,10 @@ def test_crops_are_padded_in_the_fields_place(cufs_like) -> None:
     np.testing.assert_array_equal(face[253:, 28:228], np.repeat(original[-1:], 3, axis=0))
 
 
+def same(first: Batch, second: Batch) -> bool:
+    return torch.equal(first.photo, second.photo) and torch.equal(first.sketch, second.sketch)
+
+
 def test_no_pair_is_an_error() -> None:
     with pytest.raises(DataError, match="None of 0 pairs"):
         examples.load([])
@@ -46,8 +50,8 @@ def test_an_epoch_is_a_pure_function_of_seed_and_epoch(make_pairs) -> None:
 
     first, again = epoch(1, 0), epoch(1, 0)
     assert [len(batch.photo) for batch in first] == [2, 2, 1]
-    assert all(torch.equal(a, b) for x, y in zip(first, again, strict=True) for a, b in zip(x, y, strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(first[2], epoch(1, 0, start=2)[0], strict=True))
+    assert all(same(x, y) for x, y in zip(first, again, strict=True))
+    assert same(first[2], epoch(1, 0, start=2)[0])
     for other in (epoch(1, 1), epoch(2, 0)):
         assert not torch.equal(first[0].photo, other[0].photo)
 
@@ -107,3 +111,53 @@ def test_an_unaligned_pair_is_aligned_or_left_out_with_its_reason(cufs_like, tmp
     assert loaded.photo.shape == (4, 3, 64, 64)
     assert loaded.photo[3, :, 32, 32].tolist() == [255, 0, 0]
     assert left_out == ["faceless (faceless.png, faceless.png): no face"]
+
+
+def test_styles_are_read_where_they_are_asked_for(cufs_like) -> None:
+    assert examples.load(cufs_like, 32, styles=3)[0].style is None  # these data state none
+    styled = [pair._replace(attributes={"style": style}) for pair, style in zip(cufs_like, "201", strict=True)]
+    loaded, _ = examples.load(styled, 32, styles=3)
+    assert loaded.style is not None
+    assert loaded.style.tolist() == [2, 0, 1]
+    plain, _ = examples.load(styled, 32)
+    assert plain.style is None
+    assert plain.digest() == examples.load(cufs_like, 32)[0].digest() != loaded.digest()
+    assert loaded.digest() != examples.Examples(*loaded[:2], torch.tensor([0, 2, 1])).digest()
+    for wrong in ("3", "pencil", "-1", ""):
+        styled[1] = styled[1]._replace(attributes={"style": wrong})
+        with pytest.raises(DataError, match=rf"1: style is '{wrong}', expected one of 0, 1, 2"):
+            examples.load(styled, 32, styles=3)
+
+
+def test_the_style_of_a_pair_that_is_left_out_goes_with_it(cufs_like, tmp_path, monkeypatch) -> None:
+    from types import SimpleNamespace
+
+    from forensic.errors import FaceError
+
+    monkeypatch.setattr("forensic.faces.Finder", lambda: SimpleNamespace(find=lambda found: [FaceError("no face")] * 2))
+    Image.new("RGB", (60, 60)).save(tmp_path / "faceless.png")
+    faceless = Pair("x", "", "train", tmp_path / "faceless.png", tmp_path / "faceless.png", {"style": "1"})
+    styled = [
+        cufs_like[0]._replace(attributes={"style": "2"}),
+        faceless,
+        cufs_like[1]._replace(attributes={"style": "0"}),
+    ]
+    loaded, left_out = examples.load(styled, 32, styles=3)
+    assert len(left_out) == 1
+    assert loaded.style is not None
+    assert loaded.style.tolist() == [2, 0]
+
+
+def test_a_batch_keeps_each_style_with_its_pair(make_pairs) -> None:
+    data = examples.Examples(*make_pairs(5)[:2], torch.tensor([0, 1, 2, 1, 0]))
+    recipe = Recipe(batch=2)
+    order = examples.plan(5, recipe, seed=4, epoch=1).order
+    seen = [batch.style for batch in examples.batches(data, "sketch", recipe, seed=4, epoch=1)]
+    assert [len(style) for style in seen] == [2, 2, 1]
+    assert torch.equal(torch.cat(seen), data.style[order])
+    assert all(batch.style is None for batch in examples.batches(make_pairs(2), "photo", recipe, seed=0, epoch=0))
+    some = data.batch(slice(1, 3))
+    assert some.photo.shape == (2, 3, 32, 32)
+    assert some.photo.dtype == torch.float32
+    assert some.style.tolist() == [1, 2]
+    assert data.to(torch.device("cpu")).style.tolist() == [0, 1, 2, 1, 0]

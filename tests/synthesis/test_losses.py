@@ -29,11 +29,8 @@ def test_l1_is_a_mean() -> None:
 
 def test_pix2pix_objective_by_hand(make_tiny, make_pairs) -> None:  # type: ignore[no-untyped-def]
     """Equations 1, 3 and 4, written out on the discriminator's probabilities."""
-    from forensic.synthesis import Batch
-    from forensic.synthesis.examples import normalized
-
     method = make_tiny("pix2pix").eval()
-    batch = Batch(*map(normalized, make_pairs(1)))
+    batch = make_pairs(1).batch()
     faces = method(batch)
     x, y, fake = batch.photo, batch.sketch, faces["synthesized"]
     real_p, fake_p = (torch.sigmoid(method.discriminator(torch.cat([x, z], 1))) for z in (y, fake))

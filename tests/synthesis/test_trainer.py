@@ -165,3 +165,28 @@ def test_players_learn_at_their_own_rates(make_tiny, make_pairs) -> None:
     trainer = Trainer(make_tiny("pix2pix", discriminator_rate=0.5), SHORT, make_pairs(1))
     rates = {name: optimizer.param_groups[0]["lr"] for name, optimizer in trainer.optimizers.items()}
     assert rates == {"discriminator": SHORT.learning_rate / 2, "generator": SHORT.learning_rate}
+
+
+def test_held_out_pairs_are_drawn_each_in_its_style(make_tiny, make_pairs, tmp_path) -> None:
+    method = make_tiny("hida", style=1)
+    data = Examples(*make_pairs(3)[:2], torch.tensor([2, 0, 1]))
+    trainer = Trainer(method, SHORT.changed(epochs=1), data, held_out=data, out=tmp_path)
+    trainer.fit()
+    drawn = trainer._translated(data.batch())
+    assert method.style == 1
+    for index, style in enumerate((3, 1, 2)):
+        method.style = style
+        torch.testing.assert_close(drawn[index], method.translate(data.batch().photo)[index])
+    distance = (drawn - data.batch().sketch).abs().mean().item()
+    (line,) = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert json.loads(line)["held_out/l1"] == pytest.approx(distance, rel=1e-5)
+
+
+def test_a_method_without_styles_does_not_see_them(make_tiny, make_pairs) -> None:
+    data = make_pairs(2)
+    reports = []
+    for style in (None, torch.tensor([0, 1])):
+        trainer = Trainer(make_tiny("pix2pix"), SHORT, Examples(data.photo, data.sketch, style))
+        torch.manual_seed(0)
+        reports.append(trainer.step(next(trainer._batches())))
+    assert reports[0] == reports[1]

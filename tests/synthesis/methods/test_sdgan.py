@@ -38,16 +38,15 @@ def sketch(*values: float) -> torch.Tensor:
 
 
 def test_equations_1_to_3() -> None:
-    """F = (.1 .2 .6 | .5): mu = .3 and .5, nu = (.04 + .01 + .09) / 3 and 0."""
-    C1, C2 = affinities(sketch(0.1, 0.2, 0.6, 0.5), two_classes())
-    norm_f = math.sqrt((0.01 + 0.04 + 0.36 + 0.25) / 4)
-    norm_mu = math.sqrt((3 * 0.09 + 0.25) / 4)
-    nu = 0.14 / 3
-    norm_nu = math.sqrt(3 * nu**2 / 4)
-    assert C1[0, 0, 0, 0].tolist() == pytest.approx([v * 0.3 / (norm_f * norm_mu) for v in (0.1, 0.2, 0.6)] + [0])
-    assert C1[0, 1, 0, 0].tolist() == pytest.approx([0, 0, 0, 0.5 * 0.5 / (norm_f * norm_mu)])
-    assert C2[0, 0, 0, 0].tolist() == pytest.approx([v * nu / (norm_f * norm_nu) for v in (0.1, 0.2, 0.6)] + [0])
-    assert C2[0, 1, 0, 0].tolist() == pytest.approx([0, 0, 0, 0], abs=1e-6)
+    """F = (.1 .2 .6 | .5 .9): mu = .3 and .7, nu = (.04 + .01 + .09) / 3 and (.04 + .04) / 2."""
+    S = torch.tensor([[[[1.0, 1, 1, 0, 0]], [[0, 0, 0, 1, 1]]]])
+    values = (0.1, 0.2, 0.6, 0.5, 0.9)
+    mu, nu = (0.3, 0.7), (0.14 / 3, 0.04)
+    norm_f = math.sqrt(sum(value**2 for value in values) / 5)
+    for C, (first, second) in zip(affinities(sketch(*values), S), (mu, nu), strict=True):
+        norm = norm_f * math.sqrt((3 * first**2 + 2 * second**2) / 5)
+        assert C[0, 0, 0, 0].tolist() == pytest.approx([value * first / norm for value in values[:3]] + [0, 0])
+        assert C[0, 1, 0, 0].tolist() == pytest.approx([0, 0, 0] + [value * second / norm for value in values[3:]])
 
 
 def test_equation_2_as_printed_counts_the_pixels_outside() -> None:

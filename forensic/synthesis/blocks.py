@@ -1,0 +1,118 @@
+"""Blocks that several methods may share: learned activations, deformable convolution; and fixed filters."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops import deform_conv2d
+
+Switch = Literal["pixel", "channel"]
+"""What the switch θ of a metaACON is computed from."""
+
+
+class ACON(nn.Module):
+    """An activation between two slopes, ACON-C (Ma et al., Activate or Not: Learning Customized Activation, 2021).
+
+    Each channel learns its slopes p₁ and p₂; θ says how sharply it goes from one to the other: with θ = 0 the channel
+    is linear.
+
+    Args:
+        channels: Channels of the input.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.p1 = nn.Parameter(torch.randn(1, channels, 1, 1))
+        self.p2 = nn.Parameter(torch.randn(1, channels, 1, 1))
+
+    def forward(self, x: Tensor, theta: Tensor) -> Tensor:
+        """Features (n, channels, h, w) with a switch θ that broadcasts to them."""
+        difference = (self.p1 - self.p2) * x
+        return difference * (theta * difference).sigmoid() + self.p2 * x
+
+
+class MetaACON(nn.Module):
+    """ACON whose switch comes from the features themselves, metaACON.
+
+    Args:
+        channels: Channels of the input.
+        switch: ``"pixel"`` takes θ = σ(x), one for each value; ``"channel"`` takes σ of two 1 x 1 convolutions of the
+            channels' means, one for each channel.
+    """
+
+    def __init__(self, channels: int, *, switch: Switch = "pixel") -> None:
+        super().__init__()
+        self.acon = ACON(channels)
+        self.theta: nn.Module = nn.Identity()
+        if switch == "channel":
+            hidden = max(16, channels // 16)
+            self.theta = nn.Sequential(
+                nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, hidden, 1), nn.Conv2d(hidden, channels, 1)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (n, channels, h, w) to as many."""
+        y: Tensor = self.acon(x, self.theta(x).sigmoid())
+        return y
+
+
+class DeformableConvolution(nn.Module):
+    """A 3 x 3 convolution that looks where the features tell it to.
+
+    Dai et al., Deformable Convolutional Networks, ICCV 2017. Beside its offset each tap has a weight in (0, 1), as in
+    the second version (Zhu et al. 2019). Once ``reset`` it is a plain convolution whose taps weigh one half.
+
+    Args:
+        entering: Channels of the input, divisible by ``groups``.
+        leaving: Channels of the output.
+        groups: Groups of input channels with offsets of their own.
+    """
+
+    def __init__(self, entering: int, leaving: int, *, groups: int = 2) -> None:
+        super().__init__()
+        self.taps = 9 * groups
+        self.convolution = nn.Conv2d(entering, leaving, 3, padding=1)
+        self.offsets = nn.Conv2d(entering, 3 * self.taps, 3, padding=1)
+        self.reset()
+
+    def reset(self) -> None:
+        """Take the offsets back to 0."""
+        nn.init.zeros_(self.offsets.weight)
+        assert self.offsets.bias is not None
+        nn.init.zeros_(self.offsets.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (n, entering, h, w) to (n, leaving, h, w), in float32."""
+        offsets, weights = self.offsets(x).float().split([2 * self.taps, self.taps], dim=1)
+        with torch.autocast(x.device.type, enabled=False):  # sampling takes one precision for all, and needs a fine one
+            kernel, bias = self.convolution.weight.float(), self.convolution.bias
+            y: Tensor = deform_conv2d(x.float(), offsets, kernel, bias, padding=(1, 1), mask=weights.sigmoid())
+        return y
+
+
+def gaussian_pyramid(images: Tensor, levels: int) -> list[Tensor]:
+    """Images, each half as large as the one before (Burt and Adelson, The Laplacian Pyramid, 1983, w(0) = 3/8).
+
+    Args:
+        images: Shape (n, c, h, w), the sides divisible by ``2 ** (levels - 1)``.
+        levels: How many.
+
+    Returns:
+        The images themselves, then (n, c, h / 2, w / 2) and so on: every second pixel after a blur with
+        (1 4 6 4 1) / 16 along both axes, edges replicated.
+    """
+    pyramid = [images]
+    taps = images.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+    channels = images.shape[1]
+    kernel = torch.outer(taps, taps).expand(channels, 1, 5, 5)
+    while len(pyramid) < levels:
+        padded = F.pad(pyramid[-1], (2, 2, 2, 2), mode="replicate")
+        pyramid.append(F.conv2d(padded, kernel, stride=2, groups=channels))
+    return pyramid
+
+
+def sobel(images: Tensor) -> Tensor:
+    """Sobel's gradients of images (n, 1, h, w): along x and along y, (n, 2, h, w); edges are replicated."""
+    x = images.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
+    return F.conv2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), torch.stack([x, x.T])[:, None])
