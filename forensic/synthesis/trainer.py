@@ -148,6 +148,7 @@ class Trainer:
                 self.method.train()
                 if first == 0:
                     torch.manual_seed(epoch_seed(self.seed, self.epoch))  # dropout
+                self.method.begin(self.epoch, self.recipe.epochs)
                 rate = self._set_learning_rate()
                 total: Losses = {}
                 for batch in self._batches():

@@ -221,6 +221,9 @@ class Adversarial(Translator):
         """
         return {}
 
+    def begin(self, epoch: int, epochs: int) -> None:
+        """Called before each epoch, counted from 0; a method with stages chooses its stage by it."""
+
     def forward(self, batch: Batch) -> Faces:
         """Every synthesized face that the losses share, made once a step."""
         raise NotImplementedError
