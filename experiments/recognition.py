@@ -50,7 +50,9 @@ def section(report: Mapping[str, Any], seen: set[str]) -> Iterator[str]:
     yield f"## {name}" + (" again" if repeated else "") + "\n"
     if unfitted := [system for system in report["systems"] if "+" in system["name"] and not system["calibration"]]:
         names = ", ".join(f"`{system['name']}`" for system in unfitted)
-        yield f"Nobody fitted the scoring of {names}: each is the plain mean of its cosines.\n"
+        plain = "Every score here is the plain mean of cosines (`--plain`), whatever was fitted to the routes."
+        fitted = f"Nobody fitted the scoring of {names}: each is the plain mean of its cosines."
+        yield (plain if "--plain" in report["command"] else fitted) + "\n"
     yield from added(report)
     for table in tables(report):
         if not (repeated and table.section == "closed-set"):

@@ -81,8 +81,13 @@ class Matcher:
         return replace(self, scoring=replace(self.scoring, cohorts=cohorts, calibration=None))
 
 
-def load(name: str = DEFAULT, *, device: str = "cpu") -> Matcher:
+def load(name: str = DEFAULT, *, device: str = "cpu", plain: bool = False) -> Matcher:
     """The matcher of that name, with its models loaded and their hashes checked.
+
+    Args:
+        name: Routes with ``+`` between.
+        device: Where their models run.
+        plain: Whether the score is the mean of the routes' cosines, whatever was fitted to them.
 
     Raises:
         UsageError: A route is unknown or named twice.
@@ -94,7 +99,7 @@ def load(name: str = DEFAULT, *, device: str = "cpu") -> Matcher:
     found = tuple(routes.load(part, device=device) for part in names)
     if len({key(route) for route in found}) < len(found):
         raise UsageError(f"{name!r} names one route in two ways. Expected different routes with + between.")
-    return Matcher(found, _scoring(found))
+    return Matcher(found, Scoring.plain(len(found)) if plain else _scoring(found))
 
 
 def name_of(chosen: Iterable[Route]) -> str:

@@ -289,4 +289,9 @@ def _state(content: bytes, model: Known) -> dict[str, Any]:
         raise ModelError(f"The file for {model.name} holds more than tensors, or is damaged ({error}).") from None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ModelError(f"The file for {model.name} is not a state dict.")
+    for key, value in state.items():
+        if not isinstance(key, str) or value.is_complex() or not bool(torch.isfinite(value).all()):
+            raise ModelError(
+                f"The file for {model.name} is not a state dict of names and finite real numbers: {key!r} is none."
+            )
     return state

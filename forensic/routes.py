@@ -42,7 +42,9 @@ Side = Literal["probe", "gallery"]
 DEFAULT = "direct"
 FORMS = "direct, untrained, sketch-to-photo:METHOD or photo-to-sketch:METHOD, with @EMBEDDER for another embedder"
 ALIGNMENT = "mtcnn-5-points/1"
-"""Changes when faces are found or aligned differently, since templates change with it."""
+"""Changes when faces are found or aligned differently, since templates change with it: also when ``LANDMARKS`` does."""
+LANDMARKS = "61c588b1ef5d4b3ca952477c7b894d3296aee946f25bc9426cfa37e7d6f8d100"
+"""SHA-256 of the face priors, whose landmarks align the few faces that MTCNN does not find."""
 
 _NAME = re.compile(r"(direct|untrained|(sketch)-to-photo:([\w-]+)|(photo)-to-sketch:([\w-]+))(?:@([\w.-]+))?")
 
@@ -136,7 +138,21 @@ def load(name: str = DEFAULT, *, device: str = "cpu") -> Route:
 
     from forensic.synthesis import weights
 
+    if method := probe_method or gallery_method:
+        _check_no_exemplars(method)
     if probe:
         return Route(name, embedder, weights.load(probe_method, source="sketch", target="photo"), "probe")
     assert gallery
     return Route(name, embedder, weights.load(gallery_method, source="photo", target="sketch"), "gallery")
+
+
+def _check_no_exemplars(method: str) -> None:
+    """Exemplars are faces of persons, which no weight file holds: a route could not name them by a hash."""
+    from forensic.synthesis.registry import find
+    from forensic.synthesis.translator import Exemplary
+
+    if issubclass(find(method), Exemplary):
+        raise UsageError(
+            f"Method {method!r} works by exemplars and makes no route. Translate with it beforehand: "
+            f"forensic synthesize {method} IMAGES --exemplars DIR --out DIR"
+        )

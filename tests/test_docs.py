@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from forensic import cli
+from forensic import cli, weights
 from forensic.datasets.synthetic import Made
 from forensic.synthesis import registry
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CARDS = sorted((ROOT / "forensic" / "weights").glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")), *CARDS]
 generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))
 
 
@@ -32,6 +33,15 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in targets:
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
+
+
+def test_every_weight_file_has_a_card_that_names_its_hash() -> None:
+    shipped = [entry for entry in weights.entries() if entry.shipped]
+    assert {entry.path.with_suffix(".md") for entry in shipped} == set(CARDS)
+    for entry in shipped:
+        card = entry.path.with_suffix(".md").read_text()
+        assert entry.sha256 in card, entry.name
+        assert not re.search(r"@[A-Z]+@|TODO", card), entry.name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -55,6 +55,16 @@ def test_the_shipped_sets_of_routes_are_fitted() -> None:
             np.testing.assert_allclose(np.linalg.norm(cohort.photos, axis=1), 1, atol=1e-3)
 
 
+def test_plain_scoring_is_the_mean_of_the_cosines(face: Aligned) -> None:
+    matcher = matching.load("direct+direct@patches", plain=True)
+    assert matcher.scoring.calibration is None
+    assert matcher.scoring.cohorts == (None, None)
+    probe = [template[None] for template in matcher.describe(face, "probe")]
+    gallery = [template[None] for template in matcher.describe(face, "gallery")]
+    cosines = [float((a @ b.T)[0, 0]) for a, b in zip(probe, gallery, strict=True)]
+    assert matcher.scoring.scores(probe, gallery)[0, 0] == pytest.approx(sum(cosines) / 2, abs=1e-6)
+
+
 def test_the_order_of_the_routes_changes_no_score(face: Aligned) -> None:
     one, other = matching.load("direct+direct@patches"), matching.load("direct@patches+direct")
     rng = np.random.default_rng(0)

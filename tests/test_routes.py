@@ -5,7 +5,7 @@ import torch
 from forensic import images, routes
 from forensic.datasets.synthetic import Made
 from forensic.errors import ModelError, UsageError
-from forensic.faces import Aligned, Finder
+from forensic.faces import Aligned, Finder, priors
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +18,17 @@ def face(people: list[Made]) -> Aligned:
 )
 def test_unknown_names_are_usage_errors(name: str) -> None:
     with pytest.raises(UsageError, match="sketch-to-photo:METHOD"):
+        routes.load(name)
+
+
+def test_the_landmarks_of_the_priors_belong_to_the_alignment() -> None:
+    """Whoever changes the priors' weights changes templates: ALIGNMENT and LANDMARKS change with them."""
+    assert priors.digest("parsing") == routes.LANDMARKS
+
+
+@pytest.mark.parametrize("name", ["sketch-to-photo:lle", "photo-to-sketch:lle"])
+def test_exemplars_make_no_route(name: str) -> None:
+    with pytest.raises(UsageError, match="--exemplars DIR"):
         routes.load(name)
 
 

@@ -54,6 +54,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     show_default=True,
     help="Random splits of the NLDA protocol.",
 )
+@click.option("--plain", is_flag=True, help="Score by the mean of the routes' cosines, whatever was fitted to them.")
 @click.option("--seed", default=0, show_default=True, help="Of every random choice.")
 @click.option("--json", "json_file", type=_FILE, help="Write every figure as JSON.")
 @click.option("--csv", "csv_file", type=_FILE, help="Write one row a figure.")
@@ -73,6 +74,7 @@ def evaluate(
     distractors: Path | None,
     cohort: Path | None,
     repeats: int,
+    plain: bool,
     seed: int,
     json_file: Path | None,
     csv_file: Path | None,
@@ -120,13 +122,15 @@ def evaluate(
         raise UsageError(f"No protocol is named. Known: {', '.join(protocols.PROTOCOLS)}.")
     for file in filter(None, (json_file, csv_file, page_file)):
         _check_place(file)
+    if plain and cohort:
+        raise UsageError("--plain scores without a cohort: leave out --plain or --cohort.")
     devices.find(device)
     if plot_file:
         plots.check(plot_file, chosen or protocols.PROTOCOLS)
     if store:
         Gallery(gallery, create=True).close()  # trouble with the gallery shows before the work, not after
     names, finder = protocols.with_untrained(_names(route_names or matching.DEFAULT)), Finder(Detector(device))
-    matchers = [matching.load(name, device=device) for name in names]
+    matchers = [matching.load(name, device=device, plain=plain) for name in names]
     report = protocols.evaluate(
         data,
         [*matchers, *([] if cohort is None else _with_cohort(matchers, cohort, finder))],
@@ -142,14 +146,14 @@ def evaluate(
         quiet=False,
         command=_command(click.get_current_context()),
     )
-    plain = report.to_dict()
-    for side, faces in plain["faces"].items():
+    figures = report.to_dict()
+    for side, faces in figures["faces"].items():
         for failure in faces["failures"]:
             click.echo(f"missed ({side}): {failure['file']}: {failure['reason']}", err=True)
-    accuracy.show(plain)
+    accuracy.show(figures)
     if store:
-        _keep(gallery, plain)
-    _write_files(report, plain, json_file, csv_file, page_file, plot_file)
+        _keep(gallery, figures)
+    _write_files(report, figures, json_file, csv_file, page_file, plot_file)
 
 
 def _keep(gallery: Path, plain: dict[str, Any]) -> None:

@@ -286,7 +286,13 @@ def _depth_of(name: str, digest: str, state: Mapping[str, Tensor], what: str) ->
     missing = {"u", "triangles"}.difference(state)
     if missing:
         raise ModelError(f"{what} does not fit {DEPTH}: it lacks {sorted(missing)}.")
-    vertices, triangles = len(state["u"]) // 3, state["triangles"]
+    triangles = state["triangles"]
+    if state["u"].ndim < 1 or triangles.ndim != 2 or triangles.shape[1] != 3 or triangles.is_floating_point():
+        raise ModelError(
+            f"{what} does not fit {DEPTH}: u has shape {tuple(state['u'].shape)}, expected (3 vertices,) or"
+            f" (3 vertices, 1); triangles have {tuple(triangles.shape)} of {triangles.dtype}, expected (n, 3) integers."
+        )
+    vertices = len(state["u"]) // 3
     prior = ThreeDDFADepth(name, digest, vertices=vertices, triangles=len(triangles))
     _fit(prior, state, what)
     if len(triangles) and not 0 <= int(triangles.min()) <= int(triangles.max()) < vertices:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ from forensic.errors import DataError, ImageError
 from forensic.images import display_name, find_files
 
 SUFFIX = "-synthetic"
+_MADE = re.compile(r"(-style-\d+)?-synthetic$")  # what `forensic synthesize` puts behind a name
 """What ``forensic synthesize`` appends to a file's stem."""
 PADDED = (256, 256)
 CROP = (200, 250)
@@ -65,7 +67,9 @@ class Pair:
 
 
 def match(synthesized: str | os.PathLike[str], target: str | os.PathLike[str]) -> Matched:
-    """Pair the files of two folders by their stems; ``NAME-synthetic`` belongs to ``NAME``.
+    """Pair the files of two folders by their stems.
+
+    ``NAME-synthetic`` and ``NAME-style-2-synthetic`` belong to ``NAME``.
 
     Raises:
         DataError: One is no folder, two files of a folder claim one name, or nothing belongs together.
@@ -75,7 +79,7 @@ def match(synthesized: str | os.PathLike[str], target: str | os.PathLike[str]) -
             raise DataError(f"{display_name(folder)} is no folder. Give the folder that holds the images.")
     targets = _by_name((path.stem, path) for path in find_files(target))
     stems = ((path.stem, path) for path in find_files(synthesized))
-    made = _by_name((stem if stem in targets else stem.removesuffix(SUFFIX), path) for stem, path in stems)
+    made = _by_name((stem if stem in targets else _MADE.sub("", stem), path) for stem, path in stems)
     pairs = [Files(name, path, targets[name]) for name, path in made.items() if name in targets]
     if not pairs:
         raise DataError(

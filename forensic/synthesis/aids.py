@@ -4,9 +4,9 @@ They are the maps that a method is conditioned on and the features that its perc
 """
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Generic, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 M = TypeVar("M", bound=nn.Module)
@@ -22,7 +22,6 @@ class Aid(Generic[M]):
     def __init__(self, load: Callable[[], M]) -> None:
         self._load = load
         self._network: M | None = None
-        self._device = torch.device("cpu")
 
     def ready(self) -> M:
         """The network.
@@ -37,7 +36,6 @@ class Aid(Generic[M]):
     def at(self, images: Tensor) -> M:
         """The network, where the images are."""
         network = self.ready()
-        if images.device != self._device:
-            network.to(images.device)
-            self._device = images.device
-        return network
+        # The network itself is asked where it is: perceptual features are shared, and others may have moved them.
+        held = next(chain(network.parameters(), network.buffers()), images)
+        return network if held.device == images.device else network.to(images.device)

@@ -28,7 +28,9 @@ def adversarial(scores: Tensor, *, real: bool, criterion: Criterion = "log") -> 
     answer = torch.full_like(scores, float(real))
     if criterion == "log":
         return F.binary_cross_entropy_with_logits(scores, answer)
-    return F.mse_loss(scores, answer)
+    if criterion == "least-squares":
+        return F.mse_loss(scores, answer)
+    raise ValueError(f"Unknown criterion {criterion!r}: expected 'log' or 'least-squares'.")
 
 
 def l1(faces: Tensor, targets: Tensor) -> Tensor:

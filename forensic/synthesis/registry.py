@@ -4,9 +4,10 @@ import difflib
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from forensic.errors import UsageError
 from forensic.synthesis.translator import Translator
@@ -66,11 +67,58 @@ def create(name: str, **settings: Any) -> Translator:
         **settings: Arguments of its constructor; the paper's values stand for those not given.
 
     Raises:
-        UsageError: An unknown name, or a setting that the method does not have.
+        UsageError: An unknown name, a setting that the method does not have, or a value of another type or range.
     """
     cls = find(name)
-    known = inspect.signature(cls).parameters
-    for setting in settings:
+    known = get_type_hints(cls.__init__)
+    known = {setting: known[setting] for setting in inspect.signature(cls).parameters}
+    for setting, value in settings.items():
         if setting not in known:
             raise UsageError(f"Method {name!r} has no setting {setting!r}. It has: {', '.join(known) or 'none'}.")
+        if not fits(value, known[setting]):
+            raise UsageError(f"Method {name!r}: {setting} is {value!r}, expected {described(known[setting])}.")
+        least = LEAST.get(setting)
+        if least is not None and value is not None and value < least:
+            raise UsageError(f"Method {name!r}: {setting} is {value}, expected {least} or more.")
     return cls(**settings)
+
+
+LEAST = {"size": 32, "width": 1, "depth": 1, "hidden": 1, "blocks": 0, "dropout": 0, "discriminator_rate": 0}
+"""The least value of settings that several methods have."""
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Whether a value, as TOML or JSON brings it, is of a constructor's annotated type.
+
+    >>> fits(2, float), fits(True, int), fits("no", bool), fits([70, 16], tuple[int, int])
+    (True, False, False, True)
+    """
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return value in arguments
+    if origin in (Union, UnionType):
+        return any(fits(value, argument) for argument in arguments)
+    if origin in (tuple, Sequence):
+        if not isinstance(value, list | tuple) or not value:
+            return False
+        if origin is Sequence or Ellipsis in arguments:
+            return all(fits(item, arguments[0]) for item in value)
+        return len(value) == len(arguments) and all(map(fits, value, arguments))
+    if kind is float:
+        return type(value) in (int, float)
+    return kind is Any or type(value) is kind
+
+
+def described(kind: Any) -> str:
+    """A type in words.
+
+    >>> described(Literal["map", "cosine"]), described(int | None), described(tuple[int, int])
+    ("'map' or 'cosine'", 'int or None', 'tuple[int, int]')
+    """
+    if get_origin(kind) is Literal:
+        return " or ".join(map(repr, get_args(kind)))
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join(map(described, get_args(kind)))
+    if kind is type(None):
+        return "None"
+    return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)

@@ -83,7 +83,7 @@ class Trainer:
             "device": self.device.type,
             "pairs": len(examples),
             "data": examples.digest(),
-            "consults": method.needs | method.consults,
+            **({"consults": consulted} if (consulted := method.needs | method.consults) else {}),
         }
         # Tensor cores want channels last; on a CPU it was a sixth slower (pix2pix, one core).
         self.layout = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
@@ -149,7 +149,7 @@ class Trainer:
                 if first == 0:
                     torch.manual_seed(epoch_seed(self.seed, self.epoch))  # dropout
                 self.method.begin(self.epoch, self.recipe.epochs)
-                rate = self._set_learning_rate()
+                rates = self._set_learning_rate()
                 total: Losses = {}
                 for batch in self._batches():
                     for term, value in self.step(batch).items():
@@ -161,7 +161,7 @@ class Trainer:
                         raise KeyboardInterrupt(f"stopped in epoch {self.epoch + 1}; go on with --resume")
                 figures = {term: value / (self._steps() - first) for term, value in total.items()}
                 self.epoch, self.steps_done = self.epoch + 1, 0
-                figures |= {**self._judge(), "learning_rate": rate}
+                figures |= {**self._judge(), **rates}
                 self._report(board, figures, time.monotonic() - began)
                 if time.monotonic() - saved > _SAVE_SECONDS or self.epoch == self.recipe.epochs:
                     self.save()
@@ -262,12 +262,16 @@ class Trainer:
             start=self.steps_done,
         )
 
-    def _set_learning_rate(self) -> float:
-        rate = self.recipe.learning_rate_at(self.epoch)
-        for name, player in self.method.players().items():
+    def _set_learning_rate(self) -> Losses:
+        """Learning rate of each player, as the log names it."""
+        rates = {
+            name: self.recipe.learning_rate_at(self.epoch) * player.rate
+            for name, player in self.method.players().items()
+        }
+        for name, rate in rates.items():
             for group in self.optimizers[name].param_groups:
-                group["lr"] = rate * player.rate
-        return rate
+                group["lr"] = rate
+        return {f"{name}/learning_rate": rate for name, rate in rates.items()}
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")

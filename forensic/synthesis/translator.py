@@ -87,7 +87,10 @@ class Recipe:
     tone: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "betas", tuple(self.betas))  # JSON and TOML bring a list
+        betas = tuple(self.betas) if isinstance(self.betas, list | tuple) else ()  # JSON and TOML bring a list
+        if len(betas) != 2 or not all(type(beta) in (int, float) and 0 <= beta < 1 for beta in betas):
+            raise UsageError(f"Recipe: betas is {self.betas!r}, expected two numbers from 0 to below 1.")
+        object.__setattr__(self, "betas", betas)
         for field in dataclasses.fields(self):
             value, kind = getattr(self, field.name), type(field.default)
             if type(value) is not kind and not (kind is float and type(value) is int):
@@ -135,13 +138,13 @@ class Translator(nn.Module):
     """Authors, title, venue and year."""
     critics: ClassVar[tuple[str, ...]] = ()
     """Submodules that only training needs; weight files leave them out."""
-    two_way: ClassVar[bool] = False
-    """Whether the same weights go either way, as ``source`` and ``target`` say."""
     name: ClassVar[str]
     """Set by ``@method``."""
 
     source: Modality
     target: Modality
+    two_way: bool = False
+    """Whether the same weights go either way, as ``source`` and ``target`` say."""
     file_digest: str | None = None
     """SHA-256 of the weight file that this translator was loaded from."""
 

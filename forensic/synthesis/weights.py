@@ -63,9 +63,9 @@ def load(
     if not issubclass(find(name), Adversarial):
         if weights is not None:
             raise UsageError(f"Method {name!r} has no weights; leave {weights} out.")
-        translator = create(name, **_direction(name, source, target)).eval()
+        translator = create(name, **(_direction(source, target) if find(name).two_way else {})).eval()
     else:
-        translator = _read(name, weights or _find(name, source, target), _direction(name, source, target))
+        translator = _read(name, weights or _find(name, source, target), _direction(source, target))
     if source not in (None, translator.source) or target not in (None, translator.target):
         raise UsageError(
             f"{name!r} translates here from {translator.source} to {translator.target},"
@@ -83,7 +83,12 @@ def install(path: Path) -> store.Entry:
     """
     _, description = store.read(path)
     translator = _read(str(description.get("method")), path)
-    about = {"method": translator.name, "source": translator.source, "target": translator.target}
+    about = {
+        "method": translator.name,
+        "source": translator.source,
+        "target": translator.target,
+        **({"two_way": True} if translator.two_way else {}),
+    }
     return store.install(name_of(translator), KIND, path.read_bytes(), about)
 
 
@@ -97,7 +102,7 @@ def _find(name: str, source: Modality | None, target: Modality | None) -> Path:
     """The first listed file of a method and direction, its hash checked."""
     for entry in entries(name):
         fits = source in (None, entry.about["source"]) and target in (None, entry.about["target"])
-        if fits or find(name).two_way:
+        if fits or entry.about.get("two_way"):
             return store.verified(entry)
     target = target or ("photo" if source == "sketch" else "sketch")
     source = source or ("photo" if target == "sketch" else "sketch")
@@ -108,14 +113,11 @@ def _find(name: str, source: Modality | None, target: Modality | None) -> Path:
     )
 
 
-def _direction(name: str, source: Modality | None, target: Modality | None) -> dict[str, Modality]:
-    """The settings that turn a method that goes either way; empty where nothing was asked for."""
-    if not find(name).two_way or (source is None and target is None):
-        return {}
+def _direction(source: Modality | None, target: Modality | None) -> dict[str, Modality]:
+    """The settings that turn a translator that goes either way; empty where nothing was asked for."""
     other: dict[Modality, Modality] = {"photo": "sketch", "sketch": "photo"}
     if source is None:
-        assert target is not None
-        source = other[target]
+        return {} if target is None else {"source": other[target], "target": target}
     return {"source": source, "target": target or other[source]}
 
 
@@ -123,7 +125,9 @@ def _read(name: str, path: Path, direction: Mapping[str, Modality] = MappingProx
     state, description = store.read(path)
     if description.get("method") != name or "settings" not in description:
         raise ModelError(f"{path} holds weights of {description.get('method')!r}, not of {name!r}.")
-    translator = create(name, **{**description["settings"], **direction})
+    translator = create(name, **description["settings"])
+    if translator.two_way and direction:
+        translator = create(name, **{**description["settings"], **direction})
     try:
         missing, unexpected = translator.load_state_dict(
             {key: value.float() for key, value in state.items()}, strict=False
@@ -135,11 +139,11 @@ def _read(name: str, path: Path, direction: Mapping[str, Modality] = MappingProx
         raise ModelError(f"{path} does not fit {name!r}: it lacks {missing} and has beyond it {unexpected}.")
     for critic in translator.critics:
         delattr(translator, critic)  # untrained here, and never to be taken for trained
-    changed = [name for name, digest in description.get("needs", {}).items() if translator.needs.get(name) != digest]
-    if changed:
+    stated, here = description.get("needs", {}), translator.needs
+    if stated != here:
         raise ModelError(
-            f"{path} was trained with other weights for {', '.join(changed)} than those that are installed now."
-            f" Bring back the earlier ones, or train {name!r} again."
+            f"{path} was trained beside {stated or 'nothing'}, and here are {here or 'none'}."
+            f" Bring back the earlier weights, or train {name!r} again."
         )
     translator.file_digest = store.sha256(path)
     return translator.requires_grad_(False).eval()

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from forensic.errors import UsageError
-from forensic.synthesis import Translator, create, method, names
+from forensic.synthesis import Recipe, Translator, create, method, names, registry
 
 
 def test_every_module_in_methods_is_found() -> None:
@@ -35,3 +35,33 @@ def test_a_duplicate_raises() -> None:
 def test_a_direction_has_two_modalities() -> None:
     with pytest.raises(UsageError, match="from 'photo' to 'photo'"):
         create("pix2pix", source="photo", target="photo")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "expected"),
+    [
+        ("isegan", {"L_per": "False"}, "L_per is 'False', expected bool"),
+        ("isegan", {"criterion": "foo"}, "expected 'log' or 'least-squares'"),
+        ("isegan", {"patches": 70}, r"expected tuple\[int, int\]"),
+        ("isegan", {"patches": [70]}, r"expected tuple\[int, int\]"),
+        ("isegan", {"alpha": "x"}, "expected float"),
+        ("sdgan", {"size": "abc"}, "expected int"),
+        ("sdgan", {"size": 64.0}, "expected int"),
+        ("sdgan", {"size": 0}, "expected 32 or more"),
+        ("sdgan", {"width": 0}, "expected 1 or more"),
+        ("sdgan", {"depth": "7"}, "expected int or None"),
+        ("pix2pix", {"discriminator_rate": -1.0}, "expected 0 or more"),
+        ("msg-sarl", {"pools": []}, "pools is"),
+        ("deepfacepencil", {"kernels": 5}, "kernels is 5"),
+        ("cyclegan", {"pool": "x"}, "expected int"),
+    ],
+)
+def test_a_value_of_another_type_or_range_is_refused(name: str, settings: dict[str, object], expected: str) -> None:
+    with pytest.raises(UsageError, match=expected):
+        registry.create(name, **settings)
+
+
+@pytest.mark.parametrize("betas", [3, [0.5], [0.5, "x"], [0.5, 1.0]])
+def test_betas_are_two_numbers(betas: object) -> None:
+    with pytest.raises(UsageError, match="expected two numbers"):
+        Recipe().changed(betas=betas)

@@ -108,6 +108,30 @@ def test_weights_that_do_not_fit_are_refused(trained, tmp_path) -> None:
         load("pix2pix", weights=other)
 
 
+@pytest.mark.parametrize("needs", [{}, {"parsing": "0" * 64}, {"parsing": "0" * 64, "depth": "1"}])
+def test_weights_beside_other_priors_are_refused(make_tiny, tmp_path, needs) -> None:
+    path = tmp_path / "isegan.safetensors"
+    save(make_tiny("isegan"), path)
+    state, description = store.read(path)
+    assert list(description["needs"]) == ["parsing"]
+    assert load("isegan", weights=path).needs == description["needs"]
+    store.write(path, state, description | {"needs": needs})
+    with pytest.raises(ModelError, match="Bring back the earlier weights, or train 'isegan' again"):
+        load("isegan", weights=path)
+
+
+def test_a_one_way_model_goes_one_way(nothing_shipped, make_tiny, tmp_path) -> None:
+    path = tmp_path / "msg.safetensors"
+    save(make_tiny("msg-sarl", cycle=False), path)
+    entry = weights.install(path)
+    assert entry.name == "msg-sarl-photo-to-sketch"
+    with pytest.raises(ModelError, match="no weights of 'msg-sarl' from sketch to photo"):
+        load("msg-sarl", source="sketch")
+    save(make_tiny("msg-sarl"), path)
+    assert weights.install(path).name == "msg-sarl"
+    assert load("msg-sarl", source="sketch", target="photo").source == "sketch"
+
+
 def test_a_failed_checkpoint_leaves_the_last_one(make_tiny, make_pairs, tmp_path, monkeypatch) -> None:
     method = make_tiny("pix2pix")
     trainer = Trainer(method, method.recipe, make_pairs(1), out=tmp_path)

@@ -80,7 +80,7 @@ class ISEGAN(Adversarial):
         L_PM: Whether the parsing matching loss counts.
         enhanced: Whether stage II takes P_int beside the sketch's parsing, and not the latter twice.
         stage: Whose photo ``translate`` gives, 1 or 2.
-        perceptual: Network of the perceptual loss.
+        perceptual: Network of the perceptual loss, or ``"none"``.
         alpha: Share of the photo in the adversarial loss of stage I, the paper's α.
         beta: Share of the whole in the parsing matching loss, β.
         delta: Share of the whole in the compositional loss, δ.
@@ -147,6 +147,7 @@ class ISEGAN(Adversarial):
             raise UsageError(f"isegan: stage {stage!r} or composition {composition!r} is unknown.")
         self.source, self.target, self.size, self.width, self.depth = source, target, size, width, levels
         self.patches = (patches[0], patches[1])
+        L_per = L_per and perceptual != "none"
         self.L_per, self.L_cmp, self.L_PM, self.enhanced, self.stage = L_per, L_cmp, L_PM, enhanced, stage
         self.perceptual, self.parsing, self.discriminator_rate = perceptual, parsing, discriminator_rate
         self.alpha, self.beta, self.delta = alpha, beta, delta

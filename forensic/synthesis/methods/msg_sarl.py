@@ -97,7 +97,6 @@ class MSGSARL(Adversarial):
         "Duan et al., Multi-Scale Gradients Self-Attention Residual Learning for Face Photo-Sketch Transformation,"
         " TIFS 2020"
     )
-    two_way = True
     critics = ("discriminators",)
     recipe = StepRecipe(  # section 4.2
         epochs=400, flat=0.25, batch=1, learning_rate=1e-3, betas=(0.5, 0.999), flip=False, shift=15, tone=0.0
@@ -142,6 +141,7 @@ class MSGSARL(Adversarial):
                 " expected 1 or more, 'printed' or 'danet', and poolings from 1 to 5."
             )
         self.source, self.target, self.size, self.width = source, target, size, width
+        self.two_way = cycle
         self.MSG, self.attention, self.cycle, self.k, self.channel = MSG, attention, cycle, k, channel
         self.perceptual, self.pools = perceptual, tuple(pools)
         self.lambda_1, self.lambda_2, self.lambda_3, self.lambda_4 = lambda_1, lambda_2, lambda_3, lambda_4

@@ -151,7 +151,9 @@ class SDGAN(Adversarial):
         self.parsing, self.saliency, self.discriminator_rate = parsing, saliency, discriminator_rate
         self.generator = Generator(3 + M, width, levels, classes=len(CLASSES) if S else 0, hidden=self.hidden)
         self.discriminator = PatchDiscriminator(inputs=6 + M, width=width, patch=patch)
-        self._priors = Aid(lambda: priors.Priors({"parsing": parsing, "saliency": saliency}))
+        chosen: dict[priors.Kind, str] = {"parsing": parsing} if S else {}
+        self._conditions = Aid(lambda: priors.Priors(chosen | ({"saliency": saliency} if M else {})))
+        self._parser = Aid(lambda: priors.Priors({"parsing": parsing}))  # of the losses
         self._features = Aid(lambda: features.load(perceptual))
 
     @property
@@ -167,7 +169,9 @@ class SDGAN(Adversarial):
     @property
     def consults(self) -> dict[str, str]:
         """The networks of the masks in the losses and of the perceptual loss."""
-        chosen = dict(self._priors.ready().digests)
+        chosen = {"parsing": self._parser.ready().digests["parsing"]} if self.AR or self.BCE else {}
+        if self.M or self.S:
+            self._conditions.ready()
         if self.perceptual != "none":
             chosen["perceptual"] = self._features.ready().digest
         return chosen
@@ -175,16 +179,15 @@ class SDGAN(Adversarial):
     def translate(self, images: Tensor) -> Tensor:
         """Faces in the target modality, (n, 3, 256, 256) in [-1, 1]."""
         X = resized(images, self.size)
-        if not (self.M or self.S):
-            return resized(self.generator(X, None), images.shape[-1])
-        M, S = self._known(X)
-        return resized(self._synthesized(X, M, S), images.shape[-1])
+        return resized(self._synthesized(X, self._known(X)), images.shape[-1])
 
     def forward(self, batch: Batch) -> Faces:
         """G(X, M), steered by S."""
         X = batch.of(self.source)
-        M, S = self._known(X)
-        return {"synthesized": self._synthesized(X, M, S), "saliency": M, "masks": S}
+        known = self._known(X)
+        if self.AR and "masks" not in known:
+            known["masks"] = self._masks(X)
+        return {"synthesized": self._synthesized(X, known), **known}
 
     def players(self) -> dict[str, Player]:
         """D moves before G, as in pix2pix."""
@@ -195,23 +198,22 @@ class SDGAN(Adversarial):
 
     def discriminator_loss(self, batch: Batch, faces: Faces) -> dict[str, Tensor]:
         """Equation 4 as D's minimization, halved as in pix2pix."""
-        X, Y, M = batch.of(self.source), batch.of(self.target), faces["saliency"]
+        X, Y = batch.of(self.source), batch.of(self.target)
         return {
-            "real": adversarial(self._scores(X, M, Y), real=True) / 2,
-            "synthesized": adversarial(self._scores(X, M, faces["synthesized"].detach()), real=False) / 2,
+            "real": adversarial(self._scores(X, faces, Y), real=True) / 2,
+            "synthesized": adversarial(self._scores(X, faces, faces["synthesized"].detach()), real=False) / 2,
         }
 
     def generator_loss(self, batch: Batch, faces: Faces) -> dict[str, Tensor]:
         """Equation 9."""
         X, Y, G = batch.of(self.source), batch.of(self.target), faces["synthesized"]
-        M, S = faces["saliency"], faces["masks"]
         terms = {
-            "adversarial": adversarial(self._scores(X, M, G), real=True),  # equation 4
+            "adversarial": adversarial(self._scores(X, faces, G), real=True),  # equation 4
             "content": self.alpha * l1(G, Y),  # equation 5
         }
         if self.AR:
             terms["reweighting"] = self.lambda_ar * reweighting(
-                G, Y, S, variance=self.variance, affinity=self.affinity
+                G, Y, faces["masks"], variance=self.variance, affinity=self.affinity
             )  # equation 6
         if self.perceptual != "none":
             terms["perceptual"] = self.delta * features.perceptual(
@@ -222,24 +224,33 @@ class SDGAN(Adversarial):
         return terms
 
     @torch.no_grad()
-    def _known(self, X: Tensor) -> tuple[Tensor, Tensor]:
-        maps = self._priors.at(X)(X)
-        return maps["saliency"], priors.merged(maps["parsing"], CLASSES)
+    def _known(self, X: Tensor) -> Faces:
+        """What goes in beside the photo: M, S, both or neither."""
+        if not (self.M or self.S):
+            return {}
+        maps = self._conditions.at(X)(X)
+        known = {"saliency": maps["saliency"]} if self.M else {}
+        return known | ({"masks": priors.merged(maps["parsing"], CLASSES)} if self.S else {})
 
-    def _synthesized(self, X: Tensor, M: Tensor, S: Tensor) -> Tensor:
-        faces: Tensor = self.generator(torch.cat([X, 2 * M - 1], dim=1) if self.M else X, S if self.S else None)
+    @torch.no_grad()
+    def _masks(self, images: Tensor) -> Tensor:
+        return priors.merged(self._parser.at(images)(images)["parsing"], CLASSES)
+
+    def _synthesized(self, X: Tensor, known: Faces) -> Tensor:
+        faces: Tensor = self.generator(self._with_saliency(X, known), known["masks"] if self.S else None)
         return faces
 
-    def _scores(self, X: Tensor, M: Tensor, Y: Tensor) -> Tensor:
-        scores: Tensor = self.discriminator(torch.cat([X, 2 * M - 1, Y] if self.M else [X, Y], dim=1))
+    def _scores(self, X: Tensor, known: Faces, Y: Tensor) -> Tensor:
+        scores: Tensor = self.discriminator(torch.cat([self._with_saliency(X, known), Y], dim=1))
         return scores
+
+    def _with_saliency(self, X: Tensor, known: Faces) -> Tensor:
+        return torch.cat([X, 2 * known["saliency"] - 1], dim=1) if self.M else X
 
     def _parsing_loss(self, G: Tensor, Y: Tensor) -> Tensor:
         """Equation 8: cross-entropy of every class against the target's probabilities."""
-        parse = self._priors.at(Y)
-        with torch.no_grad():
-            target = priors.merged(parse(Y)["parsing"], CLASSES)
-        found = priors.merged(parse(G)["parsing"], CLASSES)
+        target = self._masks(Y)
+        found = priors.merged(self._parser.at(G)(G)["parsing"], CLASSES)
         with torch.autocast(G.device.type, enabled=False):  # not allowed in half precision
             return F.binary_cross_entropy(found.float().clamp(0, 1), target.float().clamp(0, 1))
 

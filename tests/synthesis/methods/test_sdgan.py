@@ -143,6 +143,18 @@ def test_the_rows_of_table_2(row: str, terms: list[str], batch: Batch) -> None:
     assert set(made.needs) == ({"saliency"} if row == "M" else set() if row == "Backbone" else {"parsing", "saliency"})
 
 
+@pytest.mark.parametrize(("row", "asked"), [("Backbone", set()), ("M", {"saliency"}), ("M + S + AR", {"parsing"})])
+def test_only_the_networks_that_a_row_uses_are_asked_for(row: str, asked: set[str], batch: Batch) -> None:
+    others = {"parsing", "saliency"} - asked
+    made = create("sdgan", **{"size": 32, "width": 4, **SDGAN.rows[row], **({"M": False} if "S" in row else {})})
+    assert set(made.needs) == asked
+    missing = create("sdgan", **{**made.settings, **dict.fromkeys(others, "nobody's")})
+    assert isinstance(missing, SDGAN)
+    assert torch.isfinite(missing.generator_loss(batch, missing(batch))["content"])
+    assert missing.translate(batch.photo).shape == (1, 3, 32, 32)
+    assert set(missing.consults) <= asked
+
+
 def test_the_papers_networks() -> None:
     """Seven levels down to 2 x 2, seven SI ResBlocks of two convolutions and two SI modules, 12 classes, 70 x 70."""
     with torch.device("meta"):
@@ -200,10 +212,10 @@ def test_fig_2c_normalizes_then_scales_and_shifts_by_the_masks() -> None:
 
 def test_the_masks_and_the_saliency_decide_the_sketch(method: SDGAN, batch: Batch) -> None:
     with torch.no_grad():
-        M, S = method._known(batch.photo)
-        plain = method._synthesized(batch.photo, M, S)
-        assert not torch.equal(plain, method._synthesized(batch.photo, M, S.flip(1)))
-        assert not torch.equal(plain, method._synthesized(batch.photo, 1 - M, S))
+        known = method._known(batch.photo)
+        plain = method._synthesized(batch.photo, known)
+        for name, other in (("masks", known["masks"].flip(1)), ("saliency", 1 - known["saliency"])):
+            assert not torch.equal(plain, method._synthesized(batch.photo, known | {name: other}))
 
 
 def test_the_twelve_classes_take_every_class_once() -> None:
