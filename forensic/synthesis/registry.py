@@ -78,7 +78,7 @@ def create(name: str, **settings: Any) -> Translator:
         if not fits(value, known[setting]):
             raise UsageError(f"Method {name!r}: {setting} is {value!r}, expected {described(known[setting])}.")
         least = LEAST.get(setting)
-        if least is not None and value is not None and value < least:
+        if least is not None and type(value) in (int, float) and value < least:
             raise UsageError(f"Method {name!r}: {setting} is {value}, expected {least} or more.")
     return cls(**settings)
 

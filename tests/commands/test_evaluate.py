@@ -62,11 +62,11 @@ class FakeRoute:
         return images
 
 
-def matcher(name: str, device: str) -> Matcher:
-    """Every matcher with `b` in its name has a calibration."""
+def matcher(name: str, device: str, plain: bool) -> Matcher:
+    """Every matcher with `b` in its name has a calibration, unless it is to be plain."""
     routes = tuple(FakeRoute(part, device) for part in name.split("+"))
     scoring = Scoring.plain(len(routes))
-    if "b" in name:
+    if "b" in name and not plain:
         scoring = replace(scoring, calibration=FITTED)
     return Matcher(routes, scoring)  # type: ignore[arg-type]
 
@@ -140,6 +140,17 @@ def test_wrong_requests_are_refused_before_the_work(folder: Path, capsys: pytest
     assert "is no gallery" in capsys.readouterr().err
     assert evaluate(folder, "--no-store", "--protocols", "nlda", "--plot", str(folder / "a.png")) == 2
     assert "run the protocol closed-set too" in capsys.readouterr().err
+    assert evaluate(folder, "--no-store", "--plain", "--cohort", str(folder / "pairs")) == 2
+    assert "leave out --plain or --cohort" in capsys.readouterr().err
+
+
+def test_plain_leaves_out_what_was_fitted(folder: Path, tmp_path: Path) -> None:
+    for options, calibrated in (([], True), (["--plain"], False)):
+        file = tmp_path / f"{calibrated}.json"
+        assert evaluate(folder, "--routes", "b", "--no-store", "--json", str(file), *options) == 0
+        report = json.loads(file.read_text())
+        assert [bool(system["calibration"]) for system in report["systems"] if system["name"] == "b"] == [calibrated]
+        assert ("--plain" in report["command"]) != calibrated
 
 
 def lined_up(folder: Path) -> Path:
