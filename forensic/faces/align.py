@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 ARCFACE = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]])
 """Landmarks of the 112 x 112 crop that face embedders are trained on (Deng et al. 2019, ArcFace)."""
 
+FIELD_CROP = (200, 250)
+"""Width and height of the aligned crops that the field compares (CUFS)."""
+FIELD_BOX = (28, 3, 228, 253)
+"""Where such a crop lies in a 256 x 256 portrait: left, top, right, bottom."""
+
 PORTRAIT_SCALE = 1.45
 PORTRAIT_OFFSET = (46.7, 54.2)
 """ArcFace's landmarks scaled and moved on those of the 200 x 250 CUFS crops, padded to 256 x 256."""

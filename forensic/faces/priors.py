@@ -235,11 +235,7 @@ def read(path: Path, sha256: str) -> PriorNetwork:
     """
     state, about = weights.read(path)
     made = PriorNetwork(**about.get("settings", {}))
-    counters = {key: value for key, value in made.state_dict().items() if key.endswith("num_batches_tracked")}
-    try:
-        made.load_state_dict({key: value.float() for key, value in state.items()} | counters)
-    except RuntimeError as problem:
-        raise ModelError(f"{path} does not fit the network of the face priors: {problem}") from problem
+    weights.fit(made, state, f"{path} does not fit the network of the face priors")
     return made.requires_grad_(False).eval()
 
 

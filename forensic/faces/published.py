@@ -28,15 +28,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from forensic import weights
+from forensic.backbones import IMAGENET_MEAN, IMAGENET_STD
 from forensic.backbones.bisenet import BiSeNet
 from forensic.backbones.mobilenet_v1 import MobileNetV1
 from forensic.backbones.u2net import Size, U2Net
 from forensic.errors import ModelError
 from forensic.faces.align import PORTRAIT
 from forensic.faces.priors import PARSING_CLASSES, Prior
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 BISENET_CLASSES = (
     "background", "skin", "left brow", "right brow", "left eye", "right eye", "glasses", "left ear", "right ear",
@@ -235,7 +233,7 @@ def pack(state: Mapping[str, Tensor], architecture: str) -> bytes:
     """
     kind, make = NETWORKS[architecture]
     state = {key.removeprefix("module."): value for key, value in state.items()}
-    _fit(make("", "").network, state, f"The state dict for {architecture}")
+    weights.fit(make("", "").network, state, f"The state dict does not fit {architecture}")
     kept = {f"network.{key}": value for key, value in state.items() if not key.endswith("num_batches_tracked")}
     return weights.pack(kept, {"kind": kind, "architecture": architecture})
 
@@ -273,7 +271,7 @@ def load(entry: weights.Entry) -> Prior:
         prior = _depth_of(entry.name, entry.sha256, state, str(entry.path))
     elif architecture in NETWORKS and kind == NETWORKS[architecture][0]:
         prior = NETWORKS[architecture][1](entry.name, entry.sha256)
-        _fit(prior, state, str(entry.path))
+        weights.fit(prior, state, f"{entry.path} does not fit {about['architecture']}")
     else:
         known = ", ".join([*NETWORKS, DEPTH])
         raise ModelError(f"{entry.path} holds {about}, not a published prior ({known}). Import {entry.name} again.")
@@ -294,23 +292,10 @@ def _depth_of(name: str, digest: str, state: Mapping[str, Tensor], what: str) ->
         )
     vertices = len(state["u"]) // 3
     prior = ThreeDDFADepth(name, digest, vertices=vertices, triangles=len(triangles))
-    _fit(prior, state, what)
+    weights.fit(prior, state, f"{what} does not fit {DEPTH}")
     if len(triangles) and not 0 <= int(triangles.min()) <= int(triangles.max()) < vertices:
         raise ModelError(f"{what} does not fit {DEPTH}: triangles name vertices beyond its {vertices}.")
     return prior
-
-
-def _fit(network: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
-    try:
-        missing, unexpected = network.load_state_dict(dict(state), strict=False)
-    except RuntimeError as problem:
-        raise ModelError(f"{what} does not fit: {problem}") from None
-    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
-    if missing or unexpected:
-        raise ModelError(
-            f"{what} does not fit: it lacks {len(missing)} tensors ({', '.join(missing[:5])}) and has "
-            f"{len(unexpected)} beyond it ({', '.join(unexpected[:5])})."
-        )
 
 
 def _squashed(images: Tensor, side: int) -> Tensor:

@@ -16,9 +16,10 @@ import numpy as np
 from PIL import Image
 
 from forensic.errors import FaceError, ImageError, ModelError
+from forensic.faces.align import FIELD_CROP
 from forensic.quality import checkpoints
 from forensic.quality.frechet import frechet_distance
-from forensic.quality.pairing import CROP, PADDED, Pair
+from forensic.quality.pairing import PADDED, Pair
 from forensic.quality.scoot import scoot
 
 if TYPE_CHECKING:
@@ -293,7 +294,7 @@ def _portrait(image: Image.Image) -> Image.Image:
     """The 256 x 256 portrait that embedders expect."""
     from forensic.synthesis.examples import pad
 
-    if image.size == CROP:
+    if image.size == FIELD_CROP:
         return pad(image)
     if image.size == PADDED:
         return image

@@ -16,15 +16,13 @@ from PIL import Image
 
 from forensic import images
 from forensic.errors import DataError, ImageError
+from forensic.faces.align import FIELD_BOX
 from forensic.images import display_name, find_files
 
 SUFFIX = "-synthetic"
-_MADE = re.compile(r"(-style-\d+)?-synthetic$")  # what `forensic synthesize` puts behind a name
-"""What ``forensic synthesize`` appends to a file's stem."""
+"""What ``forensic synthesize`` appends to a file's stem, behind the style where one was asked for."""
+_MADE = re.compile(rf"(-style-\d+)?{SUFFIX}$")
 PADDED = (256, 256)
-CROP = (200, 250)
-BOX = (28, 3, 228, 253)
-"""Where a 200 x 250 face lies in a padded one: left, top, right, bottom (`forensic.synthesis.examples.pad`)."""
 SMALLEST = 64
 """Pixels that a side must have; below, networks and filters have nothing left to look at."""
 _LUMINANCE = (0.298936021293775, 0.587043074451121, 0.114020904255103)  # MATLAB's rgb2gray
@@ -131,7 +129,7 @@ def read(files: Files, *, crop: bool = True) -> Pair:
 
 def cropped(image: Image.Image) -> Image.Image:
     """The 200 x 250 pixels of a 256 x 256 image that are no padding; any other image as it is."""
-    return image.crop(BOX) if image.size == PADDED else image
+    return image.crop(FIELD_BOX) if image.size == PADDED else image
 
 
 def to_grey(image: Image.Image) -> NDArray[np.uint8]:

@@ -190,15 +190,7 @@ def _build(entry: weights.Entry, device: str) -> Embedder:
         raise ModelError(f"{entry.path} holds {about}, not an embedder of {', '.join(ARCHITECTURES)}.")
     trunk: nn.Module = ARCHITECTURES[architecture].build()
     state = {key.removeprefix("trunk."): value for key, value in tensors.items() if key.startswith("trunk.")}
-    try:
-        missing, unexpected = trunk.load_state_dict(state, strict=False)
-    except RuntimeError as problem:
-        raise ModelError(f"{entry.path} does not fit {architecture}: {problem}") from problem
-    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
-    if missing or unexpected:
-        raise ModelError(
-            f"{entry.path} does not fit {architecture}: it lacks {missing} and has beyond it {unexpected}."
-        )
+    weights.fit(trunk, state, f"{entry.path} does not fit {architecture}")
     head = None
     if about.get("head"):
         means: dict[Modality, Tensor] = {

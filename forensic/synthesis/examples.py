@@ -13,13 +13,11 @@ from torch.nn import functional as F
 from forensic import images
 from forensic.datasets import Pair
 from forensic.errors import DataError, FaceError
+from forensic.faces.align import FIELD_BOX, FIELD_CROP
 from forensic.synthesis.translator import SIZE, Batch, Modality, Recipe
 
 if TYPE_CHECKING:
     from forensic.faces import Finder
-
-_CROP = (200, 250)  # CUFS's aligned crops, width and height
-_LEFT, _TOP = 28, 3  # where they lie in a 256 x 256 face, as the field pads them
 
 
 class Examples(NamedTuple):
@@ -82,7 +80,7 @@ def load(pairs: Sequence[Pair], size: int = SIZE, *, styles: int = 0) -> tuple[E
     finder: Finder | None = None
     for pair in pairs:
         decoded = [images.read(path).image for path in (pair.photo, pair.sketch)]
-        if all(image.size == _CROP for image in decoded):
+        if all(image.size == FIELD_CROP for image in decoded):
             faces.append((pad(decoded[0]), pad(decoded[1])))
             kept.append(pair)
             continue
@@ -114,8 +112,8 @@ def _styles(pairs: Sequence[Pair], count: int) -> Tensor | None:
 
 def pad(crop: Image.Image) -> Image.Image:
     """A 200 x 250 crop in its place in a 256 x 256 face, edges replicated."""
-    right, below = SIZE - _CROP[0] - _LEFT, SIZE - _CROP[1] - _TOP
-    pixels = np.pad(np.asarray(crop), ((_TOP, below), (_LEFT, right), (0, 0)), mode="edge")
+    left, top, right, bottom = FIELD_BOX
+    pixels = np.pad(np.asarray(crop), ((top, SIZE - bottom), (left, SIZE - right), (0, 0)), mode="edge")
     return Image.fromarray(pixels)
 
 

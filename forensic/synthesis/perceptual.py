@@ -43,6 +43,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from forensic import weights
+from forensic.backbones import IMAGENET_MEAN, IMAGENET_STD
 from forensic.backbones.mobilefacenet import MobileFaceNet
 from forensic.backbones.vgg import BLOCKS, VGG, layers
 from forensic.errors import ModelError, UsageError
@@ -134,8 +135,6 @@ class VGGFeatures(Features):
     that, and weights that papers tuned for torchvision's VGG-19 keep their order of magnitude.
     """
 
-    IMAGENET_MEAN = (0.485, 0.456, 0.406)
-    IMAGENET_STD = (0.229, 0.224, 0.225)
     CAFFE_MEAN_BGR = (104.00699, 116.66877, 122.67892)
     CAFFE_UNIT = 255 * 0.225
 
@@ -145,7 +144,7 @@ class VGGFeatures(Features):
         self._mean: Tensor
         self._std: Tensor
         hed = name == "hed-vgg16"
-        mean, std = (self.CAFFE_MEAN_BGR, (1.0, 1.0, 1.0)) if hed else (self.IMAGENET_MEAN, self.IMAGENET_STD)
+        mean, std = (self.CAFFE_MEAN_BGR, (1.0, 1.0, 1.0)) if hed else (IMAGENET_MEAN, IMAGENET_STD)
         self._caffe = hed
         self.register_buffer("_mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("_std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
@@ -253,7 +252,7 @@ def pack(state: Mapping[str, Tensor], architecture: str) -> bytes:
         ModelError: The state dict does not fit.
     """
     kept = {key: value for key, value in state.items() if key.startswith("features.")}
-    _fit(VGG(architecture), kept, f"The state dict for {architecture}")
+    weights.fit(VGG(architecture), kept, f"The state dict does not fit {architecture}")
     return weights.pack(kept, {"kind": KIND, "architecture": architecture})
 
 
@@ -338,26 +337,13 @@ def _build(name: str, path: str, digest: str, device: str) -> Features:
         trunk = MobileFaceNet()
         prefix = "trunk."
         state = {key.removeprefix(prefix): value.float() for key, value in tensors.items() if key.startswith(prefix)}
-        _fit(trunk, state, path)
+        weights.fit(trunk, state, f"{path} does not fit mobilefacenet")
         features = EmbedderFeatures(digest, trunk)
     else:
         architecture = _ARCHITECTURES[name]
         if about.get("architecture") != architecture:
             raise ModelError(f"{path} holds {about}, expected {KIND} of {architecture}. Import {name} again.")
         network = VGG(architecture)
-        _fit(network, tensors, path)
+        weights.fit(network, tensors, f"{path} does not fit {architecture}")
         features = VGGFeatures(name, digest, network)
     return features.eval().requires_grad_(False).to(device)
-
-
-def _fit(network: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
-    """Load a state dict that must fit exactly, but for counters that evaluation does not use."""
-    try:
-        missing, unexpected = network.load_state_dict(dict(state), strict=False)
-    except RuntimeError as problem:
-        raise ModelError(f"{what} does not fit {type(network).__name__}: {problem}") from None
-    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
-    if missing or unexpected:
-        raise ModelError(
-            f"{what} does not fit {type(network).__name__}: it lacks {missing} and has beyond it {unexpected}."
-        )

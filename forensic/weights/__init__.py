@@ -18,7 +18,9 @@ import platformdirs
 from forensic.errors import ModelError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
 
 SHIPPED = Path(__file__).parent
 _DESCRIPTION = "forensic"
@@ -143,6 +145,29 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return {name: file.get_tensor(name) for name in names}, json.loads(metadata[_DESCRIPTION])
     except (SafetensorError, OSError, ValueError) as problem:
         raise ModelError(f"{path} is not a readable safetensors file: {problem}") from problem
+
+
+def fit(network: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+    """Load a state dict that must fit exactly, but for counters that evaluation does not use.
+
+    Args:
+        network: Is changed.
+        state: Tensors of any floating type.
+        what: Names the state and the network in an error, such as ``FILE does not fit mobilefacenet``.
+
+    Raises:
+        ModelError: Tensors are missing, too many, or of other shapes.
+    """
+    try:
+        missing, unexpected = network.load_state_dict(dict(state), strict=False)
+    except RuntimeError as problem:
+        raise ModelError(f"{what}: {problem}") from None
+    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise ModelError(
+            f"{what}: it lacks {len(missing)} tensors ({', '.join(missing[:5])}) and has {len(unexpected)} beyond it"
+            f" ({', '.join(unexpected[:5])})."
+        )
 
 
 def write_bytes(path: Path, content: bytes) -> None:
