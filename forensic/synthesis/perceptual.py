@@ -238,7 +238,10 @@ def load(name: str, *, device: str | torch.device = "cpu") -> Features:
         if entry.name == called:
             return _build(name, str(weights.verified(entry)), entry.sha256, str(device))
     needed = _NEEDED.get(name, f"the weights {EMBEDDER} that come with the package: install it again")
-    raise ModelError(f"The perceptual features {name!r} are not installed. They need {needed}")
+    raise ModelError(
+        f"The perceptual features {name!r} are not installed. They need {needed}. Features that are here make another"
+        " loss, and are chosen by name: --set perceptual=embedder"
+    )
 
 
 def pack(state: Mapping[str, Tensor], architecture: str) -> bytes:
