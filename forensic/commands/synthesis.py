@@ -318,7 +318,8 @@ def methods(as_json: bool) -> None:
     table = Table("method", "from", "to", "parameters", "weights", "paper")
     for line in listed:
         weights = ", ".join(Path(path).name for path in line["weights"]) or "-"
-        table.add_row(line["name"], line["source"], line["target"], f"{line['parameters']:,}", weights, line["paper"])
+        sides = ("either", "the other") if line["two_way"] else (line["source"], line["target"])
+        table.add_row(line["name"], *sides, f"{line['parameters']:,}", weights, line["paper"])
     Console().print(table)
 
 
@@ -341,6 +342,7 @@ def _describe(name: str) -> dict[str, Any]:
         "name": name,
         "source": translator.source,
         "target": translator.target,
+        "two_way": translator.two_way,
         "paper": translator.paper,
         "parameters": count_parameters(translator),
         "weights": [str(entry.path) for entry in entries(name)],
