@@ -172,9 +172,10 @@ def test_methods_as_table_and_as_json() -> None:
     listed = json.loads(run(methods, "--json").output)
     assert {"pencil", "pix2pix"} <= {line["name"] for line in listed}
     for line in listed:
-        assert line.keys() == {"name", "source", "target", "paper", "parameters", "weights"}
+        assert line.keys() == {"name", "source", "target", "two_way", "paper", "parameters", "weights"}
         assert isinstance(line["weights"], list)
     assert {line["name"]: line["parameters"] for line in listed}["pencil"] == 0
+    assert {line["name"] for line in listed if line["two_way"]} == {"cyclegan", "lle", "msg-sarl"}
     assert "pix2pix" in run(methods).output
 
 
