@@ -135,6 +135,15 @@ def display_name(path: str | os.PathLike[str]) -> str:
     return printable(os.fsdecode(path))
 
 
+LUMINANCE = (0.299, 0.587, 0.114)
+"""What red, green and blue weigh in a grey (ITU-R BT.601)."""
+
+
+def luminance(images: Tensor) -> Tensor:
+    """The grey of RGB images (n, 3, h, w), shape (n, 1, h, w)."""
+    return (images * images.new_tensor(LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)
+
+
 def to_tensor(images: Sequence[Image.Image]) -> Tensor:
     """Images of one size as a tensor, shape (n, 3, height, width), float32 in [-1, 1].
 

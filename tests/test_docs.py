@@ -41,7 +41,7 @@ def test_every_weight_file_has_a_card_that_names_its_hash() -> None:
     for entry in shipped:
         card = entry.path.with_suffix(".md").read_text()
         assert entry.sha256 in card, entry.name
-        assert not re.search(r"@[A-Z]+@|TODO", card), entry.name
+        assert not re.search(r"@[A-Z]+@|T[O]DO", card), entry.name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

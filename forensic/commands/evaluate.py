@@ -110,30 +110,16 @@ def evaluate(
     The shipped models saw training splits: figures on 'train' and 'all' show memory, not recognition, unless
     the model was trained without that part.
     """
-    from forensic import devices, matching
-    from forensic.commands import accuracy
-    from forensic.errors import UsageError
-    from forensic.evaluation import plots, protocols
-    from forensic.faces import Detector, Finder
-    from forensic.gallery import Gallery
+    from forensic import devices
+    from forensic.evaluation import protocols
 
-    chosen = None if protocol_names is None else _names(protocol_names)
-    if chosen == []:
-        raise UsageError(f"No protocol is named. Known: {', '.join(protocols.PROTOCOLS)}.")
-    for file in filter(None, (json_file, csv_file, page_file)):
-        _check_place(file)
-    if plain and cohort:
-        raise UsageError("--plain scores without a cohort: leave out --plain or --cohort.")
+    chosen = _chosen(protocol_names)
+    _check_places([json_file, csv_file, page_file], plot_file, chosen, gallery if store else None)
     devices.find(device)
-    if plot_file:
-        plots.check(plot_file, chosen or protocols.PROTOCOLS)
-    if store:
-        Gallery(gallery, create=True).close()  # trouble with the gallery shows before the work, not after
-    names, finder = protocols.with_untrained(_names(route_names or matching.DEFAULT)), Finder(Detector(device))
-    matchers = [matching.load(name, device=device, plain=plain) for name in names]
+    systems, finder = _systems(route_names, cohort, device, plain=plain)
     report = protocols.evaluate(
         data,
-        [*matchers, *([] if cohort is None else _with_cohort(matchers, cohort, finder))],
+        systems,
         finder,
         protocols=chosen,
         by=by,
@@ -147,13 +133,62 @@ def evaluate(
         command=_command(click.get_current_context()),
     )
     figures = report.to_dict()
+    _show(figures, gallery if store else None)
+    _write_files(report, figures, json_file, csv_file, page_file, plot_file)
+
+
+def _systems(
+    route_names: str | None, cohort: Path | None, device: str, *, plain: bool
+) -> "tuple[list[Matcher | Named], Finder]":
+    """What is measured: the untrained embedder, the routes asked for, and these with a cohort of one's own."""
+    from forensic import matching
+    from forensic.errors import UsageError
+    from forensic.evaluation import protocols
+    from forensic.faces import Detector, Finder
+
+    if plain and cohort:
+        raise UsageError("--plain scores without a cohort: leave out --plain or --cohort.")
+    names, finder = protocols.with_untrained(_names(route_names or matching.DEFAULT)), Finder(Detector(device))
+    matchers = [matching.load(name, device=device, plain=plain) for name in names]
+    return [*matchers, *([] if cohort is None else _with_cohort(matchers, cohort, finder))], finder
+
+
+def _chosen(protocol_names: str | None) -> list[str] | None:
+    """The protocols asked for; None leaves the choice to data and options."""
+    from forensic.errors import UsageError
+    from forensic.evaluation import protocols
+
+    chosen = None if protocol_names is None else _names(protocol_names)
+    if chosen == []:
+        raise UsageError(f"No protocol is named. Known: {', '.join(protocols.PROTOCOLS)}.")
+    return chosen
+
+
+def _check_places(
+    files: list[Path | None], plot_file: Path | None, chosen: list[str] | None, gallery: Path | None
+) -> None:
+    """Trouble with what is to be written shows before the work, not after."""
+    from forensic.evaluation import plots, protocols
+    from forensic.gallery import Gallery
+
+    for file in filter(None, files):
+        _check_place(file)
+    if plot_file:
+        plots.check(plot_file, chosen or protocols.PROTOCOLS)
+    if gallery:
+        Gallery(gallery, create=True).close()
+
+
+def _show(figures: dict[str, Any], gallery: Path | None) -> None:
+    """The tables, and every image that was missed; the report is kept in the gallery if there is one."""
+    from forensic.commands import accuracy
+
     for side, faces in figures["faces"].items():
         for failure in faces["failures"]:
             click.echo(f"missed ({side}): {failure['file']}: {failure['reason']}", err=True)
     accuracy.show(figures)
-    if store:
+    if gallery:
         _keep(gallery, figures)
-    _write_files(report, figures, json_file, csv_file, page_file, plot_file)
 
 
 def _keep(gallery: Path, plain: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from forensic.candidates import Search
     from forensic.errors import ForensicError
-    from forensic.gallery import Filter
+    from forensic.gallery import Filter, Gallery
     from forensic.identify import Identifier
 
 TABLES = 5
@@ -90,16 +90,10 @@ def match(
     from forensic.gallery import Filter, Gallery
     from forensic.identify import Identifier
 
-    probes = [file for path in paths for file in images.find_files(path)]
-    if not probes:
-        raise UsageError(f"There is no file in {', '.join(map(images.display_name, paths))}.")
-    if (same_person or len(probes) > 1) and (face or landmarks):
-        raise UsageError(f"--face and --landmarks are for one probe, without --same-person; {len(probes)} were given.")
     if justification and not where:
         raise UsageError("--justification is for --where; no filter was given.")
+    probes = _probes(paths, one=bool(face or landmarks), same_person=same_person, reported=bool(report))
     count = 1 if same_person else len(probes)
-    if report and count > REPORTED:
-        raise UsageError(f"--report holds up to {REPORTED} searches, {count} were asked for. Use --json for many.")
     points = None if landmarks is None else read_landmarks(landmarks)
     only = Filter.parse(where, justification) if where else None
 
@@ -117,11 +111,33 @@ def match(
         if json_file != "-" and count <= TABLES:
             _tables(searches)
         if report and searches:
-            from forensic import report as html
-
-            html.write(searches, opened, report)
-            click.echo(f"The report is {report}.", err=json_file == "-")
+            _write_report(searches, opened, report, quiet=json_file == "-")
     return ImageError.exit_code if failures else 0
+
+
+def _write_report(searches: list[Search], gallery: Gallery, file: Path, *, quiet: bool) -> None:
+    """Write the page, and say so where standard output is for people."""
+    from forensic import report
+
+    report.write(searches, gallery, file)
+    click.echo(f"The report is {file}.", err=quiet)
+
+
+def _probes(paths: Sequence[Path], *, one: bool, same_person: bool, reported: bool) -> list[Path]:
+    """The files to search with, as many as the options allow."""
+    from forensic import images
+    from forensic.errors import UsageError
+
+    probes = [file for path in paths for file in images.find_files(path)]
+    if not probes:
+        raise UsageError(f"There is no file in {', '.join(map(images.display_name, paths))}.")
+    if one and (same_person or len(probes) > 1):
+        raise UsageError(f"--face and --landmarks are for one probe, without --same-person; {len(probes)} were given.")
+    if reported and not same_person and len(probes) > REPORTED:
+        raise UsageError(
+            f"--report holds up to {REPORTED} searches, {len(probes)} were asked for. Use --json for many."
+        )
+    return probes
 
 
 def _collect(

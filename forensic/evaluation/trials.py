@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from forensic import datasets, images
 from forensic.errors import DataError, FaceError, ImageError
+from forensic.faces.align import FIELD_BOX
+from forensic.images import LUMINANCE
 from forensic.parallel import workers
 from forensic.progress import Bar, bar
 
@@ -21,9 +23,6 @@ Floats = NDArray[np.float32]
 SideName = Literal["probe", "gallery"]
 By = Literal["image", "person"]
 """What counts as a mate: the very photo that a sketch was drawn from, or any photo of the person."""
-
-CUFS_CROP = (slice(3, 253), slice(28, 228))
-"""The 250 rows and 200 columns of a 256 x 256 portrait that the field's pixel recognizers see."""
 
 
 class Route(Protocol):
@@ -230,7 +229,8 @@ def describe(
 def grey_rows(portraits: Any) -> Floats:
     """Portraits (n, 3, 256, 256) in [-1, 1] as rows of raw grey pixels, (n, 250 * 200) in [0, 1]."""
     colour = np.asarray(portraits, dtype=np.float32)
-    grey = np.tensordot(colour[:, :, *CUFS_CROP], np.array([0.299, 0.587, 0.114], np.float32), axes=(1, 0))
+    left, top, right, bottom = FIELD_BOX
+    grey = np.tensordot(colour[:, :, top:bottom, left:right], np.array(LUMINANCE, np.float32), axes=(1, 0))
     return ((grey.reshape(len(colour), -1) + 1) / 2).astype(np.float32)
 
 

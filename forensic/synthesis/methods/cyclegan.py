@@ -20,6 +20,7 @@ from forensic.synthesis.losses import adversarial, l1
 from forensic.synthesis.networks import PatchDiscriminator, ResNet
 from forensic.synthesis.registry import method
 from forensic.synthesis.translator import (
+    DIRECTIONS,
     Adversarial,
     Batch,
     Faces,
@@ -29,8 +30,6 @@ from forensic.synthesis.translator import (
     check_directions,
     resized,
 )
-
-DIRECTIONS: tuple[tuple[Modality, Modality], ...] = (("photo", "sketch"), ("sketch", "photo"))
 
 
 @method("cyclegan")

@@ -33,11 +33,11 @@ from torch.nn import functional as F
 
 from forensic.errors import UsageError
 from forensic.faces import priors
+from forensic.images import luminance
 from forensic.synthesis.aids import Aid
 from forensic.synthesis.blocks import ACON, DeformableConvolution, MetaACON, Switch, gaussian_pyramid, sobel
 from forensic.synthesis.losses import adversarial, l1
 from forensic.synthesis.networks import PatchDiscriminator, every_level, normal_init
-from forensic.synthesis.perceptual import luminance
 from forensic.synthesis.registry import method
 from forensic.synthesis.styles import Styled
 from forensic.synthesis.translator import (

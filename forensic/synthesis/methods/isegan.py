@@ -29,7 +29,7 @@ from forensic.errors import UsageError
 from forensic.faces import priors
 from forensic.synthesis import perceptual as features
 from forensic.synthesis.aids import Aid
-from forensic.synthesis.losses import Criterion, adversarial, distance
+from forensic.synthesis.losses import Criterion, adversarial, discriminating, distance
 from forensic.synthesis.networks import PatchDiscriminator, TwinUNet
 from forensic.synthesis.registry import method
 from forensic.synthesis.translator import (
@@ -124,7 +124,7 @@ class ISEGAN(Adversarial):
         L_cmp: bool = True,
         L_PM: bool = True,
         enhanced: bool = True,
-        stage: int = 2,
+        stage: Literal[1, 2] = 2,
         perceptual: str = "vgg19",
         alpha: float = 0.3,
         beta: float = 0.3,
@@ -143,8 +143,6 @@ class ISEGAN(Adversarial):
         levels = int(math.log2(size)) if depth is None else depth
         if size % 32 or size % 2**levels:
             raise UsageError(f"isegan: size {size} is not divisible by 32 (for the priors) and by 2 ** {levels}.")
-        if stage not in (1, 2) or composition not in ("area", "code"):
-            raise UsageError(f"isegan: stage {stage!r} or composition {composition!r} is unknown.")
         self.source, self.target, self.size, self.width, self.depth = source, target, size, width, levels
         self.patches = (patches[0], patches[1])
         L_per = L_per and perceptual != "none"
@@ -207,12 +205,8 @@ class ISEGAN(Adversarial):
 
     def D_par_loss(self, batch: Batch, faces: Faces) -> dict[str, Tensor]:
         """The parsing's part of equation 1, halved as in the base."""
-        weight = (1 - self.alpha) / 2
         P_p, P_int = faces["P_p"], faces["P_int"].detach()
-        return {
-            "real": weight * adversarial(self.D_par(P_p), real=True, criterion=self.criterion),
-            "synthesized": weight * adversarial(self.D_par(P_int), real=False, criterion=self.criterion),
-        }
+        return discriminating(self.D_par(P_p), self.D_par(P_int), weight=1 - self.alpha, criterion=self.criterion)
 
     def G1_loss(self, batch: Batch, faces: Faces) -> dict[str, Tensor]:
         """Equation 6."""
@@ -247,10 +241,7 @@ class ISEGAN(Adversarial):
     def _judged(self, D: PatchDiscriminator, batch: Batch, faces: Faces, name: str, weight: float) -> dict[str, Tensor]:
         X, Y, P_s = batch.of(self.source), batch.of(self.target), faces["P_s"]
         real, synthesized = D(torch.cat([X, P_s, Y], dim=1)), D(torch.cat([X, P_s, faces[name].detach()], dim=1))
-        return {
-            "real": weight * adversarial(real, real=True, criterion=self.criterion) / 2,
-            "synthesized": weight * adversarial(synthesized, real=False, criterion=self.criterion) / 2,
-        }
+        return discriminating(real, synthesized, weight=weight, criterion=self.criterion)
 
     @torch.no_grad()
     def _parse(self, images: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from forensic.errors import DataError, ModelError, UsageError
-from forensic.synthesis.perceptual import luminance
+from forensic.images import luminance
 from forensic.synthesis.registry import method
 from forensic.synthesis.translator import Exemplary, Modality, check_directions
 

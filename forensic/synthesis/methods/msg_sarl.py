@@ -35,6 +35,7 @@ from forensic.synthesis.losses import adversarial, l1, total_variation
 from forensic.synthesis.networks import every_level, normal_init
 from forensic.synthesis.registry import method
 from forensic.synthesis.translator import (
+    DIRECTIONS,
     Adversarial,
     Batch,
     Faces,
@@ -45,7 +46,6 @@ from forensic.synthesis.translator import (
     resized,
 )
 
-DIRECTIONS: tuple[tuple[Modality, Modality], ...] = (("photo", "sketch"), ("sketch", "photo"))
 SIDES = (8, 4, 2)
 """How many pixels of y one pixel of O₀, O₁ and O₂ stands for."""
 

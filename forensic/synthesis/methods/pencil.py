@@ -8,10 +8,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from forensic.errors import UsageError
+from forensic.images import luminance
 from forensic.synthesis.registry import method
 from forensic.synthesis.translator import SIZE, Modality, Translator
-
-_LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 @method("pencil")
@@ -38,9 +37,8 @@ class Pencil(Translator):
 
     def translate(self, images: Tensor) -> Tensor:
         """Sketches of photos, (n, 3, 256, 256) in [-1, 1], the three channels equal."""
-        weights = images.new_tensor(_LUMINANCE)[:, None, None]
         colour = (images + 1) / 2
-        grey = (colour * weights).sum(dim=1, keepdim=True)
+        grey = luminance(colour)
         deviation = self.radius * images.shape[-1] / SIZE
         surround = gaussian_blur(grey, deviation)
         # Colour dodge: base / (1 - blurred negative). Where a pixel is no darker than its surround, paper.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from forensic.errors import UsageError
-from forensic.synthesis.losses import adversarial, l1
+from forensic.synthesis.losses import adversarial, discriminating, l1
 from forensic.synthesis.networks import PatchDiscriminator, UNet
 from forensic.synthesis.registry import method
 from forensic.synthesis.translator import (
@@ -96,10 +96,7 @@ class Pix2Pix(Adversarial):
     def discriminator_loss(self, batch: Batch, faces: Faces) -> dict[str, Tensor]:
         """Equation 1 as D's minimization, halved to slow D relative to G (section 3.3)."""
         x, y = batch.of(self.source), batch.of(self.target)
-        return {
-            "real": adversarial(self._scores(x, y), real=True) / 2,
-            "synthesized": adversarial(self._scores(x, faces["synthesized"].detach()), real=False) / 2,
-        }
+        return discriminating(self._scores(x, y), self._scores(x, faces["synthesized"].detach()))
 
     def generator_loss(self, batch: Batch, faces: Faces) -> dict[str, Tensor]:
         """Equation 4, with the adversarial term as 'maximize log D(x, G(x, z))' (section 3.3)."""

@@ -29,7 +29,7 @@ from forensic.errors import UsageError
 from forensic.faces import priors
 from forensic.synthesis import perceptual as features
 from forensic.synthesis.aids import Aid
-from forensic.synthesis.losses import adversarial, l1
+from forensic.synthesis.losses import adversarial, discriminating, l1
 from forensic.synthesis.networks import PatchDiscriminator, encoder, every_level, normal_init
 from forensic.synthesis.registry import method
 from forensic.synthesis.translator import (
@@ -141,8 +141,6 @@ class SDGAN(Adversarial):
         levels = int(math.log2(size)) - 1 if depth is None else depth
         if size % 32 or size % 2**levels:
             raise UsageError(f"sdgan: size {size} is not divisible by 32 (for the priors) and by 2 ** {levels}.")
-        if variance not in ("within", "printed") or affinity not in ("map", "cosine"):
-            raise UsageError(f"sdgan: variance {variance!r} or affinity {affinity!r} is unknown.")
         self.source, self.target, self.size, self.width = source, target, size, width
         self.depth, self.hidden, self.patch = levels, hidden or 2 * width, patch
         self.M, self.S, self.AR, self.perceptual, self.BCE = M, S, AR, perceptual, BCE
@@ -199,10 +197,7 @@ class SDGAN(Adversarial):
     def discriminator_loss(self, batch: Batch, faces: Faces) -> dict[str, Tensor]:
         """Equation 4 as D's minimization, halved as in pix2pix."""
         X, Y = batch.of(self.source), batch.of(self.target)
-        return {
-            "real": adversarial(self._scores(X, faces, Y), real=True) / 2,
-            "synthesized": adversarial(self._scores(X, faces, faces["synthesized"].detach()), real=False) / 2,
-        }
+        return discriminating(self._scores(X, faces, Y), self._scores(X, faces, faces["synthesized"].detach()))
 
     def generator_loss(self, batch: Batch, faces: Faces) -> dict[str, Tensor]:
         """Equation 9."""
