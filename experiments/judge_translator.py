@@ -68,9 +68,10 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--hold-out", type=int, default=0)
+    parser.add_argument("--source", choices=("photo", "sketch"), help="of a method that goes either way")
     parser.add_argument("--montage", type=Path)
     arguments = parser.parse_args()
-    translator = load(weights.read(arguments.weights)[1]["method"], weights=arguments.weights)
+    translator = load(weights.read(arguments.weights)[1]["method"], weights=arguments.weights, source=arguments.source)
     kept, held = split_pairs(arguments.data, "train", arguments.hold_out)
     held = held or split_pairs(arguments.data, "test", 0)[0]
     kept, held = ([examples.normalized(side) for side in examples.load(pairs)[0][:2]] for pairs in (kept, held))

@@ -1,11 +1,14 @@
-"""Quality of synthesized faces on CUFS's test identities: docs/results/synthesis.md.
+"""Quality of synthesized faces on the test parts of CUFS and FS2K: docs/results/synthesis.md.
 
-    python experiments/synthesis.py --data $FORENSIC_DATA/cufs --json synthesis.json pencil "sdgan, compact=sdgan"
-    python experiments/synthesis.py --page docs/results/synthesis.md --json synthesis.json
+    python experiments/synthesis.py --data $FORENSIC_DATA/cufs --json cufs.json pencil "sdgan, compact=sdgan"
+    python experiments/synthesis.py --data $FORENSIC_DATA/fs2k --json fs2k.json pencil "hida, compact=hida"
+    python experiments/synthesis.py --page docs/results/synthesis.md --json cufs.json --json fs2k.json
 
 Each system is ``TITLE=WEIGHTS``, a weight file or the name of a method whose weights are installed or shipped, or the
-name of a filter alone. The field's way: the 200 x 250 crops are padded to 256 x 256, translated, and cropped again
-before anything is measured. A row of the same weights keeps its metrics; NLDA is computed again.
+name of a filter alone; ``@photo`` or ``@sketch`` at the end says what a method that goes either way is given. The
+field's way: crops of 200 x 250 are padded to 256 x 256, translated, and cropped again before anything is measured;
+other images are aligned first, photo and sketch each by its own landmarks, and cropped likewise. Methods with styles
+draw in the style of the true sketch. A row of the same weights keeps its metrics; NLDA is computed again.
 """
 
 from __future__ import annotations
@@ -20,39 +23,52 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
 
 from forensic import datasets, images, weights
 from forensic.datasets import Pair
 from forensic.evaluation.null_space import PRINCIPAL_COMPONENTS, Samples, in_own_span, rank_one_curve
 from forensic.evaluation.provenance import made_by
-from forensic.images import to_image, to_tensor
+from forensic.images import to_image
 from forensic.progress import bar
 from forensic.quality.measuring import measure
 from forensic.quality.pairing import cropped, to_grey
 from forensic.recognition.nlda import NLDA
 from forensic.synthesis import Translator, examples, load
-from forensic.synthesis.examples import pad
+from forensic.synthesis.examples import Examples
+from forensic.synthesis.styles import Styled
 from forensic.synthesis.translator import Exemplary, Modality
 
 METRICS = ("fsim", "fsimc", "ssim", "scoot", "embedding-cosine", "embedding-frechet", "lpips-alex", "fid")
+STYLES = 3  # of FS2K
+NAMES = {"cufs": "CUFS", "fs2k": "FS2K"}
 FITTED, REPEATS = 150, 20  # people that NLDA is fitted to, and how often
 PUBLISHED = {
-    ("photo", "sketch"): {
+    ("cufs", "photo", "sketch"): {
         "CycleGAN": {"fsim": 0.6829, "ssim": 0.4638, "fid": 58.394, "lpips-alex": 0.2776},
         "Pix2Pix": {"fsim": 0.7356, "ssim": 0.5172, "fid": 44.272, "lpips-alex": 0.1654},
         "MSG-SARL": {"fsim": 0.7594, "ssim": 0.5288, "fid": 46.39},
         "SCA-GAN": {"fsim": 0.716, "fid": 34.2},
         "SDGAN": {"fsim": 0.7446, "ssim": 0.5360, "fid": 33.408, "lpips-alex": 0.1444},
     },
-    ("sketch", "photo"): {
+    ("cufs", "sketch", "photo"): {
         "Pix2pix": {"fsim": 0.7678, "fid": 73.43, "lpips-alex": 0.1981, "nlda": 0.9332},
         "CycleGAN": {"fsim": 0.7682, "fid": 71.81, "lpips-alex": 0.1876, "nlda": 0.8729},
         "SCA-GAN": {"fsim": 0.7764, "fid": 60.72, "lpips-alex": 0.1790, "nlda": 0.9061},
         "CHAN": {"fsim": 0.7781, "fid": 41.44, "lpips-alex": 0.1788, "nlda": 0.8779},
+        "MSG-SARL": {"fsim": 0.7866, "ssim": 0.6242, "fid": 66.71},
         "ISEGAN": {"fsim": 0.7802, "fid": 58.30, "lpips-alex": 0.1668, "nlda": 0.9402},
     },
+    ("fs2k", "photo", "sketch"): {
+        "Pix2pix": {"fid": 18.34, "lpips-alex": 0.304, "scoot": 0.493, "fsim": 0.541},
+        "Pix2PixHD": {"fid": 32.03, "lpips-alex": 0.468, "scoot": 0.374, "fsim": 0.531},
+        "CycleGAN": {"fid": 26.49, "lpips-alex": 0.505, "scoot": 0.348, "fsim": 0.501},
+        "SCA-GAN": {"fid": 39.63, "lpips-alex": 0.305, "scoot": 0.600, "fsim": 0.782},
+        "HIDA": {"fid": 15.06, "lpips-alex": 0.263, "scoot": 0.575, "fsim": 0.551},
+    },
 }
-"""SDGAN's Table 1 and ISEGAN's Table 1: at 256 x 256 and full width."""
+"""SDGAN's Table 1, ISEGAN's Table 1, MSG-SARL's and HIDA's Table 1: at 256 x 256 and full width."""
 
 
 INTRODUCTION = """\
@@ -70,53 +86,58 @@ def pairs(data: Path, split: str) -> list[Pair]:
     return [pair for pair in datasets.pairs(data) if pair.split == split]
 
 
-def synthesize(translator: Translator, chosen: list[Pair], folder: Path) -> None:
+def synthesize(translator: Translator, faces: Examples, names: list[str], folder: Path) -> None:
     """Write what a translator makes of every pair's source."""
-    with bar("synthesizing", len(chosen)) as shown, torch.inference_mode():
-        for done, pair in enumerate(chosen, 1):
-            face = pad(images.read(getattr(pair, translator.source)).image)
-            to_image(translator.translate(to_tensor([face]))[0]).save(folder / f"{pair.identity}.png")
-            shown(done)
+    with bar("synthesizing", len(faces)) as shown, torch.inference_mode():
+        for index, name in enumerate(names):
+            pair = faces.batch(slice(index, index + 1))
+            if isinstance(translator, Styled) and pair.style is not None:
+                translator.style = translator.styles[int(pair.style)]
+            made = to_image(translator.translate(pair.of(translator.source))[0])
+            made.save(folder / f"{name}.png")
+            shown(index + 1)
 
 
-def link(chosen: list[Pair], side: str, folder: Path) -> None:
-    """The images of one side under their identities."""
+def write_crops(faces: Tensor, names: list[str], folder: Path) -> None:
+    """Write the crops of faces, uint8 (n, 3, 256, 256)."""
     folder.mkdir()
-    for pair in chosen:
-        path = getattr(pair, side)
-        (folder / f"{pair.identity}{path.suffix}").symlink_to(path.resolve())
+    for name, face in zip(names, faces, strict=True):
+        cropped(Image.fromarray(face.permute(1, 2, 0).numpy())).save(folder / f"{name}.png")
 
 
-def judge(system: str, chosen: list[Pair], data: Path, known: dict[str, Any]) -> dict[str, Any]:
-    """One system's figures; ``known`` are those of the weights measured before, by hash."""
+def judge(system: str, faces: Examples, names: list[str], data: Path, known: dict[Any, Any]) -> dict[str, Any]:
+    """One system's figures; ``known`` are those of the weights measured before, by hash and source."""
     title, _, given = system.partition("=")
-    translator = _load(given or title)
+    given, _, source = (given or title).partition("@")
+    translator = _load(given, source)
     _fit(translator, data)
+    digest = translator.digest
     with tempfile.TemporaryDirectory() as temporary:
         made, target = Path(temporary) / "made", Path(temporary) / "target"
         made.mkdir()
-        synthesize(translator, chosen, made)
-        link(chosen, translator.target, target)
-        figures = known.get(translator.digest)
+        synthesize(translator, faces, names, made)
+        write_crops(getattr(faces, translator.target), names, target)
+        figures = known.get((digest, translator.source))
         if figures is None:
-            with bar("measuring", len(chosen)) as shown:
+            with bar("measuring", len(names)) as shown:
                 found = measure(
                     made, target, metrics=METRICS, modality=translator.target, progress=lambda done, _: shown(done)
                 )
             figures = {figure.metric.name: figure.to_dict() for figure in found.figures}
-        figures["nlda"] = nlda(chosen, made, translator.target)
+        if data.name == "cufs":  # where nobody is there twice
+            figures["nlda"] = nlda(names, made, target, translator.target)
     return {
         "title": title,
         "method": translator.name,
         "source": translator.source,
         "target": translator.target,
         "settings": translator.settings,
-        "sha256": translator.digest,
+        "sha256": digest,
         "figures": figures,
     }
 
 
-def nlda(chosen: list[Pair], made: Path, target: Modality) -> dict[str, Any]:
+def nlda(names: list[str], made: Path, true: Path, target: Modality) -> dict[str, Any]:
     """The field's protocol on grey crops: 150 people fitted, the others searched for, 20 times.
 
     The probe is the sketch (or the photo made of it), the gallery the photos (or the sketches made of them).
@@ -125,13 +146,11 @@ def nlda(chosen: list[Pair], made: Path, target: Modality) -> dict[str, Any]:
         ``value``: the highest rank-1 of the mean curve over the dimensions; ``sd`` over the repeats at that dimension.
     """
 
-    def rows(files: list[Path]) -> NDArray[np.uint8]:
-        return np.stack([to_grey(cropped(images.read(file).image)).ravel() for file in files])
+    def rows(folder: Path) -> NDArray[np.uint8]:
+        return np.stack([to_grey(cropped(images.read(folder / f"{name}.png").image)).ravel() for name in names])
 
-    synthesized = rows([made / f"{pair.identity}.png" for pair in chosen])
-    true = rows([getattr(pair, target) for pair in chosen])
-    probes, gallery = (synthesized, true) if target == "photo" else (true, synthesized)
-    people = np.array([pair.identity for pair in chosen])
+    probes, gallery = (rows(made), rows(true)) if target == "photo" else (rows(true), rows(made))
+    people = np.array(names)
     coordinates = in_own_span(np.concatenate([probes, gallery]).astype(np.float32))
     samples = Samples(coordinates, np.tile(people, 2), np.ones(2 * len(people), dtype=bool), len(people))
     rng, curves = np.random.default_rng(0), []
@@ -144,11 +163,12 @@ def nlda(chosen: list[Pair], made: Path, target: Modality) -> dict[str, Any]:
     return {"value": float(curve[:, best].mean()), "sd": sd, "interval": None, "dimension": best + 1}
 
 
-def _load(given: str) -> Translator:
+def _load(given: str, source: str) -> Translator:
     path = Path(given)
+    direction: dict[str, Any] = {"source": source} if source else {}
     if not path.is_file():
-        return load(given)
-    return load(weights.read(path)[1]["method"], weights=path)
+        return load(given, **direction)
+    return load(weights.read(path)[1]["method"], weights=path, **direction)
 
 
 def _fit(translator: Translator, data: Path) -> None:
@@ -158,32 +178,35 @@ def _fit(translator: Translator, data: Path) -> None:
         translator.fit(exemplars.photo, exemplars.sketch)
 
 
-def page(results: dict[str, Any]) -> Iterator[str]:
+def page(measured: list[dict[str, Any]]) -> Iterator[str]:
     """The page in Markdown."""
     yield "# Synthesis\n"
-    yield "    python experiments/synthesis.py --data $FORENSIC_DATA/cufs --json synthesis.json TITLE=WEIGHTS ..."
-    yield "    python experiments/synthesis.py --page docs/results/synthesis.md --json synthesis.json\n"
-    yield f"CUFS, the {results['pairs']} pairs of the {results['split']} split; nothing was chosen on them."
-    yield INTRODUCTION
-    for (source, target), published in PUBLISHED.items():
-        rows = [row for row in results["systems"] if (row["source"], row["target"]) == (source, target)]
-        yield f"## {source} to {target}\n"
-        columns = [*METRICS, "nlda"]
-        yield "| system | " + " | ".join(columns) + " |"
-        yield "|---|" + "---:|" * len(columns)
-        for row in rows:
-            yield f"| {row['title']} | " + " | ".join(_cell(row["figures"][name]) for name in columns) + " |"
-        for name, figures in published.items():
-            yield (
-                f"| {name}, published | "
-                + " | ".join(f"{figures[m]:g}" if m in figures else "" for m in columns)
-                + " |"
-            )
-        yield ""
-    yield "Weights: " + "; ".join(
-        f"{row['title']} {row['sha256'][:12]}" for row in results["systems"] if row["settings"]
-    )
-    yield "\nMade by " + "; ".join(f"{name} {version}" for name, version in results["versions"].items()) + "."
+    yield from (line.rstrip() for line in __doc__.splitlines()[2:5])
+    yield "\n" + INTRODUCTION
+    for results in measured:
+        for source, target in (("photo", "sketch"), ("sketch", "photo")):
+            rows = [row for row in results["systems"] if (row["source"], row["target"]) == (source, target)]
+            if rows:
+                yield from _table(results, source, target, rows)
+    for results in measured:
+        rows = "; ".join(f"{row['title']} {row['sha256'][:12]}" for row in results["systems"] if row["settings"])
+        yield f"Weights, {NAMES[results['data']]}: {rows}.\n"
+    yield "Made by " + "; ".join(f"{name} {version}" for name, version in measured[0]["versions"].items()) + "."
+
+
+def _table(results: dict[str, Any], source: str, target: str, rows: list[dict[str, Any]]) -> Iterator[str]:
+    """One data set, one way."""
+    columns = [*METRICS, *(["nlda"] if results["data"] == "cufs" else [])]
+    yield f"## {NAMES[results['data']]}, {source} to {target}\n"
+    yield f"The {results['pairs']} pairs of the {results['split']} split; nothing was chosen on them.\n"
+    yield "| system | " + " | ".join(columns) + " |"
+    yield "|---|" + "---:|" * len(columns)
+    for row in rows:
+        yield f"| {row['title']} | " + " | ".join(_cell(row["figures"][name]) for name in columns) + " |"
+    for name, figures in PUBLISHED.get((results["data"], source, target), {}).items():
+        cells = (f"{figures[m]:g}" if m in figures else "" for m in columns)
+        yield f"| {name}, published | " + " | ".join(cells) + " |"
+    yield ""
 
 
 def _cell(figure: dict[str, Any]) -> str:
@@ -202,21 +225,26 @@ def main() -> None:
     parser.add_argument("systems", nargs="*")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--split", default="test")
-    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--json", type=Path, action="append", required=True)
     parser.add_argument("--page", type=Path)
     options = parser.parse_args()
-    results = json.loads(options.json.read_text()) if options.json.exists() else {"systems": []}
     if options.systems:
+        (path,) = options.json
+        results = json.loads(path.read_text()) if path.exists() else {"systems": []}
         chosen = pairs(options.data, options.split)
-        results |= {"pairs": len(chosen), "split": options.split, "versions": made_by()}
-        known = {row["sha256"]: row["figures"] for row in results["systems"]}
+        faces, left_out = examples.load(chosen, styles=STYLES)
+        missing = {line.partition(" (")[0] for line in left_out}
+        names = [pair.identity for pair in chosen if pair.identity not in missing]
+        results |= {"data": options.data.name, "pairs": len(names), "split": options.split, "versions": made_by()}
+        known = {(row["sha256"], row["source"]): row["figures"] for row in results["systems"]}
         for system in options.systems:
-            row = judge(system, chosen, options.data, known)
+            row = judge(system, faces, names, options.data, known)
             results["systems"] = [old for old in results["systems"] if old["title"] != row["title"]] + [row]
             print(row["title"], {name: _cell(figure) for name, figure in row["figures"].items()}, flush=True)
-            options.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
+            path.write_text(json.dumps(results, indent=1), encoding="utf-8")
     if options.page:
-        options.page.write_text("\n".join(page(results)) + "\n", encoding="utf-8")
+        measured = [json.loads(path.read_text()) for path in options.json]
+        options.page.write_text("\n".join(page(measured)) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

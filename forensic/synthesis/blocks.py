@@ -7,6 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import deform_conv2d
 
+STEP = 0.1
+"""Pixels of an offset in units of what the convolution for it gives: so it learns ten times slower, as is usual, and
+does not leave maps of a few pixels, beyond which there is nothing to see and nothing to learn from."""
 Switch = Literal["pixel", "channel"]
 """What the switch θ of a metaACON is computed from."""
 
@@ -87,7 +90,7 @@ class DeformableConvolution(nn.Module):
         offsets, weights = self.offsets(x).float().split([2 * self.taps, self.taps], dim=1)
         with torch.autocast(x.device.type, enabled=False):  # sampling takes one precision for all, and needs a fine one
             kernel, bias = self.convolution.weight.float(), self.convolution.bias
-            y: Tensor = deform_conv2d(x.float(), offsets, kernel, bias, padding=(1, 1), mask=weights.sigmoid())
+            y: Tensor = deform_conv2d(x.float(), STEP * offsets, kernel, bias, padding=(1, 1), mask=weights.sigmoid())
         return y
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from forensic.synthesis.blocks import ACON, DeformableConvolution, MetaACON, gaussian_pyramid, sobel
+from forensic.synthesis.blocks import ACON, STEP, DeformableConvolution, MetaACON, gaussian_pyramid, sobel
 
 
 def sigma(x: float) -> float:
@@ -64,7 +64,7 @@ def test_a_deformable_convolution_looks_where_its_offsets_say() -> None:
     """All taps moved one pixel to the right and weighed 1: the plain convolution of the image moved to the left."""
     block, x = DeformableConvolution(2, 1, groups=1), torch.randn(1, 2, 6, 6)
     with torch.no_grad():
-        block.offsets.bias[:18] = torch.tensor([0.0, 1.0] * 9)  # down, right
+        block.offsets.bias[:18] = torch.tensor([0.0, 1.0 / STEP] * 9)  # down, right
         block.offsets.bias[18:] = 50.0
     moved = F.pad(x, (0, 1, 0, 0))[..., 1:]
     plain = F.conv2d(moved, block.convolution.weight, block.convolution.bias, padding=1)

@@ -96,6 +96,7 @@ class DeepFacePencil(Adversarial):
         attention: Reading of equation 3.
         T: Layers that equation 7 compares.
         criterion: Adversarial loss: the paper's logarithms, or the code's least squares.
+        lambda_rec: Weight of the reconstruction; equation 8 has none.
         lambda_dfm: Weight of the discriminator feature matching, the paper's λ.
         mu: Weight of the generator feature matching, μ.
         stages: How the epochs are shared among the three stages, in parts; only the last may stand alone.
@@ -137,6 +138,7 @@ class DeepFacePencil(Adversarial):
         attention: Attention = "channels",
         T: Layers = "residual",
         criterion: Criterion = "log",
+        lambda_rec: float = 1.0,
         lambda_dfm: float = 10.0,
         mu: float = 10.0,
         stages: Sequence[int] = (1, 1, 1),
@@ -153,7 +155,7 @@ class DeepFacePencil(Adversarial):
         self.blocks, self.kernels, self.reach = blocks, tuple(kernels), reach
         self.SAP, self.dual, self.drawings, self.d = SAP, dual, drawings, d
         self.attention, self.T, self.criterion = attention, T, criterion
-        self.lambda_dfm, self.mu, self.stages = lambda_dfm, mu, tuple(stages)
+        self.lambda_rec, self.lambda_dfm, self.mu, self.stages = lambda_rec, lambda_dfm, mu, tuple(stages)
         self.parsing, self.discriminator_rate = parsing, discriminator_rate
         self._check()
         self.stage, self._rate = 0, 1.0
@@ -259,7 +261,7 @@ class DeepFacePencil(Adversarial):
             seen = self._seen(S, made)
             with torch.no_grad():
                 true = self._seen(S, x)
-            terms[f"{name}_reconstruction"] = l1(made, x)  # equation 4
+            terms[f"{name}_reconstruction"] = self.lambda_rec * l1(made, x)  # equation 4
             terms[f"{name}_adversarial"] = self._scored(seen, real=True)  # equation 5
             terms[f"{name}_DFM"] = self.lambda_dfm * DFM(seen, true)  # equation 6
         if self.dual and self.stage != 1:
@@ -283,10 +285,9 @@ class DeepFacePencil(Adversarial):
     @torch.no_grad()
     def _sketches(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """S_syn and S_dfm, each (n, 3, size, size) in [-1, 1]; the shifts come from torch's global generator."""
-        side = min(SIZE, 2 * self.size)
-        photo = resized(batch.photo, side)
-        labels = self._priors.at(photo)(photo)["parsing"].argmax(dim=1)
-        lines = strokes.sketches(labels, self.d * side / MASK)
+        photo = resized(batch.photo, min(SIZE, 2 * self.size))
+        parsing = resized(self._priors.at(photo)(photo)["parsing"].float(), SIZE)
+        lines = strokes.sketches(parsing.argmax(dim=1), self.d * SIZE / MASK)  # as large as what translate is given
         aligned, moved = (resized(S.to(photo), self.size).expand(-1, 3, -1, -1) for S in lines)
         return aligned, batch.sketch if self.drawings == "artists" else moved
 
