@@ -33,6 +33,7 @@ from forensic.synthesis.translator import Modality
 
 OTHER: dict[Modality, Modality] = {"photo": "sketch", "sketch": "photo"}
 BATCH = 16
+SEEN, SNAPSHOTS = 60, 6  # training pairs and weights along the way that are judged
 INTRODUCTION = """\
 What comes back when a photo becomes a sketch and the sketch a photo again, and the other way round: mean absolute
 difference in grey levels on the 200 x 250 crops, along the training of MSG-SARL, with 95 % bootstrap intervals over
@@ -73,12 +74,17 @@ def average(examples: Examples, side: Modality) -> Tensor:
     return getattr(examples, side).double().mean(dim=0, keepdim=True).float() / 127.5 - 1
 
 
+def spread(count: int, most: int) -> list[int]:
+    """At most so many of so many, evenly, with the first and the last."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
+
+
 def report(run: Path, data: Path) -> Iterator[str]:
     """The page in Markdown."""
     train, test = (load_examples(split_pairs(data, split, 0)[0])[0] for split in ("train", "test"))
-    chosen = np.linspace(0, len(train) - 1, min(len(train), 100)).astype(int)
-    seen = Examples(train.photo[chosen], train.sketch[chosen])
-    snapshots = sorted((run / "snapshots").glob("*.safetensors"), key=lambda path: int(path.stem))
+    seen = Examples(*(side[spread(len(train), SEEN)] for side in train[:2]))
+    found = sorted((run / "snapshots").glob("*.safetensors"), key=lambda path: int(path.stem))
+    snapshots = [found[index] for index in spread(len(found), SNAPSHOTS)]
     columns = [(start, name, part) for start in OTHER for name, part in (("training", seen), ("test", test))]
     yield "| epochs | " + " | ".join(f"{start}, {name} part" for start, name, _ in columns) + " |"
     yield "|---:|" + "---:|" * len(columns)
@@ -91,14 +97,14 @@ def report(run: Path, data: Path) -> Iterator[str]:
         for done, path in enumerate(snapshots, 1):
             translators, cells = ways(path), []
             for start, _, part in columns:
-                found = errors(translators, part, start)
-                value, low, high = bootstrap_interval(found.numpy(), range(len(found)))
+                apart = errors(translators, part, start).numpy()
+                value, low, high = bootstrap_interval(apart, np.arange(len(apart)))
                 cells.append(f"{value:.1f} [{low:.1f}, {high:.1f}]")
             shown(done)
             yield f"| {int(path.stem)} | " + " | ".join(cells) + " |"
     yield f"\nTraining part: {len(seen)} pairs of {len(train)}; test part: {len(test)} pairs."
-    yield f"\nWeights: {translators['photo'].digest[:12]}. Made by "
-    yield "; ".join(f"{name} {version}" for name, version in made_by().items()) + "."
+    versions = "; ".join(f"{name} {version}" for name, version in made_by().items())
+    yield f"\nWeights: {translators['photo'].digest[:12]}. Made by {versions}."
 
 
 def montage(path: Path, data: Path, out: Path) -> None:

@@ -43,14 +43,14 @@ from forensic.synthesis.translator import SIZE
 MASK = 512  # pixels a side that d is measured in
 TRAINED = 11.0  # the paper's d
 DEGREES = (0.0, 11.0, 20.0, 30.0)
-DRAWINGS = 5  # of each test photo at each d
+DRAWINGS = 1  # of each test photo at each d
 COPIES = 3  # drawings of each training photo and kind, for a method that does not draw them itself
 
 INTRODUCTION = """
 Cosine of the embedder ({embedder}) between the photo made of a line drawing and the true photo, for {people} test
-people of CUFS and {drawings} drawings of each; in parentheses the mean cosine to the other people's true photos. d is
-the largest shift of a stroke's points, in pixels of a face of 512 x 512; training knew 0 and 11. The fall from d = 0 to
-the largest d, and by how much more than the first system's, with 95 % bootstrap intervals over people.
+people of CUFS and {drawings} drawing of each at each d; in parentheses the mean cosine to the other people's true
+photos. d is the largest shift of a stroke's points, in pixels of a face of 512 x 512; training knew 0 and 11. The fall
+from d = 0 to the largest d, and by how much more than the first system's, with 95 % bootstrap intervals over people.
 """
 
 

@@ -131,9 +131,9 @@ def report(weights: Path, data: Path, montage: Path | None) -> Iterator[str]:
         line, share = row(f"drawn, style {style} asked", named(classifier, sketches[-1]), index, people, styles)
         shares.append(share)
         yield line
-    yield f"\nOf all real sketches {100 * (told == given).mean():.1f} % are named right; of all drawn ones"
-    yield f"{100 * np.mean(shares):.1f} %. Left out for want of a face: {len(left_out)} pairs of the training part and"
-    yield f"{len(also_left_out)} of the test part."
+    right = f"Of all real sketches {100 * (told == given).mean():.1f} % are named right, of all drawn ones"
+    yield f"\n{right} {100 * np.mean(shares):.1f} %."
+    yield f"Left out for want of a face: {len(left_out)} training and {len(also_left_out)} test pairs."
     yield f"\nWeights: {hida.digest[:12]}. Made by " + "; ".join(f"{k} {v}" for k, v in made_by().items()) + "."
     if montage is not None:
         chosen = np.linspace(0, len(judged) - 1, 10).astype(int)

