@@ -1,0 +1,311 @@
+"""The campaign runner: what is run, what fits, chunks and resume."""
+
+import json
+
+import pytest
+import torch
+
+from forensic.errors import DataError, TrainingError, UsageError
+from forensic.synthesis import Recipe, create, registry
+from forensic.synthesis.trainer import Trainer
+
+SHORT = Recipe(epochs=3, batch=2, shift=0)
+
+
+def tiny():
+    torch.manual_seed(0)
+    return create("pix2pix", size=32, width=4)
+
+
+# What is run
+
+
+def test_the_toml_files_are_those_of_the_rows() -> None:
+    import campaign_runs
+
+    found = {path.name: path.read_text() for path in campaign_runs.CONFIGS.iterdir()}
+    assert found == campaign_runs.configs(), "run: python experiments/campaign.py configs"
+
+
+def test_every_file_makes_its_row() -> None:
+    import campaign_runs
+
+    runs = campaign_runs.choose([], ["cufs", "fs2k"])
+    assert {run.method for run in runs} == set(campaign_runs.trainable())
+    assert [run.name for run in runs if run.config == "hida"] == ["cufs/hida", "fs2k/hida"]
+    assert {run.data for run in runs if run.method == "hida" and run.row} == {"fs2k"}
+    is_row = [run.row is not None for run in runs]
+    assert is_row == sorted(is_row), "the main methods go first"
+    for run in runs:
+        with torch.device("meta"):
+            method, recipe = campaign_runs.make(run, campaign_runs.Changes(), 0)
+            papers = create(run.method, **(registry.find(run.method).rows[run.row] if run.row else run.settings))
+        assert method.settings == papers.settings
+        assert recipe == method.recipe
+
+
+def test_size_width_and_defaults_give_way_to_what_a_row_says() -> None:
+    import campaign_runs
+
+    changes = campaign_runs.Changes(128, "compact", {"perceptual": "embedder", "batch": 4})
+    for run in campaign_runs.choose([], ["cufs"]):
+        with torch.device("meta"):
+            method, recipe = campaign_runs.make(run, changes, 0)
+        assert (method.size, recipe.batch) == (128, 4)
+        assert method.settings["width"] <= 32
+        if "perceptual" in method.settings:
+            assert method.settings["perceptual"] == run.settings.get("perceptual", "embedder")
+    (run,) = campaign_runs.choose(["cufs/sdgan"], ["cufs"])
+    with pytest.raises(UsageError, match="made for 128 pixels: give --size 128"):
+        campaign_runs.make(run, campaign_runs.Changes(None, "compact"), 0)
+
+
+def test_unknown_runs_files_and_defaults_are_named(tmp_path) -> None:
+    import campaign_runs
+
+    with pytest.raises(UsageError, match=r"No run is called 'sdgna' on cufs\. Did you mean 'sdgan'\?"):
+        campaign_runs.choose(["sdgna"], ["cufs"])
+    (tmp_path / "gan.toml").write_text("")
+    with pytest.raises(UsageError, match="must begin with a method's"):
+        campaign_runs.read(tmp_path / "gan.toml", "cufs")
+    (tmp_path / "sdgan-x.toml").write_text("[run]\n")
+    with pytest.raises(UsageError, match=r"the table 'run'; expected \[method\] and \[recipe\]"):
+        campaign_runs.read(tmp_path / "sdgan-x.toml", "cufs")
+    with pytest.raises(UsageError, match=r"--default perceptaul: .*Did you mean 'perceptual'"):
+        campaign_runs.check_defaults({"perceptaul": "embedder"})
+
+
+# What fits
+
+
+def cost(name, epoch, epochs, *, group=None, main=True, **begun):
+    from campaign_plan import Cost
+
+    return Cost(name, group or name, main, epoch, epochs, **begun)
+
+
+@pytest.mark.parametrize(
+    ("costs", "epochs"),
+    [
+        (lambda: [cost("a", 1, 200), cost("b", 2, 200)], {"a": 45, "b": 22}),
+        (lambda: [cost("a", 1, 10), cost("b", 2, 200)], {"a": 10, "b": 40}),  # what a leaves is b's
+        (lambda: [cost("a", 100, 5)], {"a": 0}),
+        (lambda: [cost("a", 1, 80), cost("x", 1, 9, main=False)], {"a": 80, "x": 9}),
+        (lambda: [cost("a", 1, 200), cost("x", 1, 9, main=False)], {"a": 90, "x": 0}),
+        (  # rows of one table get equally many epochs
+            lambda: [cost("x", 1, 99, group="t", main=False), cost("y", 2, 99, group="t", main=False)],
+            {"x": 30, "y": 30},
+        ),
+        (lambda: [cost("a", 1, 200, fixed=60, spent=5.0), cost("b", 1, 200)], {"a": 60, "b": 30}),
+    ],
+)
+def test_the_budget_is_divided(costs, epochs) -> None:
+    from campaign_plan import allocate
+
+    given = costs()
+    shares = allocate(given, 100.0)
+    assert {name: share.epochs for name, share in shares.items()} == epochs
+    assert sum(share.seconds for share in shares.values()) <= 100.0 + 1e-9
+
+
+def test_images_a_second_are_those_of_warm_steps(make_clock, make_pairs, monkeypatch) -> None:
+    from campaign_data import Pairs
+    from campaign_training import measure
+
+    clock, method = make_clock(), tiny()
+    slow = iter([50.0])
+
+    def step(self, batch):
+        clock.now += next(slow, 0.25) * len(batch.photo)  # the first step sets things up
+        return {}
+
+    def translate(images):
+        clock.now += 0.1
+        return images
+
+    monkeypatch.setattr(Trainer, "step", step)
+    monkeypatch.setattr(method, "translate", translate)
+    pairs = Pairs(make_pairs(6), make_pairs(2))
+    speed = measure(method, SHORT, pairs, device="cpu", precision="fp32", clock=clock)
+    assert speed.training == pytest.approx(4.0)
+    assert speed.inference == {"1": pytest.approx(10.0)}
+    from campaign_plan import epoch_seconds
+
+    assert epoch_seconds(speed, 6, 2) == pytest.approx(1.7)
+
+
+def test_a_method_with_stages_is_measured_in_all_of_them(make_clock, make_pairs, monkeypatch) -> None:
+    from campaign_data import Pairs
+    from campaign_training import measure
+
+    clock, method, begun = make_clock(), tiny(), []
+    monkeypatch.setattr(type(method), "begin", lambda self, epoch, epochs: begun.append(epoch))
+
+    def step(self, batch):
+        clock.now += len(batch.photo) * begun[-1]
+        return {}
+
+    def translate(images):
+        clock.now += 1
+        return images
+
+    monkeypatch.setattr(Trainer, "step", step)
+    monkeypatch.setattr(method, "translate", translate)
+    recipe = SHORT.changed(epochs=6)
+    speed = measure(method, recipe, Pairs(make_pairs(6), None), device="cpu", precision="fp32", clock=clock)
+    assert begun == [1, 3, 5]
+    assert speed.training == pytest.approx(3 / (1 + 3 + 5))
+
+
+# Chunks
+
+
+def pursue(folder, pairs, clock, until, **named):
+    from campaign_training import pursue
+
+    settings = {"device": "cpu", "precision": "fp32", "seed": 3, "about": {"run": "x"}, "clock": clock}
+    return pursue(named.pop("method", None) or tiny(), SHORT, pairs, folder, until=until, **settings)
+
+
+def test_chunks_end_as_an_uninterrupted_run_ends(make_clock, make_pairs, monkeypatch, tmp_path) -> None:
+    from campaign_data import Pairs
+
+    pairs, clock = Pairs(make_pairs(5), make_pairs(2, seed=9)), make_clock()
+    before = Trainer.step
+
+    def step(self, batch):
+        clock.now += 1
+        return before(self, batch)
+
+    monkeypatch.setattr(Trainer, "step", step)
+    monkeypatch.setattr("campaign_training.time_inference", lambda *_, **__: 1.0)
+    Trainer(tiny(), SHORT, pairs.kept, held_out=pairs.held, seed=3, out=tmp_path / "whole").fit()
+    records = []
+    while not records or records[-1]["state"] != "finished":
+        records.append(pursue(tmp_path / "parts", pairs, clock, clock.now + 2))
+    assert [record["epochs"]["done"] for record in records] == [0, 1, 2, 2, 3]
+    assert records[-1]["seconds"] == 9
+    assert records[-1]["epochs"] == {"done": 3, "of": 3, "paper": 200}
+    name = "pix2pix-photo-to-sketch.safetensors"
+    whole, parts = ((tmp_path / folder / name).read_bytes() for folder in ("whole", "parts"))
+    assert parts == whole
+    record = json.loads((tmp_path / "parts" / "run.json").read_text())
+    assert record["weights"]["file"] == name
+    assert [epoch for epoch, _ in record["held_out_l1"]] == [1, 2, 3]
+    assert record["images_per_second"] == {"training": None, "inference": {"1": 1.0, "16": 1.0}}
+
+
+def test_an_error_is_recorded_and_ctrl_c_goes_on(make_clock, make_pairs, monkeypatch, tmp_path) -> None:
+    from campaign_data import Pairs
+
+    pairs = Pairs(make_pairs(2), None)
+
+    def fail(error):
+        def step(self, batch):
+            raise error
+
+        monkeypatch.setattr(Trainer, "step", step)
+
+    fail(MemoryError("no room"))
+    record = pursue(tmp_path / "a", pairs, make_clock(), 1.0)
+    assert (record["state"], record["error"]) == ("failed", "MemoryError: no room")
+    assert json.loads((tmp_path / "a" / "run.json").read_text()) == record
+    fail(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        pursue(tmp_path / "b", pairs, make_clock(), 1.0)
+    assert json.loads((tmp_path / "b" / "run.json").read_text())["state"] == "unfinished"
+
+
+class Fake:
+    """Trains by the clock alone: seconds that each run needs, or an error."""
+
+    def __init__(self, out, clock, needs):
+        self.out, self.clock, self.needs, self.calls = out, clock, needs, []
+
+    def __call__(self, planned, until):
+        name, folder = planned["name"], self.out / "runs" / planned["name"]
+        path = folder / "run.json"
+        record = json.loads(path.read_text()) if path.is_file() else {"seconds": 0.0}
+        self.calls.append(name)
+        needs = self.needs[name]
+        if isinstance(needs, str):
+            record |= {"state": "failed", "error": needs}
+        else:
+            spent = min(needs - record["seconds"], until - self.clock.now)
+            self.clock.now += spent
+            record["seconds"] += spent
+            record |= {"state": "finished" if record["seconds"] >= needs else "unfinished", "error": None}
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(record))
+        return record
+
+
+def planned(budget, **seconds):
+    runs = [{"name": name, "epochs": 9, "seconds": share} for name, share in seconds.items()]
+    return {"asked": {"budget": budget}, "runs": runs}
+
+
+def test_runs_go_in_order_in_chunks_and_a_failing_one_stops_none(make_clock, tmp_path) -> None:
+    from campaign_plan import work
+
+    clock = make_clock()
+    train = Fake(tmp_path, clock, {"a": 30.0, "b": "no weights", "c": 25.0})
+    plan, said = planned(100.0, a=30.0, b=30.0, c=30.0), []
+
+    def call(**named):
+        return work(plan, tmp_path, train, chunk=20.0, clock=clock, retry=named.get("retry", False), say=said.append)
+
+    assert [call(), call(), call()] == [True, True, False]
+    assert train.calls == ["a", "a", "b", "c", "c"]
+    assert "b: failed, 0 of 9 epochs: no weights" in said
+    assert clock.now == 55.0
+    assert not call()
+    assert len(train.calls) == 5
+    train.needs["b"] = 10.0
+    assert not call(retry=True)
+    assert train.calls[5:] == ["b"]
+
+
+def test_a_slow_run_gives_way_and_has_what_is_left(make_clock, tmp_path) -> None:
+    from campaign_plan import work
+
+    clock = make_clock()
+    train = Fake(tmp_path, clock, {"a": 70.0, "b": 30.0})
+    assert not work(planned(90.0, a=40.0, b=40.0), tmp_path, train, chunk=0, clock=clock, say=lambda _: None)
+    assert train.calls == ["a", "b", "a"]
+    assert clock.now == 90.0, "the budget is kept to"
+
+
+# The command line
+
+
+def test_a_call_that_asks_for_another_campaign_is_refused(tmp_path, capsys) -> None:
+    import campaign
+    import campaign_plan
+
+    assert campaign.main(["status", "--out", str(tmp_path)]) == UsageError.exit_code
+    assert "holds no plan. Make one" in capsys.readouterr().err
+    plan = {"asked": {"seed": 0, "runs": []}}
+    campaign_plan.check_same(plan, {"seed": 0, "runs": ()}, tmp_path)
+    with pytest.raises(UsageError, match="another campaign: seed is 0, given 1"):
+        campaign_plan.check_same(plan, {"seed": 1}, tmp_path)
+    (tmp_path / "plan.json").write_text("{")
+    with pytest.raises(TrainingError, match="is not a plan"):
+        campaign_plan.read(tmp_path)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("540", 540), ("25m", 1500), ("1.5h", 5400), ("9s", 9)])
+def test_durations(text, expected) -> None:
+    import campaign
+
+    assert campaign.seconds(text) == expected
+
+
+def test_data_or_a_pack_are_needed(tmp_path, capsys) -> None:
+    import campaign
+
+    assert campaign.main(["plan", "--out", str(tmp_path), "--budget", "1h"]) == UsageError.exit_code
+    assert "--data NAME=DIR, or a pack" in capsys.readouterr().err
+    packed = ["plan", "--out", str(tmp_path), "--budget", "1h", "--packed", str(tmp_path)]
+    assert campaign.main(packed) == DataError.exit_code
+    assert "no unpacked campaign" in capsys.readouterr().err
