@@ -47,9 +47,10 @@ def prepared(name: str, folder: Path, size: int, hold_out: int, cache: Path) -> 
     """
     path = cache / f"{name}-{size}-{hold_out}.safetensors"
     if not path.is_file():
-        kept, held = split(folder, hold_out)
+        from forensic.commands.synthesis import split_pairs  # a bare machine has neither this nor a data set
         from forensic.synthesis.examples import load
 
+        kept, held = split_pairs(folder, "train", hold_out)
         parts = {"kept": load(kept, size, styles=STYLES)[0]}
         if held:
             parts["held"] = load(held, size, styles=STYLES)[0]
@@ -57,23 +58,6 @@ def prepared(name: str, folder: Path, size: int, hold_out: int, cache: Path) -> 
         weights.write(path, tensors, {"pairs": {part: len(made) for part, made in parts.items()}})
     tensors, _ = weights.read(path)
     return Pairs(_of(tensors, "kept"), _of(tensors, "held") if "held/photo" in tensors else None)
-
-
-def split(folder: Path, hold_out: int) -> tuple[list, list]:
-    """Pairs of the training split: those to train on, and those of people held out, evenly spread.
-
-    FS2K shows people repeatedly: a person is held out with all photos.
-    """
-    from forensic import datasets
-
-    pairs = [pair for pair in datasets.pairs(folder) if pair.split == "train"]
-    people = sorted({pair.person for pair in pairs})
-    if not pairs:
-        raise DataError(f"{folder} has no pair in its training split.")
-    if not 0 <= hold_out < len(people):
-        raise UsageError(f"--hold-out is {hold_out}, but {folder} has {len(people)} people to train on.")
-    held = {people[index * len(people) // hold_out] for index in range(hold_out)}
-    return [pair for pair in pairs if pair.person not in held], [pair for pair in pairs if pair.person in held]
 
 
 def unpacked(name: str, folder: Path, size: int) -> Pairs:

@@ -105,7 +105,6 @@ def evaluate(
       forensic evaluate --data cufs --routes direct,direct+sketch-to-photo:pix2pix --plot cmc.png
       forensic evaluate --data fs2k --resplit --distractors faces --json fs2k.json --csv fs2k.csv
       forensic evaluate --data cufs --split all --subset cuhk --protocols closed-set --no-store
-      forensic evaluate --data my-pairs --split all --no-store
 
     The shipped models saw training splits: figures on 'train' and 'all' show memory, not recognition, unless
     the model was trained without that part.

@@ -159,18 +159,18 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def split_pairs(data: Path, split: str, hold_out: int) -> "tuple[list[Pair], list[Pair]]":
-    """Pairs to train on and pairs held out, evenly spread over the identities in their sorted order."""
+    """Pairs to train on, and those of people held out, evenly spread over all people in their sorted order."""
     from forensic import datasets
     from forensic.errors import DataError, UsageError
 
     pairs = [pair for pair in datasets.pairs(data) if pair.split == split]
-    identities = sorted({pair.identity for pair in pairs})
+    people = sorted({pair.person for pair in pairs})
     if not pairs:
         raise DataError(f"{data} has no pair in split {split!r}. Choose another one with --split.")
-    if not 0 <= hold_out < len(identities):
-        raise UsageError(f"--hold-out is {hold_out}, but {data} has {len(identities)} identities in split {split!r}.")
-    held = {identities[index * len(identities) // hold_out] for index in range(hold_out)}
-    return [pair for pair in pairs if pair.identity not in held], [pair for pair in pairs if pair.identity in held]
+    if not 0 <= hold_out < len(people):
+        raise UsageError(f"--hold-out is {hold_out}, but {data} has {len(people)} people in split {split!r}.")
+    held = {people[index * len(people) // hold_out] for index in range(hold_out)}
+    return [pair for pair in pairs if pair.person not in held], [pair for pair in pairs if pair.person in held]
 
 
 @click.command()

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 import torch
+from invented import smooth_pairs
 
 from forensic.synthesis import Translator, create, registry
-from forensic.synthesis.examples import Examples
 from forensic.synthesis.methods.lle import LLE
 
 TINY = {"size": 32, "width": 4, "perceptual": "embedder", "pool": 0, "overlap": 4}
@@ -31,15 +31,6 @@ def tiny(name: str, seed: int = 0, **settings: Any) -> Translator:
         exemplars = smooth_pairs(2, size=256).batch()
         made.fit(exemplars.photo, exemplars.sketch)
     return made
-
-
-def smooth_pairs(count: int, size: int = 32, seed: int = 0) -> Examples:
-    """Invented pairs: smooth colour fields, and their grey negatives as 'sketches'."""
-    draw = torch.Generator().manual_seed(seed)
-    coarse = torch.rand(count, 3, 4, 4, generator=draw)
-    photo = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bilinear")
-    sketch = 1 - photo.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
-    return Examples((photo * 255).byte(), (sketch * 255).byte())
 
 
 @pytest.fixture

@@ -1,13 +1,14 @@
 import json
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
+from invented import pair_folder
 from PIL import Image
 
 from forensic import weights as store
-from forensic.commands.synthesis import methods, synthesize, train
+from forensic.commands.synthesis import methods, split_pairs, synthesize, train
+from forensic.datasets import Pair
 from forensic.errors import DataError, FaceError, TrainingError, UsageError
 from forensic.synthesis import weights
 
@@ -16,14 +17,7 @@ TINY = ["--size", "32", "--width", "4", "--epochs", "1"]
 
 @pytest.fixture
 def data(tmp_path):
-    """A plain folder of four pairs of CUFS's size."""
-    draw = np.random.default_rng(0)
-    for side in ("photos", "sketches"):
-        (tmp_path / "data" / side).mkdir(parents=True)
-        for stem in "abcd":
-            image = Image.fromarray(draw.integers(0, 256, (25, 20, 3), dtype=np.uint8)).resize((200, 250))
-            image.save(tmp_path / "data" / side / f"{stem}.png")
-    return tmp_path / "data"
+    return pair_folder(tmp_path / "data", "abcd")
 
 
 def run(command, *arguments):
@@ -245,3 +239,12 @@ def test_set_changes_any_setting(data, tmp_path) -> None:
         run(train, "pix2pix", "--data", data, "--out", tmp_path / "other", "--set", "patch")
     with pytest.raises(UsageError, match="has no setting 'patches'"):
         run(train, "pix2pix", "--data", data, "--out", tmp_path / "other", "--set", "patches=3")
+
+
+def test_a_person_is_held_out_with_all_photos(monkeypatch, tmp_path) -> None:
+    people = {"a": "x", "b": "y", "c": "x", "d": "z"}
+    pairs = [Pair(name, "", "train", tmp_path, tmp_path, {}, person) for name, person in people.items()]
+    monkeypatch.setattr("forensic.datasets.pairs", lambda folder: pairs)
+    kept, held = split_pairs(tmp_path, "train", 1)
+    assert [pair.identity for pair in held] == ["a", "c"]
+    assert [pair.identity for pair in kept] == ["b", "d"]

@@ -109,7 +109,8 @@ def test_only_the_playing_network_moves_on_its_turn(
 @pytest.mark.parametrize("name", TRAINED)
 def test_overfits_one_pair(name: str, make_tiny: Any, make_pairs: Any) -> None:
     method = make_tiny(name)
-    recipe = method.recipe.changed(shift=0, flip=False, tone=0.0, learning_rate=2e-3)
+    rate = {"hida": 5e-4}.get(name, 2e-3)  # the steps of HIDA's adversary are erratic beyond
+    recipe = method.recipe.changed(shift=0, flip=False, tone=0.0, learning_rate=rate)
     trainer = Trainer(method, recipe, make_pairs(1))
     batch = make_pairs(1).batch()
 
@@ -120,7 +121,7 @@ def test_overfits_one_pair(name: str, make_tiny: Any, make_pairs: Any) -> None:
 
     before = distance()
     method.train()
-    for _ in range(80):
+    for _ in range(60):
         trainer.step(batch)
     assert distance() < before / 2
 
