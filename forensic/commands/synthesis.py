@@ -32,7 +32,7 @@ _MODALITY = click.Choice(["photo", "sketch"])
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Any setting of the method or its recipe.")
 @click.option("--config", type=_FILE, help="TOML with [method] and [recipe] tables; options go before it.")
 @click.option("--split", type=click.Choice(["train", "test"]), default="train", show_default=True)
-@click.option("--hold-out", default=0, show_default=True, help="Identities kept back and measured every epoch.")
+@click.option("--hold-out", default=0, show_default=True, help="People kept back and measured every epoch.")
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
 @click.option(
     "--device",

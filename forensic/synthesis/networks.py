@@ -163,12 +163,14 @@ class PatchDiscriminator(nn.Module):
         inputs: Channels of the input; a conditional discriminator sees source and target concatenated.
         width: Channels of the first layer (the paper: 64).
         patch: Receptive field in pixels: 16, 34, 70 or 142, with 1, 2, 3 or 4 convolutions of stride 2.
+        normalized: Whether instance norms stand between the convolutions, as in the paper. They bound what a single
+            pixel can do to the scores, and so hide lone spikes from the discriminator.
 
     Raises:
         UsageError: There is no such patch.
     """
 
-    def __init__(self, *, inputs: int = 6, width: int = 64, patch: int = 70):
+    def __init__(self, *, inputs: int = 6, width: int = 64, patch: int = 70, normalized: bool = True):
         super().__init__()
         if patch not in HALVINGS:
             raise UsageError(f"patch is {patch}, expected one of {', '.join(map(str, HALVINGS))}.")
@@ -177,10 +179,10 @@ class PatchDiscriminator(nn.Module):
         entering = inputs
         for index in range(halvings + 1):
             leaving = width * min(2**index, 8)
-            layers.append(
-                nn.Conv2d(entering, leaving, 4, stride=2 if index < halvings else 1, padding=1, bias=not index)
-            )
-            if index:
+            norm = normalized and index > 0
+            stride = 2 if index < halvings else 1
+            layers.append(nn.Conv2d(entering, leaving, 4, stride=stride, padding=1, bias=not norm))
+            if norm:
                 layers.append(nn.InstanceNorm2d(leaving, affine=True))
             layers.append(nn.LeakyReLU(0.2))
             entering = leaving

@@ -51,12 +51,27 @@ def test_discriminator_has_the_papers_layers() -> None:
     assert [layer.stride[0] for layer in layers] == [2, 2, 2, 1, 1]
 
 
+@torch.no_grad()
+def test_norms_hide_how_large_a_spike_is() -> None:
+    """The same spot of ink, two and four times as dark: only without norms does it change the scores in proportion."""
+    paper, spot = torch.zeros(1, 1, 64, 64), torch.zeros(1, 1, 64, 64)
+    spot[0, 0, 32, 32] = 1e5
+
+    def change(*, normalized: bool) -> float:
+        torch.manual_seed(0)
+        network = PatchDiscriminator(inputs=1, width=4, patch=34, normalized=normalized)
+        once, twice = (network(paper + times * spot) - network(paper) for times in (2, 4))
+        return float(twice.norm() / once.norm())
+
+    assert change(normalized=False) > 1.9
+    assert change(normalized=True) < 1.1
+
+
 def test_a_score_depends_on_its_patch_alone() -> None:
-    """The same by gradients; norms are taken out, because their statistics see the whole image."""
-    network = PatchDiscriminator(inputs=1, width=2)
-    layers = [layer for layer in network.layers if not isinstance(layer, nn.InstanceNorm2d)]
+    """The same by gradients; without norms, because their statistics see the whole image."""
+    network = PatchDiscriminator(inputs=1, width=2, normalized=False)
     images = torch.randn(1, 1, 256, 256, requires_grad=True)
-    scores = nn.Sequential(*layers)(images)
+    scores = network(images)
     assert scores.shape == (1, 1, 30, 30)
     (gradient,) = torch.autograd.grad(scores[0, 0, 15, 15], images)
     touched = gradient[0, 0].nonzero()

@@ -19,6 +19,8 @@ contradicts, resolved as its released parts are where these say something:
   level count for less. Its target is the sketch (``texture="photo"`` compares with the photo, as the release does).
 - Equation 8 gives the discriminator the reconstructed depth with a synthesized sketch (``judged="input"``: the photo's,
   as in the release). It is not halved.
+- The discriminator is pix2pix's. ``discriminator_norm=False`` takes its instance norms out: at compact sizes, where the
+  adversarial term counts, they let lone black dots pass.
 - The weights of equation 9, 4, 1 and 4, the dropout in the first three decoding layers, Adam's decay and the fall of
   the learning rate in the second half are the release's.
 """
@@ -87,6 +89,7 @@ class HIDA(Styled):
         dropout: Rate in the first three decoding layers.
         prior: Network of the depth map.
         discriminator_rate: The discriminator's learning rate in units of the generator's.
+        discriminator_norm: Whether the discriminator has instance norms.
 
     Raises:
         UsageError: A setting is out of its range.
@@ -133,6 +136,7 @@ class HIDA(Styled):
         dropout: float = 0.5,
         prior: str = priors.OWN,
         discriminator_rate: float = 1.0,
+        discriminator_norm: bool = True,
     ) -> None:
         super().__init__(style)
         check_directions(source, target)
@@ -151,10 +155,13 @@ class HIDA(Styled):
         self.depth, self.DySPADE, self.activation, self.DOG, self.switch = depth, DySPADE, activation, DOG, switch
         self.texture, self.judged = texture, judged
         self.lambda_pix, self.lambda_tex, self.lambda_geo = lambda_pix, lambda_tex, lambda_geo
-        self.dropout, self.prior, self.discriminator_rate = dropout, prior, discriminator_rate
+        self.dropout, self.prior = dropout, prior
+        self.discriminator_rate, self.discriminator_norm = discriminator_rate, discriminator_norm
         design = Design(depth, DySPADE, activation, DOG, switch, dropout)
         self.generator = Generator(design, width, int(math.log2(size)), len(self.styles))
-        self.discriminator = PatchDiscriminator(inputs=2 if depth else 4, width=width, patch=patch)
+        self.discriminator = PatchDiscriminator(
+            inputs=2 if depth else 4, width=width, patch=patch, normalized=discriminator_norm
+        )
         self._priors = Aid(lambda: priors.Priors({"depth": prior}))
 
     @property
