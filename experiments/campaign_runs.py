@@ -1,14 +1,13 @@
 """What a campaign trains: a run is a TOML file, a data set, and what is given in place of the paper's values.
 
-The file's name says what it is: ``METHOD.toml`` is the method as its paper has it, ``METHOD-ROW.toml`` a row of the
-method's ``rows``, and ``METHOD-ANYTHING.toml`` whatever its author wants. ``campaign.py configs`` writes the first two.
+``METHOD.toml`` is the method as its paper has it, ``METHOD-ROW.toml`` a row of the method's ``rows``, any other file
+whatever its author wants. ``campaign.py configs`` writes the first two.
 """
 
 import difflib
 import inspect
 import json
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -17,13 +16,13 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from forensic.errors import UsageError
-from forensic.synthesis import Adversarial, Recipe, create, names, registry
+from forensic.synthesis import Adversarial, Recipe, configuration, create, names, registry
 
 HERE = Path(__file__).resolve().parent
 CONFIGS = HERE / "campaign"
 PROTOCOL = {"hida": ("cufs", "fs2k")}
 """Data sets that a method is trained on; ``cufs`` where nothing is said. Its rows are trained on the last."""
-SIDES = {"pix2pix-sketch-to-photo": {"source": "sketch", "target": "photo"}}
+SIDES = {"pix2pix": {"pix2pix-sketch-to-photo": {"source": "sketch", "target": "photo"}}}
 """Baselines in the direction that is not the constructor's own."""
 SAME_TRAINING = {("isegan", "full model (stage-I output)")}
 """Rows that show another output of the same training."""
@@ -95,17 +94,18 @@ def configs() -> dict[str, str]:
     """The content of every generated TOML file, by its name."""
     files = {}
     for method in trainable():
-        stems = {method: {}} | {stem: side for stem, side in SIDES.items() if method_of(stem) == method} | rows(method)
+        stems = {method: {}} | SIDES.get(method, {}) | rows(method)
         for stem, settings in stems.items():
             title = _row_of(method, stem)
             what = f'row "{title}" of the table in its paper' if title else "as its paper has it"
-            direction = ", sketch to photo" if stem in SIDES else ""
+            direction = ", sketch to photo" if stem in SIDES.get(method, {}) else ""
             lines = [
                 f"# {method}{direction}: {what}. Written by: python experiments/campaign.py configs",
-                f"#   forensic train {method} --config experiments/campaign/{stem}.toml"
+                f"#   forensic train --config experiments/campaign/{stem}.toml"
                 f" --data $FORENSIC_DATA/{protocol(method)[-1]} --out runs/{stem}",
                 "",
                 "[method]",
+                f"name = {_toml(method)}",
                 *(f"{name} = {_toml(value)}" for name, value in settings.items()),
             ]
             files[f"{stem}.toml"] = "\n".join(lines) + "\n"
@@ -118,33 +118,16 @@ def protocol(method: str, *, row: bool = False) -> tuple[str, ...]:
     return chosen[-1:] if row else chosen
 
 
-def method_of(stem: str) -> str:
-    """The method that a TOML file's stem begins with.
-
-    Raises:
-        UsageError: No method that is trained is called so.
-    """
-    found = [name for name in trainable() if stem == name or stem.startswith(f"{name}-")]
-    if not found:
-        raise UsageError(f"{stem}.toml: its name must begin with a method's. Known: {', '.join(trainable())}.")
-    return max(found, key=len)
-
-
 def read(path: Path, data: str) -> Run:
     """A run of a TOML file on a data set.
 
     Raises:
-        UsageError: It is no TOML, has other tables than [method] and [recipe], or is named after no method.
+        UsageError: See `configuration.read`; or the file names no method that is trained.
     """
-    method = method_of(path.stem)
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
-        raise UsageError(f"{path} is not a readable TOML file: {problem}.") from None
-    if unknown := sorted(tables.keys() - {"method", "recipe"}):
-        raise UsageError(f"{path} has the table {unknown[0]!r}; expected [method] and [recipe].")
-    row = _row_of(method, path.stem)
-    return Run(path.stem, data, method, row, tables.get("method", {}), tables.get("recipe", {}))
+    method, settings, recipe = configuration.read(path)
+    if method not in trainable():
+        raise UsageError(f"{path}: [method] has the name {method!r}; expected one of {', '.join(trainable())}.")
+    return Run(path.stem, data, method, _row_of(method, path.stem), settings, recipe)
 
 
 def choose(wanted: Sequence[str], data: Sequence[str], folder: Path = CONFIGS) -> list[Run]:
@@ -160,9 +143,9 @@ def choose(wanted: Sequence[str], data: Sequence[str], folder: Path = CONFIGS) -
     """
     listed = []
     for path in sorted(folder.glob("*.toml")):
-        method = method_of(path.stem)
-        sets = protocol(method, row=_row_of(method, path.stem) is not None)
-        listed += [read(path, name) for name in sets if name in data]
+        run = read(path, "")
+        sets = protocol(run.method, row=run.row is not None)
+        listed += [run._replace(data=name) for name in sets if name in data]
     chosen: dict[str, Run] = {}
     for pattern in wanted or ["*"]:
         if pattern.endswith(".toml"):

@@ -4,6 +4,8 @@ Grey images (n, 1, h, w) in [0, 1] throughout; every function draws its own rand
 """
 
 import math
+from collections.abc import Iterable
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -36,6 +38,40 @@ def draw(photo: Tensor, rng: Rng) -> Tensor:
         grain = blur(torch.from_numpy(rng.standard_normal(photo.shape)).float(), rng.uniform(0.4, 1.2))
         drawn = drawn + rng.uniform(0.02, 0.15) * grain * (1.1 - drawn)
     return drawn.clamp(0, 1)
+
+
+class Hand(Protocol):
+    """Who draws the photos anew.
+
+    Attributes:
+        draws_pairs: Whether it also draws the pairs' photos; further photos it always draws.
+    """
+
+    draws_pairs: bool
+
+    def __call__(self, photos: Tensor, rows: Iterable[int], rng: Rng) -> Tensor:
+        """Drawings of some rows of the photos (n, 1, h, w): those of the pairs, then the further ones."""
+        ...
+
+
+class Filters:
+    """Filters of random kind, anew each time."""
+
+    draws_pairs = True
+
+    def __call__(self, photos: Tensor, rows: Iterable[int], rng: Rng) -> Tensor:
+        """See `Hand`."""
+        return torch.cat([draw(photos[row : row + 1], rng) for row in rows])
+
+
+class Camera:
+    """Nobody: photos as they are."""
+
+    draws_pairs = True
+
+    def __call__(self, photos: Tensor, rows: Iterable[int], rng: Rng) -> Tensor:
+        """See `Hand`."""
+        return photos[list(rows)]
 
 
 def _dodge(photo: Tensor, rng: Rng) -> Tensor:

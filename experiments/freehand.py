@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ from forensic.faces.priors import Priors
 from forensic.images import to_image
 from forensic.recognition import embedding
 from forensic.recognition.evaluation import bootstrap_interval, paired_difference
-from forensic.synthesis import Adversarial, Translator, create, load, strokes
+from forensic.synthesis import Adversarial, Translator, configuration, create, load, strokes
 from forensic.synthesis.examples import Examples, normalized
 from forensic.synthesis.examples import load as load_examples
 from forensic.synthesis.trainer import Trainer
@@ -94,13 +93,13 @@ def _bytes(faces: Tensor, size: int) -> Tensor:
 
 def train(options: argparse.Namespace) -> None:
     """Train one method."""
-    tables = tomllib.loads((Path(__file__).parent / f"freehand-{options.method}.toml").read_text(encoding="utf-8"))
+    stated = configuration.read(Path(__file__).parent / f"freehand-{options.method}.toml")
     torch.manual_seed(options.seed)
-    method = create(options.method, source="sketch", target="photo", **tables["method"])
+    method = create(options.method, source="sketch", target="photo", **stated.settings)
     assert isinstance(method, Adversarial)
     photos, _ = photos_of(options.data, "train")
     pairs = examples(method, photos, aligned=options.aligned)
-    recipe = dataclasses.replace(method.recipe, **tables["recipe"])
+    recipe = dataclasses.replace(method.recipe, **stated.recipe)
     trainer = Trainer(method, recipe, pairs, seed=options.seed, out=options.out)
     trainer.start(resume=options.resume)
     trainer.fit()

@@ -32,7 +32,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from drawing import bend, disturb, draw
+from drawing import Camera, Filters, Hand, bend, disturb
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
@@ -162,7 +162,14 @@ def augmented(images: Tensor, rng: np.random.Generator, without: frozenset[str],
 
 
 def adapt(
-    teacher: nn.Module, sketches: Faces, photos: Faces, others: Faces, steps: int, seed: int, without: frozenset[str]
+    teacher: nn.Module,
+    sketches: Faces,
+    photos: Faces,
+    others: Faces,
+    steps: int,
+    seed: int,
+    without: frozenset[str],
+    hand: Hand,
 ) -> nn.Module:
     """Step 1: the adapted trunk."""
     rng = np.random.default_rng(seed)
@@ -180,12 +187,12 @@ def adapt(
     # Hands count by the root of their sketches: else the largest source would be nearly all.
     sizes = {source: int((sketches.sources == source).sum()) for source in set(sketches.sources.tolist())}
     shares = np.array([sizes[source] ** -0.5 for source in sketches.sources.tolist()])
+    first = 0 if hand.draws_pairs else len(photos.wide)
     started, smooth = time.time(), 0.0
     for step in range(steps):
         pairs = rng.choice(len(sketches.wide), PAIRS, p=shares / shares.sum())
-        drawn, kept = rng.integers(0, len(pool), DRAWN), rng.integers(0, len(pool), KEPT)
-        filtered = (pool[k : k + 1] if "drawings" in without else draw(pool[k : k + 1], rng) for k in drawn)
-        drawings = torch.cat([floats(sketches.wide[pairs]), *filtered])
+        drawn, kept = rng.integers(first, len(pool), DRAWN), rng.integers(0, len(pool), KEPT)
+        drawings = torch.cat([floats(sketches.wide[pairs]), hand(pool, drawn.tolist(), rng)])
         crops = torch.cat([augmented(drawings, rng, without, EXAGGERATION), augmented(pool[kept], rng, without)])
         target = torch.from_numpy(np.concatenate([pairs, drawn, kept]))
         cosines = normalize(student(prepared(crops))) @ bank.T
@@ -254,9 +261,10 @@ def project(features: Floats, modality: embedding.Modality, head: embedding.Head
     return templates
 
 
-def rank_one(scores: NDArray[np.floating], probes: NDArray[np.str_], gallery: NDArray[np.str_]) -> float:
-    """Share of probes whose most similar photo shows the same person."""
-    return float(np.mean(gallery[scores.argmax(1)] == probes))
+def hits(scores: NDArray[np.floating], probes: NDArray[np.str_], gallery: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Whether the most similar photo of each probe shows the same person."""
+    right: NDArray[np.bool_] = gallery[scores.argmax(1)] == probes
+    return right
 
 
 class View(NamedTuple):
@@ -272,18 +280,44 @@ class View(NamedTuple):
         return self.features(self.pixels(faces))
 
 
-def samples_of(view: View, sketches: Faces, photos: Faces, others: Faces, rng: np.random.Generator) -> Samples:
-    """Features of pairs, of further photos, and of drawings that filters make of all photos."""
-    pixels = torch.cat([view.pixels(photos), view.pixels(others)])
-    drawings = torch.cat([draw(one[None], rng) for one in pixels])
+def samples_of(
+    view: View, sketches: Faces, photos: Faces, others: Faces, rng: np.random.Generator, hand: Hand
+) -> Samples:
+    """Features of pairs, of further photos, and of their drawings; neither of these without a hand that draws."""
+    pixels, people = torch.cat([view.pixels(photos), view.pixels(others)]), [*photos.people, *others.people]
+    rows = [] if isinstance(hand, Camera) else range(0 if hand.draws_pairs else len(photos.people), len(people))
+    drawings = hand(pixels, rows, rng)
     return Samples(
         sketches=view.of(sketches),
         photos=view.of(photos),
-        drawings=view.features(drawings),
+        drawings=view.features(drawings) if rows else view.of(photos)[:0],
         people=photos.people,
-        drawn=np.concatenate([photos.people, others.people]),
-        further=view.of(others),
+        drawn=np.array(people)[list(rows)],
+        further=view.of(others) if rows else view.of(photos)[:0],
     )
+
+
+def learn(
+    teacher: nn.Module,
+    sketches: Faces,
+    photos: Faces,
+    others: Faces,
+    steps: int,
+    seed: int,
+    without: frozenset[str],
+    hand: Hand,
+) -> tuple[nn.Module, dict[str, View], dict[str, embedding.Head]]:
+    """Both steps: the trunk, and both embedders' views and heads by architecture."""
+    trunk = adapt(teacher, sketches, photos, others, steps, seed, without, hand) if steps else teacher
+    views = {
+        "mobilefacenet": View(lambda faces: floats(faces.wide), lambda x: features(trunk, middle(x)), 127, 1.0),
+        "patch-gradients": View(lambda faces: floats(faces.portraits), gradients, 500, 0.3),
+    }
+    heads, rng = {}, np.random.default_rng(seed)
+    for name, view in views.items():
+        samples = samples_of(view, sketches, photos, others, rng, hand)
+        heads[name] = fit_head(samples, dimensions=view.dimensions, shrinkage=view.shrinkage)
+    return trunk, views, heads
 
 
 def run(teacher: nn.Module, everything: tuple[Faces, Faces, Faces], left: str, options: argparse.Namespace) -> None:
@@ -293,17 +327,8 @@ def run(teacher: nn.Module, everything: tuple[Faces, Faces, Faces], left: str, o
     seed, without = int(text or 0), frozenset(options.without)
     fitting = ~np.isin(sketches.sources, CUFS if source == "cufs" else (source,))
     some, mates = sketches.of(fitting), photos.of(fitting)
-    trunk = adapt(teacher, some, mates, others, options.steps, seed, without) if options.steps else teacher
-    views = {
-        "mobilefacenet": View(lambda faces: floats(faces.wide), lambda x: features(trunk, middle(x)), 127, 1.0),
-        "patch-gradients": View(lambda faces: floats(faces.portraits), gradients, 500, 0.3),
-    }
-    heads, rng = {}, np.random.default_rng(seed)
-    for name, view in views.items():
-        samples = samples_of(view, some, mates, others, rng)
-        if "drawings" in without:
-            samples = samples._replace(drawings=samples.drawings[:0], further=samples.further[:0])
-        heads[name] = fit_head(samples, dimensions=view.dimensions, shrinkage=view.shrinkage)
+    hand: Hand = Camera() if "drawings" in without else Filters()
+    trunk, views, heads = learn(teacher, some, mates, others, options.steps, seed, without, hand)
     if not fitting.all():
         report(left, views, heads, sketches.of(~fitting), photos, others)
     folder = options.out / f"{source}-{seed}"
@@ -327,14 +352,33 @@ def report(
 ) -> None:
     """How the left-out sketches find their people among all training photos."""
     people = np.concatenate([photos.people, others.people])
-    total = np.zeros((len(held.people), len(people)))
     for name, view in views.items():
-        probes, gallery = view.of(held), np.concatenate([view.of(photos), view.of(others)])
-        print(f"{left} {name}, cosine: rank-1 {rank_one(probes @ gallery.T, held.people, people):.4f}", flush=True)
-        scores = project(probes, "sketch", heads[name]) @ project(gallery, "photo", heads[name]).T
-        print(f"{left} {name}, head: rank-1 {rank_one(scores, held.people, people):.4f}", flush=True)
-        total += (1 if name == "mobilefacenet" else 2) * scores
-    print(f"{left} summed 1 : 2: rank-1 {rank_one(total, held.people, people):.4f}", flush=True)
+        cosines = view.of(held) @ np.concatenate([view.of(photos), view.of(others)]).T
+        print(f"{left} {name}, cosine: rank-1 {hits(cosines, held.people, people).mean():.4f}", flush=True)
+    for name, found in searched(views, heads, held, photos, others).items():
+        print(f"{left} {name}: rank-1 {found.mean():.4f}", flush=True)
+
+
+def searched(
+    views: Mapping[str, View], heads: Mapping[str, embedding.Head], held: Faces, photos: Faces, others: Faces
+) -> dict[str, NDArray[np.bool_]]:
+    """Whether each left-out sketch finds its person, by each embedder's head and by both, summed 1 : 2."""
+    people = np.concatenate([photos.people, others.people])
+    scores = {}
+    for name, view in views.items():
+        gallery = np.concatenate([view.of(photos), view.of(others)])
+        scores[name] = project(view.of(held), "sketch", heads[name]) @ project(gallery, "photo", heads[name]).T
+    scores["both"] = scores["mobilefacenet"] + 2 * scores["patch-gradients"]
+    return {name: hits(some, held.people, people) for name, some in scores.items()}
+
+
+def teacher_from(checkpoint: Path) -> nn.Module:
+    """The embedder that training starts from."""
+    if hashlib.sha256(checkpoint.read_bytes()).hexdigest() != TEACHER_SHA256:
+        raise SystemExit(f"{checkpoint} is not the checkpoint that this script starts from")
+    teacher = MobileFaceNet()
+    teacher.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True))
+    return teacher.eval().to(memory_format=torch.channels_last)
 
 
 def main() -> None:
@@ -347,11 +391,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--without", choices=AUGMENTATIONS, action="append", default=[], help="leave these out")
     options = parser.parse_args()
-    if hashlib.sha256(options.start.read_bytes()).hexdigest() != TEACHER_SHA256:
-        parser.error(f"{options.start} is not the checkpoint that this script starts from")
-    teacher = MobileFaceNet()
-    teacher.load_state_dict(torch.load(options.start, map_location="cpu", weights_only=True))
-    teacher.eval().to(memory_format=torch.channels_last)
+    teacher = teacher_from(options.start)
     everything = read(options.data)
     for left in options.runs.split(","):
         run(teacher, everything, left, options)

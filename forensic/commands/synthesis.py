@@ -21,7 +21,7 @@ _MODALITY = click.Choice(["photo", "sketch"])
 
 
 @click.command()
-@click.argument("method")
+@click.argument("method", required=False)
 @click.option("--data", required=True, type=_FOLDER, help="Folder with pairs.csv, or with photos/ and sketches/.")
 @click.option("--out", required=True, type=_FOLDER, help="Folder for checkpoint, weights, log and sample images.")
 @click.option("--source", type=_MODALITY, help="What the translator is given.")
@@ -30,7 +30,7 @@ _MODALITY = click.Choice(["photo", "sketch"])
 @click.option("--width", type=int, help="Channels of the first layers; fewer make a smaller, faster model.")
 @click.option("--epochs", type=int, help="Passes over the pairs, instead of the paper's number.")
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Any setting of the method or its recipe.")
-@click.option("--config", type=_FILE, help="TOML with [method] and [recipe] tables; options go before it.")
+@click.option("--config", type=_FILE, help="TOML with tables [method], which may name METHOD, and [recipe].")
 @click.option("--split", type=click.Choice(["train", "test"]), default="train", show_default=True)
 @click.option("--hold-out", default=0, show_default=True, help="People kept back and measured every epoch.")
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
@@ -44,7 +44,7 @@ _MODALITY = click.Choice(["photo", "sketch"])
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out.")
 @click.option("--install", is_flag=True, help="At the end, make the weights those that this method loads by name.")
 def train(
-    method: str,
+    method: str | None,
     data: Path,
     out: Path,
     source: str | None,
@@ -69,9 +69,11 @@ def train(
     forensic train pix2pix --source sketch --target photo --data cufs --out runs/s2p --device cuda
     forensic train pix2pix --data cufs --out runs/pix2pix --resume
     forensic train sdgan --data cufs --out runs/sdgan --size 128 --width 24 --set perceptual=embedder
+    forensic train --config experiments/sdgan-compact.toml --data cufs --out runs/sdgan
 
-    Everything not given has the paper's value. Ctrl-C saves; the same command with --resume goes on from
-    there and ends with the same weights as an uninterrupted run. `forensic methods` lists the methods.
+    Options go before the file, and what neither gives has the paper's value. Ctrl-C saves; the same command with
+    --resume goes on from there and ends with the same weights as an uninterrupted run. `forensic methods` lists the
+    methods.
 
     --out receives sample images that show faces of the data: keep it out of any repository.
     """
@@ -106,23 +108,24 @@ def train(
         click.echo(f"Installed: {weights.install(path).path}")
 
 
-def _prepare(method: str, config: Path | None, given: dict[str, Any], seed: int) -> "tuple[Adversarial, Recipe]":
+def _prepare(method: str | None, config: Path | None, given: dict[str, Any], seed: int) -> "tuple[Adversarial, Recipe]":
     """The method and its recipe: the options first, then the file, then the paper."""
     import torch
 
     from forensic.errors import UsageError
-    from forensic.synthesis import Adversarial, Recipe, create
+    from forensic.synthesis import Adversarial, Recipe, configuration, create
 
-    tables = _read_config(config) if config else {}
+    stated = configuration.read(config) if config else configuration.Configuration(None, {}, {})
+    name = stated.method_or(method, config)
     if ("source" in given) != ("target" in given):
         raise UsageError("Give --source and --target together, or neither.")
     recipe = {name: value for name, value in given.items() if name in Recipe.__dataclass_fields__}
     settings = {name: value for name, value in given.items() if name not in recipe}
     torch.manual_seed(seed)  # the weights to begin with
-    translator = create(method, **{**tables.get("method", {}), **settings})
+    translator = create(name, **{**stated.settings, **settings})
     if not isinstance(translator, Adversarial):
-        raise UsageError(f"Method {method!r} has nothing to train.")
-    return translator, translator.recipe.changed(**{**tables.get("recipe", {}), **recipe})
+        raise UsageError(f"Method {name!r} has nothing to train.")
+    return translator, translator.recipe.changed(**{**stated.recipe, **recipe})
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -143,19 +146,6 @@ def _read_changes(changes: tuple[str, ...]) -> dict[str, Any]:
         except ValueError:
             settings[name] = value
     return settings
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    from forensic.errors import UsageError
-
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as problem:
-        raise UsageError(f"{path} is not a TOML file: {problem}.") from problem
-    unknown = sorted(tables.keys() - {"method", "recipe"})
-    if unknown:
-        raise UsageError(f"{path} has the table {unknown[0]!r}; expected [method] and [recipe].")
-    return tables
 
 
 def split_pairs(data: Path, split: str, hold_out: int) -> "tuple[list[Pair], list[Pair]]":

@@ -130,12 +130,21 @@ def test_a_configuration_file_stands_behind_the_options(data, tmp_path) -> None:
     for content, message in [
         ("[recipe]\nepoch = 1", "Unknown recipe setting 'epoch'"),
         ("[method]\nlevels = 1", "no setting 'levels'"),
-        ("[data]", r"table 'data'; expected \[method\] and \[recipe\]"),
-        ("epochs: 1", "is not a TOML file"),
     ]:
         config.write_text(content)
         with pytest.raises(UsageError, match=message):
             run(train, *arguments, "--out", tmp_path / "other")
+
+
+def test_a_configuration_file_may_name_the_method(data, tmp_path) -> None:
+    config = tmp_path / "tiny.toml"
+    config.write_text('[method]\nname = "pix2pix"\nsize = 32\nwidth = 4\n[recipe]\nepochs = 1\n')
+    arguments = ["--data", data, "--config", config, "--out", tmp_path / "run"]
+    assert "pix2pix-photo-to-sketch.safetensors" in run(train, *arguments).output
+    with pytest.raises(UsageError, match="is for the method 'pix2pix', not 'sdgan'"):
+        run(train, "sdgan", *arguments)
+    with pytest.raises(UsageError, match="Which method"):
+        run(train, "--data", data, "--out", tmp_path / "run")
 
 
 @pytest.mark.parametrize(

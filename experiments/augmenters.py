@@ -1,0 +1,207 @@
+"""What generators teach a recognizer: their drawings of photos as further training sketches.
+
+    python experiments/augmenters.py --start mobilefacenet.pt --data DATA --json augmenters.json --left fs2k \
+        --hands camera,filters,pencil-wide,blend,pix2pix,sdgan,msg-sarl
+    python experiments/augmenters.py --json augmenters.json --page docs/results/augmenters.md
+
+Both embedders are fitted again (``train_recognizers.py``: trunk, then heads) with one source left out, once for each
+hand that draws the photos without a sketch, and search for that source's training sketches among all training photos.
+Hands are trivial ones (``camera``: nobody draws; ``filters``: random pencil filters, what ships), the controls, and
+generators with the weights that ship; ``filters+METHOD`` lets both draw. A generator draws CelebAMask-HQ's photos
+alone, none of which it was trained on: nothing is fitted to what it has memorized. No generator has seen the source
+that is left out either (``TRAINED_ON``). Test identities are never read. Runs that the JSON holds are not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from drawing import Camera, Filters, Hand
+from numpy.typing import NDArray
+from torch import Tensor
+from train_recognizers import CUFS, WIDE, Faces, floats, learn, read, searched, teacher_from
+
+from forensic import images
+from forensic.errors import FaceError, UsageError
+from forensic.evaluation.provenance import made_by
+from forensic.faces import Finder
+from forensic.faces.align import PORTRAIT, warp
+from forensic.parallel import workers
+from forensic.recognition import patches
+from forensic.recognition.evaluation import paired_difference
+from forensic.synthesis import Translator, weights
+
+TRAINED_ON = {"pix2pix": "cufs", "sdgan": "cufs", "msg-sarl": "cufs", "hida": "fs2k"}
+SYSTEMS = {"mobilefacenet": "embedder", "patch-gradients": "patches", "both": "both, summed 1 : 2"}
+SHIPPED = "filters"
+INTRODUCTION = """
+Rank-1 of the sketches of a source that was left out of the fitting, among {gallery:,} training photos, by recognizers
+whose further training sketches were drawn by the hand in the first column; {steps} steps for the trunk, mean of seeds
+{seeds}. Gains are paired, in points, with 95 % bootstrap intervals over people, against `camera` (nobody draws) and
+against `filters` (what ships). Generators draw photos that they have not seen; test identities were not read.
+"""
+
+
+class Generated:
+    """A translator's drawings of the further photos, made once; with ``filters`` these draw every other one."""
+
+    def __init__(self, drawings: dict[int, NDArray[np.uint8]], *, filters: bool) -> None:
+        self.drawings, self.filters = drawings, Filters() if filters else None
+        self.draws_pairs = filters
+
+    def __call__(self, photos: Tensor, rows: Iterable[int], rng: np.random.Generator) -> Tensor:
+        """See `Hand`."""
+        made = self.drawings[photos.shape[-1]]
+        first = len(photos) - len(made)
+        drawn = []
+        for row in rows:
+            if self.filters is not None and (row < first or rng.random() < 0.5):
+                drawn.append(self.filters(photos, [row], rng))
+            else:
+                drawn.append(floats(made[row - first : row - first + 1]))
+        return torch.cat(drawn)
+
+
+def portraits(data: Path) -> list[Any]:
+    """Portraits of CelebAMask-HQ's training photos, in the order of `read`."""
+    finder = Finder()
+
+    def one(file: Path) -> Any:
+        try:
+            return finder.one(images.read(file).image).portrait
+        except FaceError:  # `read` says so
+            return None
+
+    with workers() as pool:
+        found = pool.map(one, sorted((data / "celebamask" / "train" / "photos").glob("*")))
+        return [portrait for portrait in found if portrait is not None]
+
+
+def drawings(translators: list[Translator], faces: list[Any]) -> dict[int, NDArray[np.uint8]]:
+    """Grey drawings as both embedders see them, by their size; several translators take turns."""
+
+    @torch.inference_mode()
+    def one(index: int) -> tuple[NDArray[np.uint8], ...]:
+        translator = translators[index % len(translators)]
+        drawn = images.to_image(translator.translate(images.to_tensor([faces[index]]))[0])
+        cuts = (warp(drawn, PORTRAIT.landmarks, frame).convert("L") for frame in (WIDE, patches.FRAME))
+        wide, portrait = map(np.asarray, cuts)
+        return wide, portrait
+
+    with workers() as pool:
+        sizes = zip(*pool.map(one, range(len(faces))), strict=True)
+        return {size[0].shape[-1]: np.stack(size) for size in sizes}
+
+
+def hand_called(name: str, left: str, faces: list[Any]) -> Hand:
+    """The hand of that name.
+
+    Raises:
+        UsageError: The generator was trained on the source that is left out.
+    """
+    if name in ("camera", "filters"):
+        return Camera() if name == "camera" else Filters()
+    method = name.removeprefix("filters+")
+    if TRAINED_ON.get(method) == left:
+        raise UsageError(f"{method} was trained on {left}, which is left out.")
+    load = weights.load
+    translators = [load(method, source="photo", target="sketch")]
+    if hasattr(translators[0], "styles"):
+        translators = [load(method, source="photo", target="sketch") for _ in translators[0].styles]
+        for translator in translators:
+            translator.style = translator.styles[translators.index(translator)]  # type: ignore[attr-defined]
+    return Generated(drawings(translators, faces), filters=name != method)
+
+
+def run(teacher: torch.nn.Module, everything: tuple[Faces, Faces, Faces], hand: Hand, seed: int, options: Any) -> Any:
+    """Hits of each system on the source that is left out."""
+    sketches, photos, others = everything
+    fitting = ~np.isin(sketches.sources, CUFS if options.left == "cufs" else (options.left,))
+    some, mates = sketches.of(fitting), photos.of(fitting)
+    _, views, heads = learn(teacher, some, mates, others, options.steps, seed, frozenset(), hand)
+    found = searched(views, heads, sketches.of(~fitting), photos, others)
+    return {name: hits.astype(int).tolist() for name, hits in found.items()}
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Make the runs that are missing; the file is written after each."""
+    results = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else {"runs": {}}
+    teacher, everything = teacher_from(options.start), read(options.data)
+    faces = portraits(options.data)
+    assert len(faces) == len(everything[2].people)
+    results |= {"gallery": len(everything[1].people) + len(faces), "made_by": made_by()}
+    held = everything[0].sources
+    chosen = np.isin(held, CUFS if options.left == "cufs" else (options.left,))
+    for name in options.hands.split(","):
+        hand = None
+        for seed in options.seeds:
+            key = f"{options.left} {options.steps} {name} {seed}"
+            if key in results["runs"]:
+                continue
+            hand = hand or hand_called(name, options.left, faces)
+            hits = run(teacher, everything, hand, seed, options)
+            results["runs"][key] = {"people": everything[0].people[chosen].tolist(), "hits": hits}
+            options.json.write_text(json.dumps(results), encoding="utf-8")
+            print(key, {system: round(float(np.mean(some)), 4) for system, some in hits.items()}, flush=True)
+
+
+def page(results: dict[str, Any]) -> Iterator[str]:
+    """The page in Markdown."""
+    runs: dict[tuple[str, str], dict[str, dict[int, Any]]] = {}
+    for key, value in results["runs"].items():
+        left, steps, name, seed = key.split()
+        runs.setdefault((left, steps), {}).setdefault(name, {})[int(seed)] = value
+    yield "# What generators teach\n"
+    yield from ("    " + line.strip() for line in (__doc__ or "").splitlines()[2:5])
+    for (left, steps), hands in runs.items():
+        seeds = sorted(set.intersection(*(set(some) for some in hands.values())))
+        yield INTRODUCTION.format(gallery=results["gallery"], steps=steps, seeds=", ".join(map(str, seeds)))
+        people = next(iter(hands["camera"].values()))["people"]
+        yield f"\n## {left} left out: {len(people)} sketches of {len(set(people))} people\n"
+        for system, title in SYSTEMS.items():
+            yield f"\n| {title}: hand | rank-1, % | each seed | gain over nobody | gain over filters |"
+            yield "|---|---:|---|---:|---:|"
+            means = {
+                name: np.mean([some[seed]["hits"][system] for seed in seeds], axis=0) for name, some in hands.items()
+            }
+            for name, hits in means.items():
+                each = " ".join(f"{100 * np.mean(hands[name][seed]['hits'][system]):.1f}" for seed in seeds)
+                gains = [
+                    "" if name == base else _gain(paired_difference(hits, means[base], people))
+                    for base in ("camera", SHIPPED)
+                ]
+                yield f"| `{name}` | {100 * hits.mean():.1f} | {each} | {gains[0]} | {gains[1]} |"
+    yield "\nMade by " + "; ".join(f"{name} {version}" for name, version in results["made_by"].items()) + "."
+
+
+def _gain(interval: Any) -> str:
+    return f"{100 * interval.value:+.1f} [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
+
+
+def main() -> None:
+    """Measure, or write the page of what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--page", type=Path, help="write it, and measure nothing")
+    parser.add_argument("--start", type=Path, help="mobilefacenet.pt")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--left", default="fs2k", help="the source that is left out")
+    parser.add_argument("--hands", default="camera,filters")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=300)
+    options = parser.parse_args()
+    if options.page is None:
+        measure(options)
+    else:
+        results = json.loads(options.json.read_text(encoding="utf-8"))
+        options.page.write_text("\n".join(page(results)) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
