@@ -8,10 +8,11 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
 from forensic import devices
@@ -95,6 +96,10 @@ class Trainer:
             name: torch.optim.Adam(player.network.parameters(), betas=recipe.betas, fused=True)
             for name, player in method.players().items()
         }
+        self.averaged: AveragedModel | None = None
+        if recipe.average:
+            mean = get_ema_multi_avg_fn(recipe.average)  # type: ignore[no-untyped-call]
+            self.averaged = AveragedModel(self.method, multi_avg_fn=mean, use_buffers=True)
         self.epoch = 0
         self.steps_done = 0  # of this epoch
         self._set_learning_rate()
@@ -129,7 +134,14 @@ class Trainer:
                 total = torch.stack(list(losses.values())).sum()
                 torch.autograd.backward(total, inputs=list(player.network.parameters()))
                 self.optimizers[name].step()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.method)
         return report
+
+    @property
+    def result(self) -> Adversarial:
+        """The method as it is judged, shown and saved: with averaged weights, where the recipe averages."""
+        return self.method if self.averaged is None else cast(Adversarial, self.averaged.module)
 
     def fit(self) -> None:
         """Train up to the recipe's last epoch and write the weights.
@@ -166,15 +178,17 @@ class Trainer:
                 if time.monotonic() - saved > _SAVE_SECONDS or self.epoch == self.recipe.epochs:
                     self.save()
                     saved = time.monotonic()
-        self.method.eval()
+        self.result.eval()
         if self.out is not None:
-            weights.save(self.method, self.out / f"{weights.name_of(self.method)}.safetensors")
+            weights.save(self.result, self.out / f"{weights.name_of(self.result)}.safetensors")
 
     def save(self) -> None:
         """Write the checkpoint: networks, optimizers, random state, position and configuration."""
         if self.out is None:
             return
         tensors = {f"method/{name}": value for name, value in self.method.state_dict().items()}
+        if self.averaged is not None:
+            tensors |= {f"averaged/{name}": value for name, value in self.averaged.state_dict().items()}
         for player, optimizer in self.optimizers.items():
             for index, state in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer/{player}/{index}/{key}": value for key, value in state.items()}
@@ -213,6 +227,8 @@ class Trainer:
             kind, _, rest = key.partition("/")
             groups.setdefault(kind, {})[rest] = value
         self.method.load_state_dict(groups["method"])
+        if self.averaged is not None:
+            self.averaged.load_state_dict(groups["averaged"])
         for player, optimizer in self.optimizers.items():
             state: dict[int, dict[str, Tensor]] = {}
             parameters = optimizer.param_groups[0]["params"]
@@ -281,16 +297,16 @@ class Trainer:
         """Mean L1 distance on the held-out pairs, of values in [-1, 1]."""
         if self.held_out is None:
             return {}
-        self.method.eval()
+        self.result.eval()
         distances = []
         for index in range(len(self.held_out)):
             pair = self.held_out.batch(slice(index, index + 1))
-            distances.append(self._translated(pair) - pair.of(self.method.target))
+            distances.append(self._translated(pair) - pair.of(self.result.target))
         return {"held_out/l1": float(torch.cat(distances).abs().mean())}
 
     def _translated(self, pairs: Batch) -> Tensor:
         """The faces that the method makes of the pairs' sources, each in the style of its pair."""
-        method, source = self.method, pairs.of(self.method.source)
+        method, source = self.result, pairs.of(self.result.source)
         if pairs.style is None or not isinstance(method, Styled):
             return method.translate(source)
         usual, faces = method.style, []
@@ -310,7 +326,7 @@ class Trainer:
             log.write(json.dumps({"epoch": self.epoch, "seconds": round(seconds, 2), **figures}) + "\n")
         if self.epoch % math.ceil(self.recipe.epochs / _LOOKS) == 0:
             self._draw_samples(self.out / "samples" / f"{self.epoch:04}.png")
-            weights.save(self.method, self.out / "snapshots" / f"{self.epoch:04}.safetensors")
+            weights.save(self.result, self.out / "snapshots" / f"{self.epoch:04}.safetensors")
 
     @torch.no_grad()
     def _draw_samples(self, path: Path, count: int = 6) -> None:
@@ -319,8 +335,8 @@ class Trainer:
 
         shown = self.held_out or self.examples
         pairs = shown.batch(slice(count))
-        self.method.eval()
-        source, target = pairs.of(self.method.source), pairs.of(self.method.target)
+        self.result.eval()
+        source, target = pairs.of(self.result.source), pairs.of(self.result.target)
         rows = [torch.cat(list(faces), dim=-1) for faces in (source, self._translated(pairs), target)]
         path.parent.mkdir(parents=True, exist_ok=True)
         to_image(torch.cat(rows, dim=-2).cpu()).save(path)

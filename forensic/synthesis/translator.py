@@ -73,6 +73,10 @@ class Recipe:
         flip: Mirror a pair at random.
         shift: Largest random shift of a pair, in pixels of a 256 x 256 face (edges are replicated).
         tone: Strength of the random contrast, brightness and paper-tint changes of the source image, 0 to 1.
+        average: Decay, for each step, of the running mean of the weights that is judged, shown and saved; with 0 these
+            are the last weights. None of the papers averages. What an adversary makes a generator draw changes from
+            step to step; it goes in the mean (Yazici et al., The Unusual Effectiveness of Averaging in GAN Training,
+            ICLR 2019).
 
     Raises:
         UsageError: A value is out of its range.
@@ -86,6 +90,7 @@ class Recipe:
     flip: bool = True
     shift: int = 15
     tone: float = 0.0
+    average: float = 0.0
 
     def __post_init__(self) -> None:
         betas = tuple(self.betas) if isinstance(self.betas, list | tuple) else ()  # JSON and TOML bring a list
@@ -103,6 +108,7 @@ class Recipe:
             "learning_rate": (0, float("inf")),
             "shift": (0, SIZE // 4),
             "tone": (0, 1),
+            "average": (0, 0.99999),
         }
         for name, (low, high) in ranges.items():
             value = getattr(self, name)

@@ -153,7 +153,7 @@ def test_resumed_training_equals_uninterrupted(
     name: str, stop_at: int, make_tiny: Any, make_pairs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stops in mid-epoch, after an epoch's last step, and in the next epoch (4 steps an epoch)."""
-    recipe = make_tiny(name).recipe.changed(epochs=2, batch=1, tone=0.3)
+    recipe = make_tiny(name).recipe.changed(epochs=2, batch=1, tone=0.3, average=0.9)
 
     def trainer(out: Path, seed: int) -> Trainer:
         return Trainer(make_tiny(name, seed=seed), recipe, make_pairs(4), out=out, seed=5)

@@ -75,6 +75,21 @@ def test_resuming_with_a_changed_configuration_raises(make_tiny, make_pairs, tmp
         other.start(resume=True)
 
 
+def test_averaged_weights_are_the_running_mean(make_tiny, make_pairs) -> None:
+    """The first step's weights, then 0.75 of the mean and 0.25 of each step's; what learns is not the mean."""
+    pairs = make_pairs(2)
+    trainer = Trainer(make_tiny("pix2pix"), SHORT.changed(average=0.75), pairs)
+    name, weights = next(iter(trainer.method.translating_state().items()))
+    mean = None
+    for _ in range(3):
+        trainer.step(pairs.batch())
+        mean = weights.clone() if mean is None else 0.75 * mean + 0.25 * weights
+    assert torch.allclose(trainer.result.translating_state()[name], mean, rtol=0, atol=1e-7)
+    assert not torch.equal(trainer.result.translating_state()[name], weights)
+    plain = Trainer(make_tiny("pix2pix"), SHORT, pairs)
+    assert plain.result is plain.method
+
+
 def test_a_finished_folder_is_not_overwritten(make_tiny, make_pairs, tmp_path) -> None:
     trainer = Trainer(make_tiny("pix2pix"), SHORT, make_pairs(1), out=tmp_path)
     trainer.save()
