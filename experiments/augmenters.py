@@ -1,20 +1,25 @@
-"""What generators teach a recognizer: their drawings of photos as further training sketches.
+r"""What generators teach a recognizer: their drawings of photos as further training sketches.
 
     python experiments/augmenters.py --start mobilefacenet.pt --data DATA --json augmenters.json --left fs2k \
-        --hands camera,filters,pencil-wide,blend,pix2pix,sdgan,msg-sarl
+        --hands photo,filters-further,filters,pencil-wide,sdgan,msg-sarl,pix2pix=WEIGHTS,filters+sdgan
     python experiments/augmenters.py --json augmenters.json --page docs/results/augmenters.md
 
 Both embedders are fitted again (``train_recognizers.py``: trunk, then heads) with one source left out, once for each
-hand that draws the photos without a sketch, and search for that source's training sketches among all training photos.
-Hands are trivial ones (``camera``: nobody draws; ``filters``: random pencil filters, what ships), the controls, and
-generators with the weights that ship; ``filters+METHOD`` lets both draw. A generator draws CelebAMask-HQ's photos
-alone, none of which it was trained on: nothing is fitted to what it has memorized. No generator has seen the source
-that is left out either (``TRAINED_ON``). Test identities are never read. Runs that the JSON holds are not made again.
+hand that draws photos which have no sketch, and search for that source's training sketches among all training photos.
+Hands: ``photo``, the photo itself in place of a drawing; ``filters-further``, random pencil filters; the controls; and
+generators with the weights that ship, or with others. All of these draw CelebAMask-HQ's photos alone, on which no
+generator was trained: nothing is fitted to what it has memorized. ``filters``, which ships, draws the photos of pairs
+as well; with ``filters+METHOD`` both draw. A generator that has seen the source that is left out is refused
+(``TRAINED_ON``). Test identities are never read. Runs that the JSON holds are not made again.
+
+What a generator consults is not left out: the face priors learned from CelebAMask-HQ's training photos and from all
+training pairs, and the perceptual loss of SDGAN is on the shipped embedder, which has seen FS2K's training sketches.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -36,15 +41,19 @@ from forensic.parallel import workers
 from forensic.recognition import patches
 from forensic.recognition.evaluation import paired_difference
 from forensic.synthesis import Translator, weights
+from forensic.synthesis.styles import Styled
 
-TRAINED_ON = {"pix2pix": "cufs", "sdgan": "cufs", "msg-sarl": "cufs", "hida": "fs2k"}
+TRAINED_ON = {"pix2pix": CUFS, "sdgan": CUFS, "msg-sarl": CUFS, "hida": ("fs2k",), "pencil-wide": (), "blend": ()}
 SYSTEMS = {"mobilefacenet": "embedder", "patch-gradients": "patches", "both": "both, summed 1 : 2"}
-SHIPPED = "filters"
+BASES = ("photo", "filters-further", "filters")
 INTRODUCTION = """
 Rank-1 of the sketches of a source that was left out of the fitting, among {gallery:,} training photos, by recognizers
-whose further training sketches were drawn by the hand in the first column; {steps} steps for the trunk, mean of seeds
-{seeds}. Gains are paired, in points, with 95 % bootstrap intervals over people, against `camera` (nobody draws) and
-against `filters` (what ships). Generators draw photos that they have not seen; test identities were not read.
+whose further training sketches were drawn by the hand in the first column; {steps} steps for the trunk, mean of the
+seeds {seeds}. Gains are paired, in points, with 95 % bootstrap intervals over people: against the photo itself in place
+of a drawing, against filters that draw the same photos, and against filters that draw the pairs' photos too (what
+ships). Generators drew photos that they had not learned from; test identities were not read. Two things were not left
+out: the face priors that SDGAN consults, and the shipped embedder in its perceptual loss, have seen training images of
+all sources.
 """
 
 
@@ -99,30 +108,41 @@ def drawings(translators: list[Translator], faces: list[Any]) -> dict[int, NDArr
         return {size[0].shape[-1]: np.stack(size) for size in sizes}
 
 
-def hand_called(name: str, left: str, faces: list[Any]) -> Hand:
-    """The hand of that name.
+def _sources(left: str) -> tuple[str, ...]:
+    return CUFS if left == "cufs" else (left,)
+
+
+def hand_called(name: str, left: str, faces: list[Any]) -> tuple[Hand, str]:
+    """The hand of that name, and the hash of its weights.
 
     Raises:
         UsageError: The generator was trained on the source that is left out.
     """
-    if name in ("camera", "filters"):
-        return Camera() if name == "camera" else Filters()
-    method = name.removeprefix("filters+")
-    if TRAINED_ON.get(method) == left:
-        raise UsageError(f"{method} was trained on {left}, which is left out.")
-    load = weights.load
-    translators = [load(method, source="photo", target="sketch")]
-    if hasattr(translators[0], "styles"):
-        translators = [load(method, source="photo", target="sketch") for _ in translators[0].styles]
-        for translator in translators:
-            translator.style = translator.styles[translators.index(translator)]  # type: ignore[attr-defined]
-    return Generated(drawings(translators, faces), filters=name != method)
+    if name in BASES:
+        filters = Filters(draws_pairs=name == "filters")
+        return Camera(draws_pairs=False) if name == "photo" else filters, ""
+    title, _, path = name.partition("=")
+    method = title.removeprefix("filters+")
+    if method not in TRAINED_ON:
+        raise UsageError(f"What {method} was trained on is not stated in TRAINED_ON: {', '.join(TRAINED_ON)}.")
+    if set(TRAINED_ON[method]) & set(_sources(left)):
+        raise UsageError(f"{method} was trained on {', '.join(TRAINED_ON[method])}; {left} is left out.")
+
+    def load() -> Any:
+        return weights.load(method, source="photo", target="sketch", weights=Path(path) if path else None)
+
+    translators = [load()]
+    if isinstance(translators[0], Styled):
+        translators = [load() for _ in translators[0].styles]
+        for translator, style in zip(translators, translators[0].styles, strict=True):
+            translator.style = style
+    return Generated(drawings(translators, faces), filters=title != method), translators[0].digest
 
 
 def run(teacher: torch.nn.Module, everything: tuple[Faces, Faces, Faces], hand: Hand, seed: int, options: Any) -> Any:
     """Hits of each system on the source that is left out."""
     sketches, photos, others = everything
-    fitting = ~np.isin(sketches.sources, CUFS if options.left == "cufs" else (options.left,))
+    fitting = ~np.isin(sketches.sources, _sources(options.left))
     some, mates = sketches.of(fitting), photos.of(fitting)
     _, views, heads = learn(teacher, some, mates, others, options.steps, seed, frozenset(), hand)
     found = searched(views, heads, sketches.of(~fitting), photos, others)
@@ -137,18 +157,23 @@ def measure(options: argparse.Namespace) -> None:
     assert len(faces) == len(everything[2].people)
     results |= {"gallery": len(everything[1].people) + len(faces), "made_by": made_by()}
     held = everything[0].sources
-    chosen = np.isin(held, CUFS if options.left == "cufs" else (options.left,))
-    for name in options.hands.split(","):
-        hand = None
-        for seed in options.seeds:
-            key = f"{options.left} {options.steps} {name} {seed}"
-            if key in results["runs"]:
-                continue
-            hand = hand or hand_called(name, options.left, faces)
-            hits = run(teacher, everything, hand, seed, options)
-            results["runs"][key] = {"people": everything[0].people[chosen].tolist(), "hits": hits}
-            options.json.write_text(json.dumps(results), encoding="utf-8")
-            print(key, {system: round(float(np.mean(some)), 4) for system, some in hits.items()}, flush=True)
+    chosen = np.isin(held, _sources(options.left))
+    hands: dict[str, tuple[Hand, str]] = {}
+    for seed, name in itertools.product(options.seeds, options.hands.split(",")):
+        title = name.partition("=")[0]
+        key = f"{options.left} {options.steps} {title} {seed}"
+        if name not in hands:
+            hands[name] = hand_called(name, options.left, faces)
+        hand, digest = hands[name]
+        if key in results["runs"]:
+            if results["runs"][key]["sha256"] != digest:
+                raise UsageError(f"{options.json} holds {key!r} with other weights.")
+            continue
+        hits = run(teacher, everything, hand, seed, options)
+        people = everything[0].people[chosen].tolist()
+        results["runs"][key] = {"people": people, "hits": hits, "sha256": digest}
+        options.json.write_text(json.dumps(results), encoding="utf-8")
+        print(key, {system: round(float(np.mean(some)), 4) for system, some in hits.items()}, flush=True)
 
 
 def page(results: dict[str, Any]) -> Iterator[str]:
@@ -158,26 +183,29 @@ def page(results: dict[str, Any]) -> Iterator[str]:
         left, steps, name, seed = key.split()
         runs.setdefault((left, steps), {}).setdefault(name, {})[int(seed)] = value
     yield "# What generators teach\n"
-    yield from ("    " + line.strip() for line in (__doc__ or "").splitlines()[2:5])
+    yield from (__doc__ or "").splitlines()[2:5]
     for (left, steps), hands in runs.items():
         seeds = sorted(set.intersection(*(set(some) for some in hands.values())))
         yield INTRODUCTION.format(gallery=results["gallery"], steps=steps, seeds=", ".join(map(str, seeds)))
-        people = next(iter(hands["camera"].values()))["people"]
+        people = next(iter(next(iter(hands.values())).values()))["people"]
         yield f"\n## {left} left out: {len(people)} sketches of {len(set(people))} people\n"
+        bases = [name for name in BASES if name in hands]
         for system, title in SYSTEMS.items():
-            yield f"\n| {title}: hand | rank-1, % | each seed | gain over nobody | gain over filters |"
-            yield "|---|---:|---|---:|---:|"
+            over = "".join(f" over `{name}` |" for name in bases)
+            yield f"\n| {title}: hand | rank-1, % | each seed |{over}\n|---|---:|---|" + "---:|" * len(bases)
             means = {
                 name: np.mean([some[seed]["hits"][system] for seed in seeds], axis=0) for name, some in hands.items()
             }
             for name, hits in means.items():
                 each = " ".join(f"{100 * np.mean(hands[name][seed]['hits'][system]):.1f}" for seed in seeds)
-                gains = [
-                    "" if name == base else _gain(paired_difference(hits, means[base], people))
-                    for base in ("camera", SHIPPED)
-                ]
-                yield f"| `{name}` | {100 * hits.mean():.1f} | {each} | {gains[0]} | {gains[1]} |"
-    yield "\nMade by " + "; ".join(f"{name} {version}" for name, version in results["made_by"].items()) + "."
+                gains = "".join(
+                    f" {'' if name == base else _gain(paired_difference(hits, means[base], people))} |"
+                    for base in bases
+                )
+                yield f"| `{name}` | {100 * hits.mean():.1f} | {each} |{gains}"
+    digests = {key.split()[2]: run["sha256"] for key, run in results["runs"].items() if run["sha256"]}
+    yield "\nWeights: " + "; ".join(f"`{name}` {digest[:12]}" for name, digest in digests.items()) + "."
+    yield "Made by " + "; ".join(f"{name} {version}" for name, version in results["made_by"].items()) + "."
 
 
 def _gain(interval: Any) -> str:
@@ -192,7 +220,7 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="mobilefacenet.pt")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--left", default="fs2k", help="the source that is left out")
-    parser.add_argument("--hands", default="camera,filters")
+    parser.add_argument("--hands", default="photo,filters-further,filters")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=300)
     options = parser.parse_args()

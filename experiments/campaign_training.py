@@ -242,14 +242,14 @@ def _described(trainer: Chunked, record: dict[str, Any]) -> dict[str, Any]:
 
 def _close(trainer: Chunked, folder: Path, record: dict[str, Any], clock: Clock) -> None:
     """What a stopped run leaves: weights as they are, and, of a finished one, how fast they translate."""
-    trainer.method.eval()
-    path = folder / f"{weights.name_of(trainer.method)}.safetensors"
+    trainer.result.eval()
+    path = folder / f"{weights.name_of(trainer.result)}.safetensors"
     if record["state"] != "finished":
-        weights.save(trainer.method, path)
+        weights.save(trainer.result, path)
     else:
         for batch in (1, 16):
             record["images_per_second"].setdefault("inference", {})[str(batch)] = time_inference(
-                trainer.method, batch, clock=clock
+                trainer.result, batch, clock=clock
             )
     curve = [[line["epoch"], line["held_out/l1"]] for line in log_of(folder) if "held_out/l1" in line]
     record |= {

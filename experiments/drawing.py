@@ -57,7 +57,8 @@ class Hand(Protocol):
 class Filters:
     """Filters of random kind, anew each time."""
 
-    draws_pairs = True
+    def __init__(self, *, draws_pairs: bool = True) -> None:
+        self.draws_pairs = draws_pairs
 
     def __call__(self, photos: Tensor, rows: Iterable[int], rng: Rng) -> Tensor:
         """See `Hand`."""
@@ -67,7 +68,8 @@ class Filters:
 class Camera:
     """Nobody: photos as they are."""
 
-    draws_pairs = True
+    def __init__(self, *, draws_pairs: bool = True) -> None:
+        self.draws_pairs = draws_pairs
 
     def __call__(self, photos: Tensor, rows: Iterable[int], rng: Rng) -> Tensor:
         """See `Hand`."""

@@ -50,9 +50,9 @@ INTRODUCTION = """
 Cosine of the embedder between the photo made of a line drawing and the true photo, for {people} test people of CUFS and
 {drawings} drawing of each at each d; in parentheses the mean cosine to the other people's true photos. d is the largest
 shift of a stroke's points, in pixels of a face of 512 x 512; training knew 0 and 11. The fall from d = 0 to the largest
-d, also as a share of the similarity at d = 0, and by how much more than the first system's; with 95 % bootstrap
-intervals over people. Compact networks at {size} x {size}, an hour of one core for both: their faces are blurred and
-their similarities low, so a system that begins lower also has less to lose.
+d, and by how much more than the first system's, with 95 % bootstrap intervals over people; between them the fall as a
+share of the similarity at d = 0. Compact networks at {size} x {size}, an hour of one core for both: their faces are
+blurred and their similarities low, so a system that begins lower also has less to lose.
 """
 
 
@@ -98,7 +98,7 @@ def train(options: argparse.Namespace) -> None:
     """Train one method."""
     stated = configuration.read(Path(__file__).parent / f"freehand-{options.method}.toml")
     torch.manual_seed(options.seed)
-    method = create(options.method, source="sketch", target="photo", **stated.settings)
+    method = create(stated.method_or(options.method, None), source="sketch", target="photo", **stated.settings)
     assert isinstance(method, Adversarial)
     photos, _ = photos_of(options.data, "train")
     pairs = examples(method, photos, aligned=options.aligned)

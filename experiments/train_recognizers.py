@@ -169,9 +169,10 @@ def adapt(
     steps: int,
     seed: int,
     without: frozenset[str],
-    hand: Hand,
+    hand: Hand | None,
 ) -> nn.Module:
-    """Step 1: the adapted trunk."""
+    """Step 1: the adapted trunk; without a hand, of photos as they are in place of drawings."""
+    hand = hand or Camera()
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     pool = floats(np.concatenate([photos.wide, others.wide]))
@@ -217,12 +218,12 @@ class Samples(NamedTuple):
 
     sketches: Floats
     photos: Floats
-    drawings: Floats
     people: NDArray[np.str_]
     """Of sketches and photos, row by row."""
-    drawn: NDArray[np.str_]
+    drawings: Floats | None = None
+    drawn: NDArray[np.str_] | None = None
     """Of the drawings, whose last rows are of the further photos."""
-    further: Floats
+    further: Floats | None = None
 
 
 def fit_head(samples: Samples, *, dimensions: int, shrinkage: float) -> embedding.Head:
@@ -235,7 +236,7 @@ def fit_head(samples: Samples, *, dimensions: int, shrinkage: float) -> embeddin
         "sketch": torch.from_numpy(samples.sketches.mean(0)),
     }
     parts = [(samples.photos, samples.people), (samples.sketches, samples.people)]
-    if len(samples.drawings):
+    if samples.drawings is not None and samples.further is not None and samples.drawn is not None:
         parts += [(samples.drawings, samples.drawn), (samples.further, samples.drawn[-len(samples.further) :])]
     rows = np.concatenate([features - features.mean(0) for features, _ in parts])
     people = np.concatenate([names for _, names in parts])
@@ -281,20 +282,16 @@ class View(NamedTuple):
 
 
 def samples_of(
-    view: View, sketches: Faces, photos: Faces, others: Faces, rng: np.random.Generator, hand: Hand
+    view: View, sketches: Faces, photos: Faces, others: Faces, rng: np.random.Generator, hand: Hand | None
 ) -> Samples:
-    """Features of pairs, of further photos, and of their drawings; neither of these without a hand that draws."""
+    """Features of pairs, of further photos, and of a hand's drawings; without a hand, of pairs alone."""
+    pairs = Samples(view.of(sketches), view.of(photos), photos.people)
+    if hand is None:
+        return pairs
     pixels, people = torch.cat([view.pixels(photos), view.pixels(others)]), [*photos.people, *others.people]
-    rows = [] if isinstance(hand, Camera) else range(0 if hand.draws_pairs else len(photos.people), len(people))
-    drawings = hand(pixels, rows, rng)
-    return Samples(
-        sketches=view.of(sketches),
-        photos=view.of(photos),
-        drawings=view.features(drawings) if rows else view.of(photos)[:0],
-        people=photos.people,
-        drawn=np.array(people)[list(rows)],
-        further=view.of(others) if rows else view.of(photos)[:0],
-    )
+    rows = range(0 if hand.draws_pairs else len(photos.people), len(people))
+    drawings = view.features(hand(pixels, rows, rng))
+    return pairs._replace(drawings=drawings, drawn=np.array(people)[list(rows)], further=view.of(others))
 
 
 def learn(
@@ -305,7 +302,7 @@ def learn(
     steps: int,
     seed: int,
     without: frozenset[str],
-    hand: Hand,
+    hand: Hand | None,
 ) -> tuple[nn.Module, dict[str, View], dict[str, embedding.Head]]:
     """Both steps: the trunk, and both embedders' views and heads by architecture."""
     trunk = adapt(teacher, sketches, photos, others, steps, seed, without, hand) if steps else teacher
@@ -327,7 +324,7 @@ def run(teacher: nn.Module, everything: tuple[Faces, Faces, Faces], left: str, o
     seed, without = int(text or 0), frozenset(options.without)
     fitting = ~np.isin(sketches.sources, CUFS if source == "cufs" else (source,))
     some, mates = sketches.of(fitting), photos.of(fitting)
-    hand: Hand = Camera() if "drawings" in without else Filters()
+    hand = None if "drawings" in without else Filters()
     trunk, views, heads = learn(teacher, some, mates, others, options.steps, seed, without, hand)
     if not fitting.all():
         report(left, views, heads, sketches.of(~fitting), photos, others)

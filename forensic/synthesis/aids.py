@@ -23,6 +23,10 @@ class Aid(Generic[M]):
         self._load = load
         self._network: M | None = None
 
+    def __deepcopy__(self, memo: object) -> "Aid[M]":
+        """Itself: a copied method consults the same frozen network."""
+        return self
+
     def ready(self) -> M:
         """The network.
 

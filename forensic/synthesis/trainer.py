@@ -99,7 +99,7 @@ class Trainer:
         self.averaged: AveragedModel | None = None
         if recipe.average:
             mean = get_ema_multi_avg_fn(recipe.average)  # type: ignore[no-untyped-call]
-            self.averaged = AveragedModel(self.method, multi_avg_fn=mean, use_buffers=True)
+            self.averaged = AveragedModel(self.method, multi_avg_fn=mean)  # buffers are copied
         self.epoch = 0
         self.steps_done = 0  # of this epoch
         self._set_learning_rate()
