@@ -188,14 +188,16 @@ def page(results: dict[str, Any]) -> Iterator[str]:
         seeds = sorted(set.intersection(*(set(some) for some in hands.values())))
         yield INTRODUCTION.format(gallery=results["gallery"], steps=steps, seeds=", ".join(map(str, seeds)))
         people = next(iter(next(iter(hands.values())).values()))["people"]
-        yield f"\n## {left} left out: {len(people)} sketches of {len(set(people))} people\n"
+        yield f"## {left} left out: {len(people)} sketches of {len(set(people))} people"
         bases = [name for name in BASES if name in hands]
+        hands = {name: hands[name] for name in [*bases, *sorted(hands.keys() - set(bases))]}
         for system, title in SYSTEMS.items():
             over = "".join(f" over `{name}` |" for name in bases)
             yield f"\n| {title}: hand | rank-1, % | each seed |{over}\n|---|---:|---|" + "---:|" * len(bases)
             means = {
                 name: np.mean([some[seed]["hits"][system] for seed in seeds], axis=0) for name, some in hands.items()
             }
+            better = []
             for name, hits in means.items():
                 each = " ".join(f"{100 * np.mean(hands[name][seed]['hits'][system]):.1f}" for seed in seeds)
                 gains = "".join(
@@ -203,6 +205,9 @@ def page(results: dict[str, Any]) -> Iterator[str]:
                     for base in bases
                 )
                 yield f"| `{name}` | {100 * hits.mean():.1f} | {each} |{gains}"
+                if name not in bases and paired_difference(hits, means[bases[-1]], people).low > 0:
+                    better.append(f"`{name}`")
+            yield f"\nMore than `{bases[-1]}`, with an interval above 0: {', '.join(better) or 'none'}."
     digests = {key.split()[2]: run["sha256"] for key, run in results["runs"].items() if run["sha256"]}
     yield "\nWeights: " + "; ".join(f"`{name}` {digest[:12]}" for name, digest in digests.items()) + "."
     yield "Made by " + "; ".join(f"{name} {version}" for name, version in results["made_by"].items()) + "."

@@ -63,3 +63,4 @@ def test_the_page_takes_the_mean_of_seeds_and_pairs_the_gains() -> None:
     assert "| `photo` | 37.5 | 25.0 50.0 |  |" in page
     assert "| `sdgan` | 87.5 | 75.0 100.0 | +50.0 [" in page
     assert "4 sketches of 4 people" in page
+    assert "More than `photo`, with an interval above 0: `sdgan`." in page
