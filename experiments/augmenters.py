@@ -30,10 +30,10 @@ import torch
 from drawing import Camera, Filters, Hand
 from numpy.typing import NDArray
 from torch import Tensor
-from train_recognizers import CUFS, WIDE, Faces, floats, learn, read, searched, teacher_from
+from train_recognizers import CUFS, WIDE, Faces, Lesson, floats, learn, read, searched, sources_of, teacher_from
 
 from forensic import images
-from forensic.errors import FaceError, UsageError
+from forensic.errors import UsageError
 from forensic.evaluation.provenance import made_by
 from forensic.faces import Finder
 from forensic.faces.align import PORTRAIT, warp
@@ -82,10 +82,8 @@ def portraits(data: Path) -> list[Any]:
     finder = Finder()
 
     def one(file: Path) -> Any:
-        try:
-            return finder.one(images.read(file).image).portrait
-        except FaceError:  # `read` says so
-            return None
+        (face,) = finder.find([images.read(file).image])
+        return None if isinstance(face, Exception) else face.portrait  # `read` says which
 
     with workers() as pool:
         found = pool.map(one, sorted((data / "celebamask" / "train" / "photos").glob("*")))
@@ -108,10 +106,6 @@ def drawings(translators: list[Translator], faces: list[Any]) -> dict[int, NDArr
         return {size[0].shape[-1]: np.stack(size) for size in sizes}
 
 
-def _sources(left: str) -> tuple[str, ...]:
-    return CUFS if left == "cufs" else (left,)
-
-
 def hand_called(name: str, left: str, faces: list[Any]) -> tuple[Hand, str]:
     """The hand of that name, and the hash of its weights.
 
@@ -125,7 +119,7 @@ def hand_called(name: str, left: str, faces: list[Any]) -> tuple[Hand, str]:
     method = title.removeprefix("filters+")
     if method not in TRAINED_ON:
         raise UsageError(f"What {method} was trained on is not stated in TRAINED_ON: {', '.join(TRAINED_ON)}.")
-    if set(TRAINED_ON[method]) & set(_sources(left)):
+    if set(TRAINED_ON[method]) & set(sources_of(left)):
         raise UsageError(f"{method} was trained on {', '.join(TRAINED_ON[method])}; {left} is left out.")
 
     def load() -> Any:
@@ -142,11 +136,11 @@ def hand_called(name: str, left: str, faces: list[Any]) -> tuple[Hand, str]:
 def run(teacher: torch.nn.Module, everything: tuple[Faces, Faces, Faces], hand: Hand, seed: int, options: Any) -> Any:
     """Hits of each system on the source that is left out."""
     sketches, photos, others = everything
-    fitting = ~np.isin(sketches.sources, _sources(options.left))
-    some, mates = sketches.of(fitting), photos.of(fitting)
-    _, views, heads = learn(teacher, some, mates, others, options.steps, seed, frozenset(), hand)
+    fitting = ~np.isin(sketches.sources, sources_of(options.left))
+    lesson = Lesson(sketches.of(fitting), photos.of(fitting), others, hand, options.steps, seed)
+    _, views, heads = learn(teacher, lesson)
     found = searched(views, heads, sketches.of(~fitting), photos, others)
-    return {name: hits.astype(int).tolist() for name, hits in found.items()}
+    return {system: found[system].astype(int).tolist() for system in SYSTEMS}
 
 
 def measure(options: argparse.Namespace) -> None:
@@ -157,7 +151,7 @@ def measure(options: argparse.Namespace) -> None:
     assert len(faces) == len(everything[2].people)
     results |= {"gallery": len(everything[1].people) + len(faces), "made_by": made_by()}
     held = everything[0].sources
-    chosen = np.isin(held, _sources(options.left))
+    chosen = np.isin(held, sources_of(options.left))
     hands: dict[str, tuple[Hand, str]] = {}
     for seed, name in itertools.product(options.seeds, options.hands.split(",")):
         title = name.partition("=")[0]
@@ -200,12 +194,10 @@ def page(results: dict[str, Any]) -> Iterator[str]:
             better = []
             for name, hits in means.items():
                 each = " ".join(f"{100 * np.mean(hands[name][seed]['hits'][system]):.1f}" for seed in seeds)
-                gains = "".join(
-                    f" {'' if name == base else _gain(paired_difference(hits, means[base], people))} |"
-                    for base in bases
-                )
-                yield f"| `{name}` | {100 * hits.mean():.1f} | {each} |{gains}"
-                if name not in bases and paired_difference(hits, means[bases[-1]], people).low > 0:
+                gains = {base: paired_difference(hits, means[base], people) for base in bases if base != name}
+                shown = "".join(f" {_points(gains[base]) if base in gains else ''} |" for base in bases)
+                yield f"| `{name}` | {100 * hits.mean():.1f} | {each} |{shown}"
+                if name not in bases and gains[bases[-1]].low > 0:
                     better.append(f"`{name}`")
             yield f"\nMore than `{bases[-1]}`, with an interval above 0: {', '.join(better) or 'none'}."
     digests = {key.split()[2]: run["sha256"] for key, run in results["runs"].items() if run["sha256"]}
@@ -213,7 +205,7 @@ def page(results: dict[str, Any]) -> Iterator[str]:
     yield "Made by " + "; ".join(f"{name} {version}" for name, version in results["made_by"].items()) + "."
 
 
-def _gain(interval: Any) -> str:
+def _points(interval: Any) -> str:
     return f"{100 * interval.value:+.1f} [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
 
 

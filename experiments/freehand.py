@@ -96,9 +96,10 @@ def _bytes(faces: Tensor, size: int) -> Tensor:
 
 def train(options: argparse.Namespace) -> None:
     """Train one method."""
-    stated = configuration.read(Path(__file__).parent / f"freehand-{options.method}.toml")
+    file = Path(__file__).parent / f"freehand-{options.method}.toml"
+    stated = configuration.read(file)
     torch.manual_seed(options.seed)
-    method = create(stated.method_or(options.method, None), source="sketch", target="photo", **stated.settings)
+    method = create(stated.method_or(options.method, file), source="sketch", target="photo", **stated.settings)
     assert isinstance(method, Adversarial)
     photos, _ = photos_of(options.data, "train")
     pairs = examples(method, photos, aligned=options.aligned)

@@ -161,17 +161,31 @@ def augmented(images: Tensor, rng: np.random.Generator, without: frozenset[str],
     return crops if "tone" in without else disturb(crops.clone(), rng)
 
 
-def adapt(
-    teacher: nn.Module,
-    sketches: Faces,
-    photos: Faces,
-    others: Faces,
-    steps: int,
-    seed: int,
-    without: frozenset[str],
-    hand: Hand | None,
-) -> nn.Module:
+class Lesson(NamedTuple):
+    """What is learnt from, and how.
+
+    Attributes:
+        sketches: Artists' sketches.
+        photos: What they show, row by row.
+        others: Photos without a sketch.
+        hand: Who draws photos anew; None is nobody.
+        steps: Steps of the trunk; with 0 it stays the teacher's.
+        seed: Decides batches, augmentation and filters.
+        without: Names of augmentations that are left out.
+    """
+
+    sketches: Faces
+    photos: Faces
+    others: Faces
+    hand: Hand | None
+    steps: int
+    seed: int
+    without: frozenset[str] = frozenset()
+
+
+def adapt(teacher: nn.Module, lesson: Lesson) -> nn.Module:
     """Step 1: the adapted trunk; without a hand, of photos as they are in place of drawings."""
+    sketches, photos, others, hand, steps, seed, without = lesson
     hand = hand or Camera()
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
@@ -281,11 +295,10 @@ class View(NamedTuple):
         return self.features(self.pixels(faces))
 
 
-def samples_of(
-    view: View, sketches: Faces, photos: Faces, others: Faces, rng: np.random.Generator, hand: Hand | None
-) -> Samples:
+def samples_of(view: View, lesson: Lesson, rng: np.random.Generator) -> Samples:
     """Features of pairs, of further photos, and of a hand's drawings; without a hand, of pairs alone."""
-    pairs = Samples(view.of(sketches), view.of(photos), photos.people)
+    photos, others, hand = lesson.photos, lesson.others, lesson.hand
+    pairs = Samples(view.of(lesson.sketches), view.of(photos), photos.people)
     if hand is None:
         return pairs
     pixels, people = torch.cat([view.pixels(photos), view.pixels(others)]), [*photos.people, *others.people]
@@ -294,27 +307,23 @@ def samples_of(
     return pairs._replace(drawings=drawings, drawn=np.array(people)[list(rows)], further=view.of(others))
 
 
-def learn(
-    teacher: nn.Module,
-    sketches: Faces,
-    photos: Faces,
-    others: Faces,
-    steps: int,
-    seed: int,
-    without: frozenset[str],
-    hand: Hand | None,
-) -> tuple[nn.Module, dict[str, View], dict[str, embedding.Head]]:
+def learn(teacher: nn.Module, lesson: Lesson) -> tuple[nn.Module, dict[str, View], dict[str, embedding.Head]]:
     """Both steps: the trunk, and both embedders' views and heads by architecture."""
-    trunk = adapt(teacher, sketches, photos, others, steps, seed, without, hand) if steps else teacher
+    trunk = adapt(teacher, lesson) if lesson.steps else teacher
     views = {
         "mobilefacenet": View(lambda faces: floats(faces.wide), lambda x: features(trunk, middle(x)), 127, 1.0),
         "patch-gradients": View(lambda faces: floats(faces.portraits), gradients, 500, 0.3),
     }
-    heads, rng = {}, np.random.default_rng(seed)
+    heads, rng = {}, np.random.default_rng(lesson.seed)
     for name, view in views.items():
-        samples = samples_of(view, sketches, photos, others, rng, hand)
+        samples = samples_of(view, lesson, rng)
         heads[name] = fit_head(samples, dimensions=view.dimensions, shrinkage=view.shrinkage)
     return trunk, views, heads
+
+
+def sources_of(left: str) -> tuple[str, ...]:
+    """The sources that a run leaves out."""
+    return CUFS if left == "cufs" else (left,)
 
 
 def run(teacher: nn.Module, everything: tuple[Faces, Faces, Faces], left: str, options: argparse.Namespace) -> None:
@@ -322,10 +331,10 @@ def run(teacher: nn.Module, everything: tuple[Faces, Faces, Faces], left: str, o
     sketches, photos, others = everything
     source, _, text = left.partition(":")
     seed, without = int(text or 0), frozenset(options.without)
-    fitting = ~np.isin(sketches.sources, CUFS if source == "cufs" else (source,))
-    some, mates = sketches.of(fitting), photos.of(fitting)
+    fitting = ~np.isin(sketches.sources, sources_of(source))
     hand = None if "drawings" in without else Filters()
-    trunk, views, heads = learn(teacher, some, mates, others, options.steps, seed, without, hand)
+    lesson = Lesson(sketches.of(fitting), photos.of(fitting), others, hand, options.steps, seed, without)
+    trunk, views, heads = learn(teacher, lesson)
     if not fitting.all():
         report(left, views, heads, sketches.of(~fitting), photos, others)
     folder = options.out / f"{source}-{seed}"
@@ -348,10 +357,6 @@ def report(
     others: Faces,
 ) -> None:
     """How the left-out sketches find their people among all training photos."""
-    people = np.concatenate([photos.people, others.people])
-    for name, view in views.items():
-        cosines = view.of(held) @ np.concatenate([view.of(photos), view.of(others)]).T
-        print(f"{left} {name}, cosine: rank-1 {hits(cosines, held.people, people).mean():.4f}", flush=True)
     for name, found in searched(views, heads, held, photos, others).items():
         print(f"{left} {name}: rank-1 {found.mean():.4f}", flush=True)
 
@@ -359,12 +364,13 @@ def report(
 def searched(
     views: Mapping[str, View], heads: Mapping[str, embedding.Head], held: Faces, photos: Faces, others: Faces
 ) -> dict[str, NDArray[np.bool_]]:
-    """Whether each left-out sketch finds its person, by each embedder's head and by both, summed 1 : 2."""
+    """Whether each left-out sketch finds its person: by each embedder with its head and without, and by both, 1 : 2."""
     people = np.concatenate([photos.people, others.people])
     scores = {}
     for name, view in views.items():
-        gallery = np.concatenate([view.of(photos), view.of(others)])
-        scores[name] = project(view.of(held), "sketch", heads[name]) @ project(gallery, "photo", heads[name]).T
+        probes, gallery = view.of(held), np.concatenate([view.of(photos), view.of(others)])
+        scores[f"{name}, cosine"] = probes @ gallery.T
+        scores[name] = project(probes, "sketch", heads[name]) @ project(gallery, "photo", heads[name]).T
     scores["both"] = scores["mobilefacenet"] + 2 * scores["patch-gradients"]
     return {name: hits(some, held.people, people) for name, some in scores.items()}
 

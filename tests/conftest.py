@@ -23,6 +23,18 @@ def _no_installed_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """PyTorch works in one thread, and its random state is afterwards what it was."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with torch.random.fork_rng():
+        yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def people_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with photos/, photos-later/, sketches/ and people.csv of synthetic people."""

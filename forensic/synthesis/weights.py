@@ -4,6 +4,7 @@ Weights are looked for among the user's own first, then among those that the pro
 ``forensic.weights`` for the two folders and their manifests.
 """
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -104,12 +105,12 @@ def _find(name: str, source: Modality | None, target: Modality | None) -> Path:
         fits = source in (None, entry.about["source"]) and target in (None, entry.about["target"])
         if fits or entry.about.get("two_way"):
             return store.verified(entry)
-    target = target or ("photo" if source == "sketch" else "sketch")
-    source = source or ("photo" if target == "sketch" else "sketch")
+    own = inspect.signature(find(name)).parameters
+    way = _direction(source, target) or {side: own[side].default for side in ("source", "target")}
     raise ModelError(
-        f"There are no weights of {name!r} from {source} to {target}, neither shipped nor installed in"
-        f" {store.installed_folder()}. Train them: forensic train {name} --source {source} --target {target}"
-        " --data DIR --out DIR --install"
+        f"There are no weights of {name!r} from {way['source']} to {way['target']}, neither shipped nor installed in"
+        f" {store.installed_folder()}. Train them: forensic train {name} --source {way['source']}"
+        f" --target {way['target']} --data DIR --out DIR --install"
     )
 
 

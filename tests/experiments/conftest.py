@@ -1,25 +1,18 @@
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from invented import pair_folder, smooth_pairs
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 
 @pytest.fixture(autouse=True)
-def the_campaigns_modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The modules beside ``campaign.py``, one thread, and the random state as it was."""
+def the_experiments_modules(one_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The modules of ``experiments/``, in one thread."""
     if not EXPERIMENTS.is_dir():
         pytest.skip("experiments/ is not part of this copy")
     monkeypatch.syspath_prepend(EXPERIMENTS)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.random.fork_rng():
-        yield
-    torch.set_num_threads(threads)
 
 
 class Clock:

@@ -106,23 +106,28 @@ def test_the_budget_is_divided(costs, epochs) -> None:
     assert sum(share.seconds for share in shares.values()) <= 100.0 + 1e-9
 
 
+def charge(monkeypatch, method, clock, step_seconds, translate_seconds) -> None:
+    """Let the clock go on instead of working: by so much for the images of a step, and for a translation."""
+
+    def step(self, batch):
+        clock.now += step_seconds(len(batch.photo))
+        return {}
+
+    def translate(images):
+        clock.now += translate_seconds
+        return images
+
+    monkeypatch.setattr(Trainer, "step", step)
+    monkeypatch.setattr(method, "translate", translate)
+
+
 def test_images_a_second_are_those_of_warm_steps(make_clock, make_pairs, monkeypatch) -> None:
     from campaign_data import Pairs
     from campaign_training import measure
 
     clock, method = make_clock(), tiny()
-    slow = iter([50.0])
-
-    def step(self, batch):
-        clock.now += next(slow, 0.25) * len(batch.photo)  # the first step sets things up
-        return {}
-
-    def translate(images):
-        clock.now += 0.1
-        return images
-
-    monkeypatch.setattr(Trainer, "step", step)
-    monkeypatch.setattr(method, "translate", translate)
+    slow = iter([50.0])  # the first step sets things up
+    charge(monkeypatch, method, clock, lambda images: next(slow, 0.25) * images, 0.1)
     pairs = Pairs(make_pairs(6), make_pairs(2))
     speed = measure(method, SHORT, pairs, device="cpu", precision="fp32", clock=clock)
     assert speed.training == pytest.approx(4.0)
@@ -138,17 +143,7 @@ def test_a_method_with_stages_is_measured_in_all_of_them(make_clock, make_pairs,
 
     clock, method, begun = make_clock(), tiny(), []
     monkeypatch.setattr(type(method), "begin", lambda self, epoch, epochs: begun.append(epoch))
-
-    def step(self, batch):
-        clock.now += len(batch.photo) * begun[-1]
-        return {}
-
-    def translate(images):
-        clock.now += 1
-        return images
-
-    monkeypatch.setattr(Trainer, "step", step)
-    monkeypatch.setattr(method, "translate", translate)
+    charge(monkeypatch, method, clock, lambda images: images * begun[-1], 1)
     recipe = SHORT.changed(epochs=6)
     speed = measure(method, recipe, Pairs(make_pairs(6), None), device="cpu", precision="fp32", clock=clock)
     assert begun == [1, 3, 5]

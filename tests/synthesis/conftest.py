@@ -1,5 +1,4 @@
 import inspect
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,13 +12,8 @@ TINY = {"size": 32, "width": 4, "perceptual": "embedder", "pool": 0, "overlap": 
 
 
 @pytest.fixture(autouse=True)
-def one_thread_and_no_installed_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[None]:
+def one_thread_and_no_installed_weights(one_thread: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setenv("FORENSIC_WEIGHTS", str(tmp_path / "installed"))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.random.fork_rng():
-        yield
-    torch.set_num_threads(threads)
 
 
 def tiny(name: str, seed: int = 0, **settings: Any) -> Translator:

@@ -28,6 +28,10 @@ def nothing_shipped(monkeypatch, tmp_path):
 def test_missing_weights_say_what_to_do(nothing_shipped) -> None:
     with pytest.raises(ModelError, match="forensic train pix2pix --source sketch --target photo --data DIR"):
         load("pix2pix", source="sketch", target="photo")
+    with pytest.raises(ModelError, match="forensic train deepfacepencil --source sketch --target photo"):
+        load("deepfacepencil")  # which goes no other way
+    with pytest.raises(ModelError, match="forensic train pix2pix --source photo --target sketch"):
+        load("pix2pix", target="sketch")
 
 
 def test_a_file_of_ones_own_has_its_hash_as_digest(trained) -> None:
