@@ -25,7 +25,10 @@ from forensic.recognition.evaluation import paired_difference
 from forensic.recognition.fusion import fit_weights
 
 BASE = ["direct", "direct@patches"]
-ADDED = ["photo-to-sketch:pencil", "photo-to-sketch:sdgan", "sketch-to-photo:pix2pix", "sketch-to-photo:isegan"]
+ADDED = [
+    *("photo-to-sketch:pencil", "photo-to-sketch:sdgan", "photo-to-sketch:msg-sarl"),
+    *("sketch-to-photo:pix2pix", "sketch-to-photo:isegan", "sketch-to-photo:msg-sarl"),
+]
 LEFT_OUT = "fs2k"
 INTRODUCTION = """# What generators add
 
