@@ -34,10 +34,10 @@ from train_recognizers import CUFS, WIDE, Faces, Lesson, floats, learn, read, se
 
 from forensic import images
 from forensic.errors import UsageError
-from forensic.evaluation.provenance import made_by
 from forensic.faces import Finder
 from forensic.faces.align import PORTRAIT, warp
 from forensic.parallel import workers
+from forensic.provenance import made_by
 from forensic.recognition import patches
 from forensic.recognition.evaluation import paired_difference
 from forensic.synthesis import Translator, weights

@@ -275,6 +275,6 @@ def draw_curve(folder: Path) -> Path | None:
 
 
 def _commit() -> str | None:
-    from forensic.evaluation.provenance import commit
+    from forensic.provenance import commit
 
     return commit()

@@ -21,10 +21,10 @@ from torch import Tensor
 
 from forensic import weights
 from forensic.commands.synthesis import split_pairs
-from forensic.evaluation.provenance import made_by
 from forensic.faces.align import FIELD_BOX
 from forensic.images import to_image
 from forensic.progress import bar
+from forensic.provenance import made_by
 from forensic.recognition.evaluation import bootstrap_interval
 from forensic.synthesis import Translator, load
 from forensic.synthesis.examples import Examples

@@ -28,10 +28,10 @@ from torch import Tensor
 
 from forensic import weights
 from forensic.commands.synthesis import split_pairs
-from forensic.evaluation.provenance import made_by
 from forensic.faces import priors
 from forensic.faces.priors import Priors
 from forensic.images import to_image
+from forensic.provenance import made_by
 from forensic.recognition import embedding
 from forensic.recognition.evaluation import bootstrap_interval, paired_difference
 from forensic.synthesis import Adversarial, Translator, configuration, create, load, strokes

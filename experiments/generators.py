@@ -20,7 +20,7 @@ from fit_scoring import Comparisons, fused, measure, read
 from numpy.typing import NDArray
 
 from forensic import routes
-from forensic.evaluation.provenance import made_by
+from forensic.provenance import made_by
 from forensic.recognition.evaluation import paired_difference
 from forensic.recognition.fusion import fit_weights
 

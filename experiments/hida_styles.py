@@ -25,9 +25,9 @@ from torch.nn import functional as F
 from torchvision.transforms.functional import gaussian_blur
 
 from forensic.commands.synthesis import split_pairs
-from forensic.evaluation.provenance import made_by
 from forensic.images import luminance, to_image
 from forensic.progress import bar
+from forensic.provenance import made_by
 from forensic.recognition.evaluation import bootstrap_interval
 from forensic.synthesis import Recipe, load
 from forensic.synthesis.examples import Examples, batches

@@ -34,9 +34,9 @@ from torch import Tensor
 from forensic import datasets, images, weights
 from forensic.datasets import Pair
 from forensic.evaluation.null_space import PRINCIPAL_COMPONENTS, Samples, in_own_span, rank_one_curve
-from forensic.evaluation.provenance import made_by
 from forensic.images import to_image
 from forensic.progress import bar
+from forensic.provenance import made_by
 from forensic.quality.measuring import measure
 from forensic.quality.pairing import cropped, to_grey
 from forensic.recognition.nlda import NLDA

@@ -32,6 +32,8 @@ class Candidate(NamedTuple):
             population'; None where the matcher has no calibration.
         bounded: Whether it lies at a bound of what the fitting data bear out: then it is 'at least' or 'at most'.
         routes: Each route's own similarity of probe and photo, -1 to 1.
+        photo_id: That photo's number in the gallery.
+        person_id: The person's.
     """
 
     rank: int
@@ -42,6 +44,8 @@ class Candidate(NamedTuple):
     log_lr: float | None
     bounded: bool
     routes: dict[str, float]
+    photo_id: int
+    person_id: int
 
     @property
     def strength(self) -> str | None:
@@ -58,8 +62,10 @@ class Candidate(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """The candidate as plain data, figures rounded to what they hold."""
+        plain = self._asdict()
+        del plain["photo_id"], plain["person_id"]  # of one gallery; the same people elsewhere have others
         return {
-            **self._asdict(),
+            **plain,
             "score": round(self.score, 6),
             "log_lr": None if self.log_lr is None else round(self.log_lr, 3),
             "words": self.words,
@@ -103,6 +109,7 @@ class Search:
         faces: The face of each probe.
         synthesized: The translated portrait of the first probe, where a route made one.
         explained: What a candidate's score hangs on, where `Identifier.explain` was asked.
+        number: Under which it is on record in the gallery.
     """
 
     probe: str
@@ -118,6 +125,7 @@ class Search:
     faces: tuple[Aligned, ...] = field(repr=False, compare=False)
     synthesized: Image.Image | None = field(default=None, repr=False, compare=False)
     explained: Explained | None = field(default=None, repr=False, compare=False)
+    number: int | None = field(default=None, compare=False)
 
     @property
     def supported(self) -> bool | None:

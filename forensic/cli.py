@@ -19,7 +19,11 @@ from forensic.errors import ForensicError
 COMMANDS = {
     "enroll": "forensic.commands.enroll:enroll",
     "match": "forensic.commands.match:match",
+    "case": "forensic.commands.cases:case",
+    "search": "forensic.commands.cases:search",
     "gallery": "forensic.commands.gallery:gallery",
+    "audit": "forensic.commands.audit:audit",
+    "user": "forensic.commands.users:user",
     "cohort": "forensic.commands.cohort:cohort",
     "evaluate": "forensic.commands.evaluate:evaluate",
     "reports": "forensic.commands.reports:reports",
@@ -33,7 +37,11 @@ COMMANDS = {
 SUMMARIES = {
     "enroll": "Enroll photos in a gallery.",
     "match": "Search a gallery with sketches.",
+    "case": "Cases: their sketches, searches and the examiners' decisions.",
+    "search": "Searches on record: list, show, repeat.",
     "gallery": "Look at a gallery and look after it.",
+    "audit": "The log of everything that was done.",
+    "user": "Who may use a gallery, and for what.",
     "cohort": "Sketches by your own artists, so that scores of their style are comparable.",
     "evaluate": "Measure recognition on photo-sketch pairs.",
     "reports": "Stored accuracy reports.",

@@ -33,6 +33,10 @@ class GalleryError(ForensicError):
     """The gallery is missing, damaged, locked, or was asked for something that it does not hold."""
 
 
+class RightsError(GalleryError):
+    """The operator did not sign in, or has no role that may do this."""
+
+
 class DuplicateError(GalleryError):
     """The same image (by content) is already enrolled."""
 

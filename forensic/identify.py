@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple
 
@@ -22,9 +23,14 @@ from forensic.enrollment import Summary
 from forensic.errors import FaceError, GalleryError, ImageError, StaleIndex, UsageError
 from forensic.explanation import explain, matcher_score
 from forensic.faces import Aligned, Finder
-from forensic.gallery import Filter, Gallery, Matching
+from forensic.gallery import Filter, Gallery, Matching, cases
+from forensic.gallery.models import now
 from forensic.matching import Matcher
 from forensic.recognition.index import Index, best_per_person
+from forensic.searching import KNOWN_PROBE, Use, record_of
+
+Picture = str | os.PathLike[str] | Image.Image | images.Decoded
+"""What a sketch may be given as."""
 
 
 @dataclass(frozen=True)
@@ -40,24 +46,38 @@ class _Loaded:
     index: Index
     people: dict[int, str]
     warnings: tuple[str, ...]
+    root: str
 
 
 class Identifier:
     """Enrolls photos in a gallery and searches it with sketches, along one or more routes.
 
+    Every search is put on record in the gallery (`Search.number`); the probe is never enrolled.
+
     Args:
         gallery: An open gallery.
         route: Name of the matcher, routes with ``+`` between, see `forensic.matching`.
         device: Where models run, as torch names it; a device that is not there is an error.
+        case: Reference of the case that its searches are for.
+        purpose: What they are for where there is no case.
 
     Raises:
         UsageError: No route of that name, or no such device.
         ModelError: A model is missing or damaged.
     """
 
-    def __init__(self, gallery: Gallery, route: str = matching.DEFAULT, *, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        gallery: Gallery,
+        route: str = matching.DEFAULT,
+        *,
+        device: str = "cpu",
+        case: str | None = None,
+        purpose: str = "",
+    ) -> None:
         devices.find(device)
         self.gallery = gallery
+        self.case, self.purpose = case, purpose
         self.matcher = matching.load(route, device=device)
         self._device = device
         self._loaded: _Loaded | None = None
@@ -95,7 +115,7 @@ class Identifier:
 
     def search(
         self,
-        image: str | os.PathLike[str] | Image.Image,
+        image: Picture,
         k: int = 10,
         *,
         face: int | None = None,
@@ -105,7 +125,7 @@ class Identifier:
         """Search the gallery with one probe.
 
         Args:
-            image: A sketch, as a file or an RGB image.
+            image: A sketch, as a file, a decoded file or an RGB image.
             k: How many candidates; fewer come back from a smaller gallery.
             face: Which face, 1 for the largest.
             landmarks: Five points given by a person, shape (5, 2).
@@ -118,15 +138,21 @@ class Identifier:
             GalleryError: The gallery is empty or damaged.
             UsageError: ``k`` is below 1, or the landmarks are no face's.
         """
-        return self._search([self._probe(image, face, landmarks)], k, self._kept(only))
+        started = now()
+        return self._search([self._probe(image, face, landmarks)], k, self._kept(only), started)
 
     def search_together(
-        self, images: Sequence[str | os.PathLike[str] | Image.Image], k: int = 10, *, only: Filter | None = None
+        self,
+        images: Sequence[Picture],
+        k: int = 10,
+        *,
+        landmarks: Sequence[NDArray[np.floating] | None] | None = None,
+        only: Filter | None = None,
     ) -> Search:
         """Search with several sketches **of one person** at once: their scores are averaged.
 
         Sketches of one person are no independent witnesses: the mean claims less than a product of likelihood
-        ratios would.
+        ratios would. ``landmarks`` are those of each sketch, as `search` takes them.
 
         Raises:
             ImageError, FaceError: One of the sketches is not usable; leave it out.
@@ -134,11 +160,11 @@ class Identifier:
         """
         if not images:
             raise UsageError("There is no sketch to search with.")
-        return self._search([self._probe(image, None, None) for image in images], k, self._kept(only))
+        started, given = now(), landmarks or [None] * len(images)
+        probes = [self._probe(image, None, points) for image, points in zip(images, given, strict=True)]
+        return self._search(probes, k, self._kept(only), started)
 
-    def _probe(
-        self, image: str | os.PathLike[str] | Image.Image, face: int | None, landmarks: NDArray[np.floating] | None
-    ) -> _Probe:
+    def _probe(self, image: Picture, face: int | None, landmarks: NDArray[np.floating] | None) -> _Probe:
         self._state()  # an empty or stale gallery is told before a sketch is looked at
         name, sha256, picture = _open(image)
         try:
@@ -149,7 +175,7 @@ class Identifier:
     def _kept(self, only: Filter | None) -> Matching | None:
         return None if only is None else self.gallery.matching(only)
 
-    def _search(self, probes: Sequence[_Probe], k: int, kept: Matching | None) -> Search:
+    def _search(self, probes: Sequence[_Probe], k: int, kept: Matching | None, started: datetime) -> Search:
         if k < 1:
             raise UsageError(f"{k} candidates were asked for; expected at least 1.")
         state = self._state()
@@ -166,9 +192,10 @@ class Identifier:
             log_lr = None if calibration is None else float(calibration.log_lr(score))
             bounded = log_lr is not None and calibration is not None and bool(calibration.bounded(log_lr))
             own = _own_scores(matcher, templates, index.vector(best.id))
-            candidates.append(Candidate(rank, best.person, photo.file_name, photo.sha256, score, log_lr, bounded, own))
+            shown = best.person, photo.file_name, photo.sha256
+            candidates.append(Candidate(rank, *shown, score, log_lr, bounded, own, photo.id, photo.person_id))
         translating = [route for route in matcher.routes if route.translated == "probe"]
-        return Search(
+        search = Search(
             probe=", ".join(probe.name for probe in probes),
             sha256=", ".join(probe.sha256 for probe in probes),
             route=matcher.name,
@@ -186,6 +213,8 @@ class Identifier:
             faces=tuple(probe.face for probe in probes),
             synthesized=translating[0].synthesize(probes[0].face) if translating else None,
         )
+        use = Use(started, now(), self.gallery.operator.name, self.case, self.purpose, k, state.root)
+        return replace(search, number=cases.record_search(self.gallery, record_of(search, use), case=self.case))
 
     def search_all(
         self,
@@ -203,8 +232,9 @@ class Identifier:
         """
 
         def one(file: str | os.PathLike[str]) -> Search | ImageError | FaceError:
+            started = now()
             try:
-                return self._search([self._probe(file, face, landmarks)], k, kept)
+                return self._search([self._probe(file, face, landmarks)], k, kept, started)
             except (ImageError, FaceError) as error:
                 return error
 
@@ -311,7 +341,8 @@ class Identifier:
             warnings.append(matching.UNCALIBRATED)
         index = Index.beside(kept)
         size = max(map(len, own.values()), default=0)
-        return _Loaded(revisions, matcher, size, index, self.gallery.labels(index.ids), tuple(warnings))
+        people, root = self.gallery.labels(index.ids), self.gallery.root(route.space for route in matcher.routes)
+        return _Loaded(revisions, matcher, size, index, people, tuple(warnings), root)
 
     def _index(self, space: str) -> Index:
         """A space's index from its cache, or from the gallery's templates where the cache is missing or out of date."""
@@ -329,7 +360,7 @@ class Identifier:
 
     def _known_probe(self, sha256: str) -> Sequence[str]:
         person = self.gallery.known([sha256]).get(sha256)
-        return () if person is None else (f"this very file is enrolled in the gallery, as {person!r}.",)
+        return () if person is None else (f"{KNOWN_PROBE}, as {person!r}.",)
 
 
 class _Probe(NamedTuple):
@@ -350,7 +381,9 @@ def _own_scores(matcher: Matcher, probes: Sequence[matching.Templates], photo: N
     }
 
 
-def _open(image: str | os.PathLike[str] | Image.Image) -> tuple[str, str, Image.Image]:
+def _open(image: Picture) -> tuple[str, str, Image.Image]:
+    if isinstance(image, images.Decoded):
+        return "image", image.sha256, image.image
     if isinstance(image, Image.Image):
         import hashlib
 

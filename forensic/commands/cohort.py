@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from forensic.commands.options import gallery_option
+from forensic.commands.options import gallery_option, open_gallery
 from forensic.commands.output import Column, echo_json, print_table
 from forensic.progress import bar
 from forensic.text import printable
@@ -84,7 +84,6 @@ def add(paths: tuple[Path, ...], gallery: Path, name: str | None, device: str, a
     from forensic import devices, images, matching
     from forensic.errors import ImageError, UsageError
     from forensic.faces import Detector, Finder
-    from forensic.gallery import Gallery
 
     for path in paths:
         if not os.path.lexists(path):
@@ -93,7 +92,7 @@ def add(paths: tuple[Path, ...], gallery: Path, name: str | None, device: str, a
     if not files:
         raise UsageError(f"There is no file in {', '.join(map(images.display_name, paths))}.")
     devices.find(device)
-    with Gallery(gallery) as opened:
+    with open_gallery(gallery) as opened:
         matcher = matching.load(name or matching.DEFAULT, device=device)
         with bar("Adding", len(files)) as shown:
             summary = add_sketches(opened, matcher, Finder(Detector(device)), files, lambda so_far: shown(so_far.done))
@@ -123,9 +122,7 @@ def show(gallery: Path, as_json: bool) -> None:
 
     Sketches that were described by models which have changed since are not used; they are shown as such.
     """
-    from forensic.gallery import Gallery
-
-    with Gallery(gallery) as opened:
+    with open_gallery(gallery) as opened:
         rows, sizes = opened.cohorts(), opened.cohort_size()
     states = [_state(row) for row in rows]
     if as_json:
@@ -146,9 +143,7 @@ def show(gallery: Path, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def clear(gallery: Path, yes: bool) -> None:
     """Remove all sketches of the gallery's own cohort, so that no trace is left in the folder."""
-    from forensic.gallery import Gallery
-
-    with Gallery(gallery) as opened:
+    with open_gallery(gallery) as opened:
         count = max(opened.cohort_size().values(), default=0)
         if not count:
             click.echo("The gallery has no cohort of its own.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forensic.commands.options import ROUTE, gallery_option, route_option
+from forensic.commands.options import ROUTE, gallery_option, open_gallery, route_option
 from forensic.progress import bar
 
 if TYPE_CHECKING:
@@ -61,7 +61,6 @@ def enroll(
     from forensic import devices, enrollment, matching
     from forensic.errors import UsageError
     from forensic.faces import Detector, Finder
-    from forensic.gallery import Gallery
 
     if not paths and table is None:
         raise UsageError("There is nothing to enroll. Give photos or folders, or a table with --csv FILE.")
@@ -70,7 +69,7 @@ def enroll(
     items += enrollment.items_of(paths) if paths else []
     chosen = [route for name in route_names for route in matching.load(name, device=device).routes]
     finder = Finder(Detector(device))
-    with Gallery(gallery, create=True) as opened:
+    with open_gallery(gallery, create=True) as opened:
         with bar("Enrolling", len(items)) as shown:
             summary = enrollment.enroll(opened, items, chosen, finder, progress=lambda so_far: shown(so_far.done))
         size = opened.size()
@@ -95,10 +94,9 @@ def reindex(gallery: Path, route: str, everything: bool, device: str) -> int:
     Needed once for a photo-to-sketch route, and after a model was changed. Photos that have a template of the
     route are passed over, so that an interrupted run goes on where it was.
     """
-    from forensic.gallery import Gallery
     from forensic.identify import Identifier
 
-    with Gallery(gallery) as opened:
+    with open_gallery(gallery) as opened:
         identifier = Identifier(opened, route, device=device)
         with bar("Reindexing") as shown:
             summary = identifier.reindex(everything=everything, progress=shown)

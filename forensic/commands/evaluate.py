@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from forensic.commands.options import gallery_option
+from forensic.commands.options import gallery_option, open_gallery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,14 +168,13 @@ def _check_places(
 ) -> None:
     """Trouble with what is to be written shows before the work, not after."""
     from forensic.evaluation import plots, protocols
-    from forensic.gallery import Gallery
 
     for file in filter(None, files):
         _check_place(file)
     if plot_file:
         plots.check(plot_file, chosen or protocols.PROTOCOLS)
     if gallery:
-        Gallery(gallery, create=True).close()
+        open_gallery(gallery, create=True).close()
 
 
 def _show(figures: dict[str, Any], gallery: Path | None) -> None:
@@ -192,11 +191,10 @@ def _show(figures: dict[str, Any], gallery: Path | None) -> None:
 
 def _keep(gallery: Path, plain: dict[str, Any]) -> None:
     """Store the report in the gallery's database."""
-    from forensic.gallery import Gallery
     from forensic.gallery.reports import save
 
     systems = ", ".join(system["name"] for system in plain["systems"])
-    with Gallery(gallery) as opened:
+    with open_gallery(gallery) as opened:
         number = save(opened, f"{plain['data']['name']} ({plain['data']['split']}): {systems}", plain)
     click.echo(f"Kept as report {number}: forensic reports show {number} --gallery {gallery}", err=True)
 

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forensic.commands.enroll import reindex
-from forensic.commands.options import gallery_option
-from forensic.commands.output import Column, echo_json, print_table
+from forensic.commands.options import gallery_option, head_option, open_gallery
+from forensic.commands.output import Column, echo_json, print_problems, print_table
 from forensic.errors import UsageError
 from forensic.text import printable
 
 if TYPE_CHECKING:
     from forensic.gallery.models import Person, Photo
-
-PROBLEMS = 4  # exit status of `verify`
 
 
 @click.group()
@@ -46,9 +44,7 @@ def list_people(gallery: Path, where: dict[str, str], limit: int | None, offset:
     \b
     forensic gallery list --where sex=F --where birth_year=1980
     """
-    from forensic.gallery import Gallery
-
-    with Gallery(gallery) as opened:
+    with open_gallery(gallery) as opened:
         people, size = opened.people(where, limit=limit, offset=offset), opened.size()
     if as_json:
         for person in people:
@@ -69,10 +65,8 @@ def list_people(gallery: Path, where: dict[str, str], limit: int | None, offset:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show(person: str, gallery: Path, as_json: bool) -> None:
     """Show a PERSON with all photos."""
-    from forensic.gallery import Gallery
-
-    with Gallery(gallery) as opened:
-        found, photos = opened.person(person), opened.photos(person)
+    with open_gallery(gallery) as opened:
+        found, photos = opened.view(person)
         paths = [str(opened.objects.path(photo.sha256)) for photo in photos]
     record = _person(found) | {
         "enrolled": found.created_at.isoformat(),
@@ -108,14 +102,12 @@ def update(person: str | None, gallery: Path, photo: int | None, changes: dict[s
     forensic gallery update A-17 --person B-3
     forensic gallery update --photo 12 --set date_taken=2019-05
     """
-    from forensic.gallery import Gallery
-
     _one_of(person, photo)
     if not changes and rename is None:
         raise UsageError("Nothing to change was given; use --set KEY=VALUE or --person LABEL.")
     if photo is not None and rename is not None:
         raise UsageError("--person gives a person another label; a photo stays with its person.")
-    with Gallery(gallery) as opened:
+    with open_gallery(gallery) as opened:
         if person is not None:
             changed = opened.update(person, changes, rename=rename)
             click.echo(f"{printable(changed.label)} is updated.")
@@ -131,10 +123,8 @@ def update(person: str | None, gallery: Path, photo: int | None, changes: dict[s
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def expunge(people: tuple[str, ...], gallery: Path, photo: int | None, yes: bool) -> None:
     """Remove each PERSON, or one photo, with originals and templates, so that no trace is left in the folder."""
-    from forensic.gallery import Gallery
-
     _one_of(people or None, photo)
-    with Gallery(gallery) as opened:
+    with open_gallery(gallery) as opened:
         if photo is None:
             count = sum(opened.person(label).photo_count for label in people)
             what = f"{', '.join(map(printable, people))} with {count} photos"
@@ -156,31 +146,29 @@ def export(gallery: Path, out: Path) -> None:
 
     Templates are not in it: enrolling makes them anew.
     """
-    from forensic.gallery import Gallery
     from forensic.gallery.exchange import export as write
 
-    with Gallery(gallery) as opened:
+    with open_gallery(gallery) as opened:
         table, size = write(opened, out), opened.size()
     click.echo(f"Written: {table} ({size.people} people, {size.photos} photos). These are personal data.")
 
 
 @gallery.command()
 @gallery_option
+@head_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a problem, a line each.")
-def verify(gallery: Path, as_json: bool) -> None:
-    """Check database, originals, templates and permissions; exit status 4 if something is wrong."""
-    from forensic.gallery import Gallery
+def verify(gallery: Path, head: Path | None, as_json: bool) -> None:
+    """Check everything: database, originals, templates, index, permissions, audit log, cases.
 
-    with Gallery(gallery) as opened:
-        problems = opened.verify()
+    Exit status 4 if something is wrong.
+    """
+    from forensic.gallery.audit import Head
+
+    exported = None if head is None else Head.read(head)
+    with open_gallery(gallery) as opened:
+        problems = opened.verify(exported)
         size = None if problems else opened.size()
-    for problem in problems:
-        if as_json:
-            echo_json(problem._asdict())
-        else:
-            click.echo(f"{problem.kind}: {printable(problem.subject)}: {printable(problem.message)}")
-    if problems:
-        raise click.exceptions.Exit(PROBLEMS)
+    print_problems(problems, as_json=as_json)
     if size and not as_json:
         click.echo(f"Sound: {size.people} people, {size.photos} photos.")
 

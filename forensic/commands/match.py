@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from forensic.commands.options import gallery_option, route_option
+from forensic.commands.options import gallery_option, open_gallery, route_option
 from forensic.progress import bar
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ REPORTED = 50
 @click.option("--same-person", is_flag=True, help="The sketches show one person: one search with all of them.")
 @click.option("--where", multiple=True, metavar="KEY=VALUE", help="Search only these people; may be repeated.")
 @click.option("--justification", default="", help="Why --where may be used; kept with the answer.")
+@click.option("--case", "reference", help="Reference of the open case that the search is for.")
+@click.option("--purpose", default="", help="What the search is for, where there is no case.")
 @click.option("--explain", is_flag=True, help="Tell which parts of the face the first candidate's score hangs on.")
 @click.option(
     "--json", "json_file", help="Write one JSON object a search and line to this file; - for standard output."
@@ -53,6 +55,8 @@ def match(
     same_person: bool,
     where: tuple[str, ...],
     justification: str,
+    reference: str | None,
+    purpose: str,
     explain: bool,
     json_file: str | None,
     report: Path | None,
@@ -62,7 +66,8 @@ def match(
 ) -> int:
     """Search the gallery with sketches and list the most similar people.
 
-    PATHS are sketches, or folders, which are taken image by image. A probe is never enrolled. A candidate is an
+    PATHS are sketches, or folders, which are taken image by image. A probe is never enrolled, and every search is on
+    record (forensic search list); --case puts it under a case. A candidate is an
     investigative lead, not an identification. Its likelihood ratio (log10 LR) says how much better the score fits one
     person than two; it holds for the sketches and people it was fitted to, and is no probability of a match.
 
@@ -87,7 +92,7 @@ def match(
     from forensic import images
     from forensic.errors import ImageError, UsageError
     from forensic.faces import read_landmarks
-    from forensic.gallery import Filter, Gallery
+    from forensic.gallery import Filter
     from forensic.identify import Identifier
 
     if justification and not where:
@@ -97,8 +102,8 @@ def match(
     points = None if landmarks is None else read_landmarks(landmarks)
     only = Filter.parse(where, justification) if where else None
 
-    with Gallery(gallery) as opened:
-        identifier = Identifier(opened, route, device=device)
+    with open_gallery(gallery) as opened:
+        identifier = Identifier(opened, route, device=device, case=reference, purpose=purpose)
         names = [images.display_name(probe) for probe in probes]
         if same_person:
             results, names = _together(identifier, probes, top, only), [", ".join(names)]
@@ -109,7 +114,7 @@ def match(
         # Kept where they are shown at the end: pictures of thousands fill the memory.
         searches, failures = _collect(names, results, json_file, keep=bool(report) or count <= TABLES)
         if json_file != "-" and count <= TABLES:
-            _tables(searches)
+            print_searches(searches)
         if report and searches:
             _write_report(searches, opened, report, quiet=json_file == "-")
     return ImageError.exit_code if failures else 0
@@ -207,7 +212,7 @@ def _line(search: Search) -> None:
     click.echo(f"{search.probe}: {first}")
 
 
-def _tables(searches: list[Search]) -> None:
+def print_searches(searches: list[Search]) -> None:
     """A table a search, and what has to be said of it."""
     from rich.console import Console
     from rich.text import Text
@@ -228,7 +233,9 @@ def _tables(searches: list[Search]) -> None:
         if search.calibration:
             console.print(Text(_holds_for(search.calibration), style="dim"))
     if searches:
+        numbers = ", ".join(str(search.number) for search in searches)
         console.print(Text(f"{searches[0].gallery_size} photos searched. {LEAD}", style="dim"))
+        console.print(Text(f"On record as search {numbers}.", style="dim"))
 
 
 def _holds_for(calibration: dict[str, Any]) -> str:

@@ -1,11 +1,20 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the gallery that they name, opened for whoever is at work."""
 
+from __future__ import annotations
+
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+if TYPE_CHECKING:
+    from forensic.gallery import Gallery
+
+PASSWORD = "FORENSIC_PASSWORD"
+USER = "forensic.user"
+"""Where a command's context keeps who ``--as`` names."""
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -17,7 +26,16 @@ def default_gallery() -> Path:
 
 
 def gallery_option(command: Command) -> Command:
-    """Add ``--gallery DIR``; the command gets it as ``gallery``, a Path."""
+    """Add ``--gallery DIR``, which the command gets as ``gallery``, a Path for `open_gallery`; and ``--as NAME``."""
+    user = click.option(
+        "--as",
+        "user",
+        envvar="FORENSIC_USER",
+        metavar="NAME",
+        expose_value=False,
+        callback=_remember,
+        help=f"Who you are, in a gallery that has users; the password is asked for, or taken from {PASSWORD}.",
+    )
     option = click.option(
         "--gallery",
         type=click.Path(file_okay=False, path_type=Path),
@@ -26,8 +44,40 @@ def gallery_option(command: Command) -> Command:
         show_default="FORENSIC_GALLERY, or a folder of the user's data directory",
         help="The gallery's folder.",
     )
-    return option(command)
+    return option(user(command))
 
+
+def _remember(context: click.Context, parameter: click.Parameter, name: str | None) -> None:
+    if name is not None:
+        context.meta[USER] = name
+
+
+def open_gallery(folder: Path, *, create: bool = False) -> Gallery:
+    """The gallery that a command was given, with the operator of ``--as`` signed in.
+
+    Raises:
+        GalleryError: There is none, or it is damaged.
+        RightsError: Name or password is wrong.
+    """
+    from forensic.gallery import Gallery
+
+    gallery = Gallery(folder, create=create)
+    name = click.get_current_context().meta.get(USER)
+    try:
+        if name is not None:
+            gallery.sign_in(name, os.environ.get(PASSWORD) or click.prompt("Password", hide_input=True, err=True))
+    except BaseException:
+        gallery.close()
+        raise
+    return gallery
+
+
+head_option = click.option(
+    "--head",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="An earlier head of the audit log, kept elsewhere: shows whether the log was cut or replaced.",
+)
+"""Add ``--head FILE``; the command gets it as ``head``, a Path or None."""
 
 ROUTE = "direct+direct@patches"
 """`forensic.matching.DEFAULT`, written here so that ``--help`` need not load the models' libraries."""

@@ -2,11 +2,17 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from forensic.text import printable
+
+if TYPE_CHECKING:
+    from forensic.gallery import Problem
+
+PROBLEMS = 4
+"""Exit status of a check that found something."""
 
 
 class Column(NamedTuple):
@@ -33,3 +39,14 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Non
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     Console().print(table)
+
+
+def print_problems(problems: "Sequence[Problem]", *, as_json: bool) -> None:
+    """Print what a check found, a line each; where it found something, the command ends with `PROBLEMS`."""
+    for problem in problems:
+        if as_json:
+            echo_json(problem._asdict())
+        else:
+            click.echo(f"{problem.kind}: {printable(problem.subject)}: {printable(problem.message)}")
+    if problems:
+        raise click.exceptions.Exit(PROBLEMS)

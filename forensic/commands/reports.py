@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from forensic.commands.options import gallery_option
+from forensic.commands.options import gallery_option, open_gallery
 from forensic.commands.output import Column, echo_json, print_table
 from forensic.text import printable
 
@@ -20,10 +20,9 @@ def reports() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_reports(gallery: Path, as_json: bool) -> None:
     """List the reports, the newest first."""
-    from forensic.gallery import Gallery
     from forensic.gallery.reports import listed
 
-    with Gallery(gallery) as opened:
+    with open_gallery(gallery) as opened:
         found = listed(opened)
     if as_json:
         for report in found:
@@ -39,10 +38,9 @@ def list_reports(gallery: Path, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on one line.")
 def show(number: int, gallery: Path, as_json: bool) -> None:
     """Show a REPORT, by its number in the list."""
-    from forensic.gallery import Gallery
     from forensic.gallery import reports as stored
 
-    with Gallery(gallery) as opened:
+    with open_gallery(gallery) as opened:
         report = stored.show(opened, number)
     created = report.created_at.isoformat()
     if as_json:
@@ -65,11 +63,10 @@ def page(number: int, file: Path, gallery: Path) -> None:
     """
     from forensic.errors import UsageError
     from forensic.evaluation.page import render
-    from forensic.gallery import Gallery
     from forensic.gallery import reports as stored
     from forensic.weights import write_bytes
 
-    with Gallery(gallery) as opened:
+    with open_gallery(gallery) as opened:
         text = render(stored.show(opened, number).data)
     try:
         write_bytes(file, text.encode())

@@ -19,9 +19,9 @@ from forensic.evaluation.cross_photo import cross_photo
 from forensic.evaluation.differentials import differentials
 from forensic.evaluation.evidence import evidence
 from forensic.evaluation.null_space import null_space
-from forensic.evaluation.provenance import made_by
 from forensic.evaluation.systems import System, Trial, described, distinct_routes, trial
 from forensic.evaluation.trials import By, Finder, Side, describe, distractors_in, pairs_of, sides
+from forensic.provenance import made_by
 
 PROTOCOLS = ("closed-set", "cross-photo", "open-set", "calibration", "nlda", "distractors")
 UNTRAINED = "untrained"

@@ -53,8 +53,12 @@ class Plan:
                 self.originals[record.sha256] = record.data
                 self._fresh.append((place, record, metadata))
 
-    def store(self, session: Session) -> None:
-        """Insert the new people, photos and templates."""
+    def store(self, session: Session) -> list[int]:
+        """Insert the new people, photos and templates.
+
+        Returns:
+            The new photos' ids.
+        """
         persons = self._people(session)
         spaces = {space for place, _, _ in self._fresh for space in self._vectors[place]}
         rows = {space: templates.space_row(session, space).id for space in sorted(spaces, key=lambda s: s.digest)}
@@ -62,10 +66,16 @@ class Plan:
         session.flush()  # gives the photos their ids
         for photo, (place, _, _) in zip(photos, self._fresh, strict=True):
             session.add_all(
-                Template(space_id=rows[space], photo_id=photo.id, vector=vector)
+                Template(
+                    space_id=rows[space],
+                    photo_id=photo.id,
+                    vector=vector,
+                    seal=templates.seal(space.digest, photo.sha256, vector),
+                )
                 for space, vector in self._vectors[place].items()
             )
         templates.touch(session, rows.values())
+        return [photo.id for photo in photos]
 
     def _photo(
         self, session: Session, persons: dict[str, Person], place: int, record: Enrollment, metadata: Metadata

@@ -121,6 +121,7 @@ class Template(Base):
     space_id: Mapped[int] = mapped_column(ForeignKey("template_spaces.id", ondelete="CASCADE"))
     photo_id: Mapped[int] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), index=True)
     vector: Mapped[bytes] = mapped_column(LargeBinary)  # little-endian float32
+    seal: Mapped[bytes] = mapped_column(LargeBinary)  # SHA-256 over space, photo and vector: whose template it is
 
 
 class Cohort(Base):
@@ -155,6 +156,15 @@ class LooseObject(Base):
 
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
     expunged: Mapped[bool]  # removed on purpose, so its traces in the database are wiped too
+
+
+class IndexFile(Base):
+    """A file of the index's cache, as it was written."""
+
+    __tablename__ = "index_files"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64))
 
 
 class Clock(Base):

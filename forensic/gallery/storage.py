@@ -1,9 +1,9 @@
 """One folder, one database, one writer at a time, and nothing half done after a crash.
 
-The folder holds ``gallery.db`` (the truth), ``objects/`` (the originals), ``index/`` (a cache that may be deleted)
-and ``lock`` (held by whoever writes). An original outlasts a power cut before the row that names it is committed,
-and its row is gone before it is unlinked; ``loose_objects`` is the journal that tells which files may lie in
-between, and whoever takes the lock next settles them.
+The folder holds ``gallery.db`` (the truth), ``objects/`` (the originals), ``index/`` (a cache that may be deleted),
+``audit.key`` (signs the log) and ``lock`` (held by whoever writes). An original outlasts a power cut before the row
+that names it is committed, and its row is gone before it is unlinked; ``loose_objects`` is the journal that tells which
+files may lie in between, and whoever takes the lock next settles them.
 """
 
 import os
@@ -17,11 +17,16 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError
-from forensic.gallery import database, people
-from forensic.gallery.models import LooseObject
+from forensic.gallery import audit, database, people
+from forensic.gallery.casework_models import Identity, User
+from forensic.gallery.models import IndexFile, LooseObject
 from forensic.gallery.objects import ObjectStore
+from forensic.gallery.rights import Operator
 
-OWN_NAMES = {"gallery.db", "gallery.db-wal", "gallery.db-shm", "gallery.db-journal", "objects", "index", "lock"}
+DATABASE = "gallery.db"
+OWN_NAMES = {DATABASE, *(DATABASE + end for end in ("-wal", "-shm", "-journal"))} | {
+    *("objects", "index", "lock", audit.KEY_FILE)
+}
 
 
 class _Locked(GalleryError):
@@ -37,7 +42,9 @@ class Storage:
         self.folder = Path(folder).absolute()
         self.objects = ObjectStore(self.folder / "objects")
         self.patience = patience
-        self._file = None if url else self.folder / "gallery.db"
+        self.operator = Operator.of_system()
+        self._signer = audit.Signer(self.folder)
+        self._file = None if url else self.folder / DATABASE
         self._name = str(self._file or self.folder)
         if create:
             with database.in_words(self._name):
@@ -47,10 +54,11 @@ class Storage:
                 f"No gallery in {self.folder}. 'forensic enroll PHOTOS --gallery {self.folder}' makes one there, "
                 "or name another with --gallery."
             )
-        self.engine = database.connect(url or self.folder / "gallery.db")
+        self.engine = database.connect(url or self.folder / DATABASE)
         try:
             with database.in_words(self._name):
                 self._settle_schema()
+                self._settle_identity()
                 self._settle_journal()
         except BaseException:
             self.close()
@@ -98,6 +106,16 @@ class Storage:
             if database.revision(self.engine) != database.HEAD:
                 database.migrate(self.engine)
 
+    def _settle_identity(self) -> None:
+        """Begin the log of a gallery that is new, or older than logs."""
+        with self._reading() as session:
+            if session.get(Identity, 1) is not None:
+                return
+        with self._lock():
+            self._empty_index()  # of an older gallery: nothing vouches for its files
+            with self._transaction() as session:
+                self._signer.begin(session)
+
     def _settle_journal(self) -> None:
         """Finish what a killed process left, unless another one is writing: then the journal is its own."""
         with self._reading() as session:
@@ -105,6 +123,17 @@ class Storage:
                 return
         with suppress(_Locked), self._lock(patience=0):
             self._settle()
+
+    # Who, and what was done
+
+    def has_users(self) -> bool:
+        """Whether anybody was ever named a user, so that everybody has to sign in."""
+        with self.reading() as session:
+            return session.scalars(select(User.id).limit(1)).first() is not None
+
+    def note(self, session: Session, action: str, **details: object) -> None:
+        """Record an act of the operator, in the transaction that does it; numbers name people, never labels."""
+        self._signer.append(session, self.operator.name, action, **details)
 
     # Transactions
 
@@ -215,5 +244,7 @@ class Storage:
         return self.folder / "index"
 
     def _empty_index(self) -> None:
+        with self._transaction() as session:
+            session.execute(delete(IndexFile))
         for path in self.index_folder.glob("*"):
             path.unlink(missing_ok=True)

@@ -8,10 +8,10 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError, UsageError
-from forensic.gallery import cohorts, filtering, people, templates
+from forensic.gallery import audit, cohorts, filtering, people, templates, users
 from forensic.gallery.enrolling import Plan
 from forensic.gallery.filtering import Filter, Matching
-from forensic.gallery.models import Cohort, Person, Photo, TemplateSpace
+from forensic.gallery.models import Cohort, IndexFile, Person, Photo, TemplateSpace
 from forensic.gallery.objects import write_private
 from forensic.gallery.records import (
     Enrollment,
@@ -24,6 +24,7 @@ from forensic.gallery.records import (
     parse_label,
     parse_metadata,
 )
+from forensic.gallery.rights import Right, needs
 from forensic.gallery.storage import Storage
 
 if TYPE_CHECKING:
@@ -45,8 +46,17 @@ class Gallery(Storage):
             locked. Every method raises it for what goes wrong in the database or on the disk.
     """
 
+    def sign_in(self, name: str, password: str) -> None:
+        """Say who is at work; without it, that is the account that runs the process.
+
+        Raises:
+            RightsError: No user of that name with that password.
+        """
+        self.operator = users.sign_in(self, name, password)
+
     # Enrolling and removing
 
+    @needs(Right.ENROLL)
     def enroll(self, records: Sequence[Enrollment]) -> list[Outcome]:
         """Enroll a batch in one durable transaction.
 
@@ -64,9 +74,10 @@ class Gallery(Storage):
             with self._reading() as session:
                 plan = Plan(records, people.known(session, [record.sha256 for record in records]))
             if plan.originals:
-                self._add(plan.originals, plan.store)
+                self._add(plan.originals, lambda session: self.note(session, "enroll", photos=plan.store(session)))
         return plan.outcomes
 
+    @needs(Right.EXPUNGE)
     def expunge(self, *labels: str) -> list[str]:
         """Remove people with their photos, originals and templates, and the index, so that no trace is left.
 
@@ -79,13 +90,15 @@ class Gallery(Storage):
 
         def remove(session: Session) -> Sequence[str]:
             ids = [people.find(session, label).id for label in labels]
-            hashes = session.scalars(select(Photo.sha256).where(Photo.person_id.in_(ids))).all()
+            photos = session.execute(select(Photo.id, Photo.sha256).where(Photo.person_id.in_(ids))).all()
             templates.touch_people(session, ids)
             session.execute(delete(Person).where(Person.id.in_(ids)))
-            return hashes
+            self.note(session, "expunge", people=ids, photos=[number for number, _ in photos])
+            return [sha256 for _, sha256 in photos]
 
         return self._expunge(remove)
 
+    @needs(Right.EXPUNGE)
     def expunge_photo(self, photo_id: int) -> list[str]:
         """Remove one photo as ``expunge`` does; its person too if it was the last one."""
 
@@ -93,12 +106,15 @@ class Gallery(Storage):
             photo = people.find_photo(session, photo_id)
             templates.touch_people(session, [photo.person_id])
             session.execute(delete(Photo).where(Photo.id == photo_id))
-            if not session.scalars(select(func.count()).where(Photo.person_id == photo.person_id)).one():
+            gone = not session.scalars(select(func.count()).where(Photo.person_id == photo.person_id)).one()
+            if gone:
                 session.execute(delete(Person).where(Person.id == photo.person_id))
+            self.note(session, "expunge", people=[photo.person_id] if gone else [], photos=[photo_id])
             return [photo.sha256]
 
         return self._expunge(remove)
 
+    @needs(Right.ENROLL)
     def update(self, label: str, metadata: Mapping[str, str], *, rename: str | None = None) -> Person:
         """Change a person's metadata; an empty value takes one away.
 
@@ -117,8 +133,10 @@ class Gallery(Storage):
                     raise GalleryError(f"{new!r} is already someone's label; {label!r} keeps its own.")
                 person.label = new
                 templates.touch_people(session, [person.id])
+            self.note(session, "update", person=person.id, fields=sorted(metadata), renamed=rename is not None)
         return person
 
+    @needs(Right.ENROLL)
     def update_photo(self, photo_id: int, metadata: Mapping[str, str]) -> Photo:
         """Change a photo's ``date_taken`` or ``source``; an empty value takes it away."""
         parsed = parse_metadata(metadata)
@@ -128,6 +146,7 @@ class Gallery(Storage):
             photo = people.find_photo(session, photo_id)
             for key, value in parsed.photo.items():
                 setattr(photo, key, value)
+            self.note(session, "update", photo=photo.id, fields=sorted(metadata))
         return photo
 
     # Looking up
@@ -142,6 +161,7 @@ class Gallery(Storage):
         with self.reading() as session:
             return Size(*(session.scalars(select(func.count(table.id))).one() for table in (Person, Photo)))
 
+    @needs(Right.VIEW)
     def people(
         self, where: Mapping[str, str] | None = None, *, limit: int | None = None, offset: int = 0
     ) -> list[Person]:
@@ -149,11 +169,13 @@ class Gallery(Storage):
         with self.reading() as session:
             return people.listed(session, where or {}, limit, offset)
 
+    @needs(Right.VIEW)
     def person(self, label: str) -> Person:
         """The person with this label."""
         with self.reading() as session:
             return people.find(session, label)
 
+    @needs(Right.VIEW)
     def photos(self, label: str | None = None) -> list[Photo]:
         """Photos of a person, or of all, in the order of their content hashes."""
         query = select(Photo).order_by(Photo.sha256)
@@ -162,16 +184,27 @@ class Gallery(Storage):
                 query = query.where(Photo.person_id == people.find(session, label).id)
             return list(session.scalars(query))
 
+    @needs(Right.VIEW)
     def photo(self, photo_id: int) -> Photo:
         """The photo with this id."""
         with self.reading() as session:
             return people.find_photo(session, photo_id)
+
+    @needs(Right.VIEW)
+    def view(self, label: str) -> tuple[Person, list[Photo]]:
+        """A person with all photos, for somebody to look at: that is on record."""
+        with self.writing() as session:
+            person = people.find(session, label)
+            photos = session.scalars(select(Photo).where(Photo.person_id == person.id).order_by(Photo.sha256)).all()
+            self.note(session, "view", person=person.id)
+        return person, list(photos)
 
     def labels(self, photo_ids: "Iterable[int] | NDArray[np.int64]") -> dict[int, str]:
         """Photo id -> label of its person, for those of the photos that are enrolled."""
         with self.reading() as session:
             return people.labels(session, photo_ids)
 
+    @needs(Right.VIEW)
     def matching(self, chosen: Filter) -> Matching:
         """The photos of the people whom a filter keeps, and how many it leaves out.
 
@@ -181,6 +214,7 @@ class Gallery(Storage):
         with self.reading() as session:
             return filtering.matching(session, chosen)
 
+    @needs(Right.VIEW)
     def photo_bytes(self, photo: Photo | int) -> bytes:
         """The original of a photo, after a check of its hash.
 
@@ -217,6 +251,7 @@ class Gallery(Storage):
         with self.reading() as session:
             return templates.missing(session, space)
 
+    @needs(Right.ENROLL)
     def add_templates(self, space: Space, vectors: "Mapping[int, NDArray[np.float32]]") -> int:
         """Store templates (photo id -> unit vector) in one durable transaction, in place of earlier ones.
 
@@ -224,8 +259,11 @@ class Gallery(Storage):
             How many were stored; photos that were expunged meanwhile are passed over.
         """
         with self.writing() as session:
-            return templates.add(session, space, vectors)
+            stored = templates.add(session, space, vectors)
+            self.note(session, "templates", space=space.digest, photos=sorted(map(int, vectors)))
+        return stored
 
+    @needs(Right.ENROLL)
     def drop_space(self, space: str) -> None:
         """Remove the space with this digest and its templates.
 
@@ -237,6 +275,12 @@ class Gallery(Storage):
             if row is None:
                 raise GalleryError(f"No template space {space!r} in the gallery.")
             session.execute(delete(TemplateSpace).where(TemplateSpace.id == row.id))
+            self.note(session, "drop-space", space=space)
+
+    def root(self, spaces: Iterable[str]) -> str:
+        """Merkle root over the templates of the spaces with these digests: the gallery as a search sees it."""
+        with self.reading() as session:
+            return templates.root(session, spaces)
 
     def revision(self, space: str) -> int:
         """A number that changes with the space's templates and their labels; 0 for an unknown space."""
@@ -256,11 +300,15 @@ class Gallery(Storage):
             if self.revision(space) != revision:
                 return False
             self.index_folder.mkdir(mode=0o700, exist_ok=True)
+            (self.index_folder / name).unlink(missing_ok=True)  # a crash may leave none, but never one of another hash
+            with self._transaction() as session:
+                session.merge(IndexFile(name=name, sha256=hashlib.sha256(data).hexdigest()))
             write_private({self.index_folder / name: data})
             return True
 
     # The agency's own cohort
 
+    @needs(Right.ENROLL)
     def add_cohort(self, key: str, sketches: "Mapping[str, NDArray[np.float32]]", *, route: str = "") -> int:
         """Store templates of unlabelled sketches in one durable transaction, in place of earlier ones.
 
@@ -273,7 +321,9 @@ class Gallery(Storage):
             How many of the sketches were not there before.
         """
         with self.writing() as session:
-            return cohorts.add(session, key, route, sketches)
+            fresh = cohorts.add(session, key, route, sketches)
+            self.note(session, "cohort", key=key, sketches=len(sketches))
+        return fresh
 
     def cohort(self, keys: Iterable[str]) -> "dict[str, NDArray[np.float32]]":
         """Key -> templates of its sketches, shape (n, dimension), by their files' hashes; no entry for none."""
@@ -300,21 +350,32 @@ class Gallery(Storage):
         with self.reading() as session:
             return cohorts.revision(session)
 
+    @needs(Right.ENROLL)
     def clear_cohort(self) -> int:
         """Remove all cohorts, so that no trace of them is left.
 
         Returns:
             How many sketches were removed.
         """
-        return len(self._expunge(cohorts.clear))
+
+        def remove(session: Session) -> Sequence[str]:
+            hashes = cohorts.clear(session)
+            self.note(session, "cohort-clear", sketches=len(hashes))
+            return hashes
+
+        return len(self._expunge(remove))
 
     # Checking
 
-    def verify(self) -> list[Problem]:
-        """Everything that is wrong with the gallery; an empty list for a sound one."""
+    def verify(self, exported: audit.Head | None = None) -> list[Problem]:
+        """Everything that is wrong with the gallery; an empty list for a sound one.
+
+        Args:
+            exported: an earlier head of the audit log, kept elsewhere: shows whether the log was cut or replaced.
+        """
         from forensic.gallery.verifying import verify
 
-        return verify(self)
+        return verify(self, exported)
 
     def digest(self) -> str:
         """SHA-256 over people, metadata, photos' hashes, templates and cohorts, whatever the order of enrollment."""

@@ -1,5 +1,6 @@
 """Templates inside one transaction: store, load, count revisions. ``Gallery`` is the door to these functions."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -63,6 +64,11 @@ def touch_people(session: Session, person_ids: Sequence[int]) -> None:
     touch(session, session.scalars(select(Template.space_id).where(Template.photo_id.in_(photos)).distinct()))
 
 
+def seal(space: str, photo: str, vector: bytes) -> bytes:
+    """Whose template this is: SHA-256 over the space's digest, the photo's hash and the vector."""
+    return hashlib.sha256(f"{space} {photo}\n".encode() + vector).digest()
+
+
 def add(session: Session, space: Space, vectors: "Mapping[int, NDArray[np.float32]]") -> int:
     """Store templates by photo id, in place of earlier ones; ids of photos that have gone are passed over.
 
@@ -74,13 +80,14 @@ def add(session: Session, space: Space, vectors: "Mapping[int, NDArray[np.float3
     here = Template.space_id == row.id
     stored = 0
     for some in chunks(list(encoded)):
-        there = set(session.scalars(select(Photo.id).where(Photo.id.in_(some))))
+        there = dict(session.execute(select(Photo.id, Photo.sha256).where(Photo.id.in_(some))).all())
         earlier = {t.photo_id: t for t in session.scalars(select(Template).where(here, Template.photo_id.in_(some)))}
         for photo in sorted(there):
+            sealed = seal(space.digest, there[photo], encoded[photo])
             if photo in earlier:
-                earlier[photo].vector = encoded[photo]
+                earlier[photo].vector, earlier[photo].seal = encoded[photo], sealed
             else:
-                session.add(Template(space_id=row.id, photo_id=photo, vector=encoded[photo]))
+                session.add(Template(space_id=row.id, photo_id=photo, vector=encoded[photo], seal=sealed))
         session.flush()
         stored += len(there)
     touch(session, [row.id])
@@ -120,6 +127,34 @@ def load(session: Session, digest: str) -> Templates:
         vectors[[place[number] for number, _ in part]] = np.frombuffer(blob, "<f4").reshape(-1, row.dimension)
     ids = np.fromiter(place, np.int64, len(place))
     return Templates(vectors, ids, [label for _, label in photos], row.revision)
+
+
+def root(session: Session, digests: Iterable[str]) -> str:
+    """Merkle root (RFC 6962, hexadecimal) over the seals of all templates of some spaces: what a search looked at.
+
+    The leaves are ordered by the spaces' digests, then by the photos' hashes, whatever the order of enrollment.
+    """
+    leaves = []
+    for digest in sorted(digests):
+        query = select(Photo.sha256, Template.seal).join(Template).join(TemplateSpace)
+        rows = session.execute(query.where(TemplateSpace.digest == digest)).all()
+        leaves += [sealed for _, sealed in sorted((photo, bytes(sealed)) for photo, sealed in rows)]
+    return merkle_root(leaves).hex()
+
+
+def merkle_root(leaves: Sequence[bytes]) -> bytes:
+    """Root of the hash tree over some leaves, as RFC 6962, section 2.1, defines it with SHA-256.
+
+    >>> merkle_root([]).hex()[:16]
+    'e3b0c44298fc1c14'
+    """
+    if not leaves:
+        return hashlib.sha256().digest()
+    level = [hashlib.sha256(b"\0" + leaf).digest() for leaf in leaves]
+    while len(level) > 1:  # a node without a partner moves up as it is
+        pairs = [hashlib.sha256(b"\1" + a + b).digest() for a, b in zip(level[::2], level[1::2], strict=False)]
+        level = pairs + level[2 * len(pairs) :]
+    return level[0]
 
 
 def missing(session: Session, digest: str) -> list[Photo]:

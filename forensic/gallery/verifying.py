@@ -9,15 +9,16 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from forensic.gallery import cohorts, database
-from forensic.gallery.models import LooseObject, Person, Photo, Template, TemplateSpace
+from forensic.gallery import audit, cases, cohorts, database
+from forensic.gallery.models import IndexFile, LooseObject, Person, Photo, Template, TemplateSpace
+from forensic.gallery.objects import PARTIAL
 from forensic.gallery.people import described, described_photo
 from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS, UNIT_TOLERANCE, Problem
 from forensic.gallery.storage import Storage
-from forensic.gallery.templates import CHUNK, load
+from forensic.gallery.templates import CHUNK, load, seal
 
 
-def verify(gallery: Storage) -> list[Problem]:
+def verify(gallery: Storage, exported: audit.Head | None = None) -> list[Problem]:
     """Everything that is wrong with a gallery; a database that SQLite calls damaged is not looked into further."""
     damage = [Problem("database", "gallery.db", message) for message in database.integrity(gallery.engine)]
     problems = damage + list(_permissions(gallery.folder))
@@ -27,7 +28,9 @@ def verify(gallery: Storage) -> list[Problem]:
         problems += _people(session)
         problems += _templates(session)
         problems += cohorts.problems(session)
-    return problems + list(_originals(gallery))
+        problems += audit.verify(session, exported)
+        problems += cases.problems(session)
+    return problems + list(_originals(gallery)) + list(_indexes(gallery))
 
 
 def _permissions(folder: Path) -> Iterator[Problem]:
@@ -73,6 +76,21 @@ def _named(gallery: Storage) -> tuple[dict[str, str], set[Path]]:
     return photos, journal | {gallery.objects.path(sha256) for sha256 in photos}
 
 
+def _indexes(gallery: Storage) -> Iterator[Problem]:
+    """Index files other than those that were written; a missing one is no loss, since it is only a cache."""
+    for path in sorted(gallery.index_folder.glob("*")):
+        if path.name.endswith(PARTIAL):  # being written, or left by a crash: never read
+            continue
+        try:
+            found = hashlib.sha256(path.read_bytes()).hexdigest()
+        except FileNotFoundError:  # expunged meanwhile
+            continue
+        with gallery.reading() as session:  # after the file: it is noted before it is written
+            noted = session.get(IndexFile, path.name)
+        if noted is None or noted.sha256 != found:
+            yield Problem("index", path.name, f"Was altered: delete {path}, the next search makes it anew.")
+
+
 def _templates(session: Session) -> Iterator[Problem]:
     for space in session.scalars(select(TemplateSpace).order_by(TemplateSpace.digest)):
         faults = _faults(session, space)
@@ -88,12 +106,15 @@ def _faults(session: Session, space: TemplateSpace) -> dict[int, str]:
     import numpy as np
 
     faults: dict[int, str] = {}
-    query = select(Template.photo_id, Template.vector).where(Template.space_id == space.id)
+    query = select(Template.photo_id, Template.vector, Template.seal, Photo.sha256).join(Photo)
+    query = query.where(Template.space_id == space.id)
     for part in session.execute(query.execution_options(yield_per=CHUNK)).partitions():
         sound = []
-        for number, vector in part:
+        for number, vector, sealed, photo in part:
             if len(vector) == 4 * space.dimension:
                 sound.append((number, vector))
+                if seal(space.digest, photo, vector) != sealed:
+                    faults[number] = f"has a template of route {space.route} that was altered, or is another photo's"
             else:
                 faults[number] = (
                     f"has a template of route {space.route} of {len(vector)} bytes, not {4 * space.dimension}"

@@ -169,7 +169,8 @@ def test_templates_of_many_photos_are_fetched_in_chunks(gallery, making):
         session.execute(insert(Person), [{"id": 2, "label": "many", "extra": {}}])
         rows = [shared | {"id": 2 + i, "sha256": sha256, "person_id": 2} for i, sha256 in enumerate(hashes)]
         session.execute(insert(Photo), rows)
-        blobs = [{"space_id": 1, "photo_id": 2 + i, "vector": vector.tobytes()} for i, vector in enumerate(vectors)]
+        sealed = {"space_id": 1, "seal": b""}
+        blobs = [sealed | {"photo_id": 2 + i, "vector": vector.tobytes()} for i, vector in enumerate(vectors)]
         session.execute(insert(Template), blobs)
     found = gallery.templates(digest)
     order = np.argsort(hashes)

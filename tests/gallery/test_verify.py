@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
+from forensic.gallery.templates import seal
+
 
 @pytest.fixture
 def full(gallery, making):
@@ -64,7 +66,10 @@ def test_a_bad_template(full, vector, message):
 
 
 def test_a_unit_template_within_rounding(full):
-    run(full, "UPDATE templates SET vector = :v WHERE photo_id = 3", v=(np.eye(32, dtype="<f4")[0] * 1.00005).tobytes())
+    (photo,) = [photo for photo in full.photos() if photo.id == 3]
+    vector = (np.eye(32, dtype="<f4")[0] * 1.00005).tobytes()
+    sealed = seal(full.spaces()[0].digest, photo.sha256, vector)
+    run(full, "UPDATE templates SET vector = :v, seal = :s WHERE photo_id = 3", v=vector, s=sealed)
     assert full.verify() == []
 
 

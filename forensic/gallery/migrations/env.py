@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from forensic.gallery import casework_models  # noqa: F401 - its tables are among the metadata
 from forensic.gallery.models import Base
 
 

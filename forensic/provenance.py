@@ -1,5 +1,7 @@
-"""Where a report comes from: versions, the kind of machine, and the commit of a checkout."""
+"""Where a result comes from: versions, the kind of machine, the program's own code, and the commit of a checkout."""
 
+import functools
+import hashlib
 import platform
 import shutil
 import subprocess
@@ -7,14 +9,28 @@ from importlib.metadata import version
 from pathlib import Path
 
 PACKAGES = ("forensic-sketch", "torch", "numpy", "scikit-learn", "facenet-pytorch", "lir")
-PACKAGE = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parent
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of the package and of those that a figure hangs on, and the kind of machine."""
+    return {**{name: version(name) for name in PACKAGES}, "machine": platform.machine()}
 
 
 def made_by() -> dict[str, str]:
     """Versions, machine, and the commit if the package lies in its own git checkout."""
-    made = {**{name: version(name) for name in PACKAGES}, "machine": platform.machine()}
     found = commit()
-    return made if found is None else {**made, "commit": found}
+    return versions() | ({} if found is None else {"commit": found})
+
+
+@functools.cache
+def code() -> str:
+    """SHA-256 over the package's Python files as they are now, whatever version they say they are."""
+    total = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        total.update(f"{path.relative_to(PACKAGE).as_posix()}\n".encode() + path.read_bytes())
+    return total.hexdigest()
 
 
 def commit(package: Path = PACKAGE) -> str | None:

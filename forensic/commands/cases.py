@@ -1,0 +1,317 @@
+"""``forensic case`` and ``forensic search``: cases, what was searched for them, and what examiners say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from forensic.commands.options import gallery_option, open_gallery, route_option
+from forensic.commands.output import Column, echo_json, print_table
+from forensic.text import printable
+
+if TYPE_CHECKING:
+    from forensic.gallery.cases import Opinion, Searched
+
+KINDS = ("viewed", "composite", "forensic")
+VERDICTS = ("exclude", "inconclusive", "lead")
+DIFFERENT = 1
+"""Exit status of a repetition with another list."""
+
+
+@click.group()
+def case() -> None:
+    """Cases: their sketches, searches and the examiners' decisions."""
+
+
+@case.command("open")
+@click.argument("reference")
+@gallery_option
+@click.option("--purpose", required=True, help="What the searches are for.")
+@click.option("--legal-basis", required=True, help="By what right: the statute, the warrant, the order.")
+def open_case(reference: str, gallery: Path, purpose: str, legal_basis: str) -> None:
+    """Open a case under the agency's REFERENCE.
+
+    \b
+    forensic case open 2026-117 --purpose 'robbery, Main St 4' --legal-basis 'warrant 8 Gs 112/26'
+    """
+    from forensic.gallery import cases
+
+    with open_gallery(gallery) as opened:
+        cases.open_case(opened, reference, purpose=purpose, legal_basis=legal_basis)
+    click.echo(f"Case {printable(reference.strip())} is open. Add its sketch: forensic case add {reference} FILE")
+
+
+@case.command("list")
+@gallery_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_cases(gallery: Path, as_json: bool) -> None:
+    """List the cases, the newest first."""
+    from forensic.gallery import cases
+
+    with open_gallery(gallery) as opened:
+        found = cases.listed(opened)
+    if as_json:
+        for row in found:
+            echo_json(_case(row))
+        return
+    rows = [[row.reference, f"{row.opened_at:%Y-%m-%d %H:%M}", row.opened_by, row.purpose] for row in found]
+    print_table([Column("case"), Column("opened (UTC)"), Column("by"), Column("purpose")], rows)
+
+
+@case.command()
+@click.argument("reference")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@gallery_option
+@click.option("--kind", required=True, type=click.Choice(KINDS), help="Drawn from a photo, by software, from memory.")
+@click.option("--made-by", help="The artist, or the software.")
+@click.option("--described-by", help="Who described the face, as the case names them.")
+@click.option("--drawn-on", help="When, such as 2026-11-02.")
+def add(
+    reference: str,
+    files: tuple[Path, ...],
+    gallery: Path,
+    kind: str,
+    made_by: str | None,
+    described_by: str | None,
+    drawn_on: str | None,
+) -> None:
+    """Add sketches to a case, with their bytes. They are evidence of the case and are never enrolled.
+
+    \b
+    forensic case add 2026-117 sketch.png --kind forensic --made-by 'M. Ito' --described-by 'witness 2'
+    """
+    from forensic import images
+    from forensic.gallery import cases
+
+    pictures = [images.read(file) for file in files]  # all of them are images, or none is added
+    with open_gallery(gallery) as opened:
+        for file, picture in zip(files, pictures, strict=True):
+            drawing = cases.Drawing(picture.data, file.name, cases.Kind(kind), made_by, described_by, drawn_on)
+            number = cases.add_sketch(opened, reference, drawing)
+            click.echo(f"{images.display_name(file)} is sketch {number} of case {printable(reference)}.")
+
+
+@case.command("search")
+@click.argument("reference")
+@gallery_option
+@click.option("--sketch", "numbers", type=int, multiple=True, help="Which sketch, by number; else all.")
+@click.option("--same-person", is_flag=True, help="The sketches show one person: one search with all of them.")
+@click.option("--top", default=10, show_default=True, type=click.IntRange(1, 1000), help="Length of the list.")
+@route_option
+@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Search only these people; may be repeated.")
+@click.option("--justification", default="", help="Why --where may be used; kept with the search.")
+@click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ...")
+def search_case(
+    reference: str,
+    gallery: Path,
+    numbers: tuple[int, ...],
+    same_person: bool,
+    top: int,
+    route: str,
+    where: tuple[str, ...],
+    justification: str,
+    device: str,
+) -> int:
+    """Search with the sketches of a case; every search is on record under its number."""
+    from forensic import casework
+    from forensic.commands.match import print_searches
+    from forensic.errors import ForensicError, ImageError, UsageError
+    from forensic.gallery import Filter
+    from forensic.identify import Identifier
+
+    if justification and not where:
+        raise UsageError("--justification is for --where; no filter was given.")
+    only = Filter.parse(where, justification) if where else None
+    failures = 0
+    with open_gallery(gallery) as opened:
+        identifier = Identifier(opened, route, device=device)
+        answers = casework.search_case(identifier, reference, numbers, top, together=same_person, only=only)
+        for name, answer in answers:
+            if isinstance(answer, ForensicError):
+                failures += 1
+                click.echo(f"Error: {name}: {answer}", err=True)
+            else:
+                click.echo(f"Search {answer.number}, {name}:")
+                print_searches([answer])
+    return ImageError.exit_code if failures else 0
+
+
+@case.command()
+@click.argument("search", type=int)
+@gallery_option
+@click.option("--rank", required=True, type=click.IntRange(min=1), help="Which candidate.")
+@click.option("--verdict", required=True, type=click.Choice(VERDICTS), help="A lead is never an identification.")
+@click.option("--reason", required=True, help="What in the faces speaks for it.")
+def decide(search: int, gallery: Path, rank: int, verdict: str, reason: str) -> None:
+    """Decide on a candidate of a SEARCH, independently: others' verdicts are shown after one's own alone.
+
+    \b
+    forensic case decide 12 --rank 1 --verdict lead --reason 'ears, nasal bridge and scar agree'
+    """
+    from forensic.gallery import cases
+
+    with open_gallery(gallery) as opened:
+        cases.decide(opened, search, rank, cases.Verdict(verdict), reason)
+        found = cases.searched(opened, search)
+    for opinion in found.opinions:
+        if opinion.rank == rank:
+            click.echo(_opinion(opinion))
+    if rank in found.disagreements:
+        click.echo("The examiners disagree: a third one, or a conference, has to settle it.")
+
+
+@case.command("show")
+@click.argument("reference")
+@gallery_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def show_case(reference: str, gallery: Path, as_json: bool) -> None:
+    """Show a case with its sketches, searches and decisions."""
+    from forensic.gallery import cases
+
+    with open_gallery(gallery) as opened:
+        row, sketches = cases.find(opened, reference), cases.sketches(opened, reference)
+        searches = cases.searches(opened, reference)
+    if as_json:
+        echo_json(
+            _case(row)
+            | {"sketches": [_sketch(sketch) for sketch in sketches], "searches": [_search(one) for one in searches]}
+        )
+        return
+    for key, value in _case(row).items():
+        click.echo(f"{key:<12} {printable(value)}")
+    for sketch in sketches:
+        about = (
+            f"{key} {value}" for key, value in _sketch(sketch).items() if value and key not in ("sketch", "sha256")
+        )
+        click.echo(f"sketch {sketch.id:<5} {printable(', '.join(about))}")
+    for found in searches:
+        _print_search(found)
+
+
+@click.group()
+def search() -> None:
+    """Searches on record: list, show, repeat."""
+
+
+@search.command("list")
+@gallery_option
+@click.option("--case", "reference", help="Only those of a case.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_searches(gallery: Path, reference: str | None, as_json: bool) -> None:
+    """List the searches on record."""
+    from forensic.gallery import cases
+
+    with open_gallery(gallery) as opened:
+        found = cases.searches(opened, reference)
+    if as_json:
+        for one in found:
+            echo_json(_search(one))
+        return
+    heads = [Column("search", right=True), *map(Column, ("case", "started (UTC)", "operator", "route", "first"))]
+    rows = []
+    for one in found:
+        first = _name(one, one.record["candidates"][0]) if one.record["candidates"] else ""
+        said = (one.record[key] for key in ("operator", "route"))
+        rows.append([str(one.number), one.case or "", one.record["started"][:16], *said, first])
+    print_table(heads, rows)
+
+
+@search.command("show")
+@click.argument("number", type=int)
+@gallery_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: the whole record.")
+def show_search(number: int, gallery: Path, as_json: bool) -> None:
+    """Show a search: who, when, what for, with what, and the list with the examiners' decisions."""
+    from forensic.gallery import cases
+
+    with open_gallery(gallery) as opened:
+        found = cases.searched(opened, number)
+    if as_json:
+        echo_json(_search(found) | {"record": found.record})
+        return
+    for key in ("started", "ended", "operator", "purpose", "route", "asked_for"):
+        click.echo(f"{key:<12} {printable(str(found.record[key]))}")
+    _print_search(found)
+
+
+@search.command()
+@click.argument("number", type=int)
+@gallery_option
+@click.option("--probe", "files", multiple=True, type=click.Path(path_type=Path), help="Its sketch, if no case has it.")
+@click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ...")
+def rerun(number: int, gallery: Path, files: tuple[Path, ...], device: str) -> int:
+    """Repeat a search and say whether the list is the same, to the byte; exit status 1 if it is not."""
+    from forensic import casework
+
+    with open_gallery(gallery) as opened:
+        again = casework.rerun(opened, number, files, device=device)
+    same = "the same list, to the byte" if again.identical else "another list"
+    changed = f" Changed since: {', '.join(again.changed)}." if again.changed else " Nothing else has changed."
+    click.echo(f"Search {number}, repeated as search {again.search.number}: {same}.{changed}")
+    return 0 if again.identical else DIFFERENT
+
+
+def _print_search(found: Searched) -> None:
+    """A search's list, a line a candidate, with what examiners say."""
+    record = found.record
+    click.echo(
+        f"search {found.number:<5} {record['started'][:16]} by {printable(record['operator'])}, {record['route']}, "
+        f"{record['gallery']['photos']} photos, root {record['gallery']['root'][:12]}"
+    )
+    for candidate in record["candidates"]:
+        strength = "" if candidate["log_lr"] is None else f", log10 LR {candidate['log_lr']:+.1f}"
+        click.echo(f"  {candidate['rank']:>3}. {_name(found, candidate)} (score {candidate['score']:.3f}{strength})")
+        for opinion in found.opinions:
+            if opinion.rank == candidate["rank"]:
+                click.echo(f"       {_opinion(opinion)}")
+    if found.disagreements:
+        click.echo(f"  The examiners disagree on rank {', '.join(map(str, found.disagreements))}.")
+
+
+def _opinion(opinion: Opinion) -> str:
+    said = "has decided; shown after your own decision" if opinion.verdict is None else f"{opinion.verdict}"
+    return printable(f"{opinion.examiner}: {said}" + (f" ({opinion.reason})" if opinion.reason else ""))
+
+
+def _name(found: Searched, candidate: dict[str, Any]) -> str:
+    number = candidate["person_id"]
+    return printable(found.people.get(number, f"person {number}, expunged"))
+
+
+def _case(row: Any) -> dict[str, str]:
+    return {
+        "case": row.reference,
+        "purpose": row.purpose,
+        "legal basis": row.legal_basis,
+        "opened by": row.opened_by,
+        "opened": row.opened_at.isoformat(),
+    }
+
+
+def _sketch(row: Any) -> dict[str, Any]:
+    return {
+        "sketch": row.id,
+        "file": row.file_name,
+        "kind": row.kind,
+        "made by": row.made_by,
+        "described by": row.described_by,
+        "drawn on": row.drawn_on,
+        "sha256": row.sha256,
+    }
+
+
+def _search(found: Searched) -> dict[str, Any]:
+    return {
+        "search": found.number,
+        "case": found.case,
+        "started": found.record["started"],
+        "operator": found.record["operator"],
+        "route": found.record["route"],
+        "candidates": [
+            candidate | {"person": found.people.get(candidate["person_id"])} for candidate in found.record["candidates"]
+        ],
+        "decisions": [opinion._asdict() | {"at": opinion.at.isoformat()} for opinion in found.opinions],
+        "disagreements": found.disagreements,
+    }

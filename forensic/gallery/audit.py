@@ -1,0 +1,256 @@
+"""The audit log: every act, chained by hashes and signed, written in the transaction of the act itself.
+
+An entry is canonical JSON: sorted keys, no blanks, ASCII. It states its number and the hash of the entry before, so
+that none can be altered, removed or moved without a break. A chain shows neither a cut tail nor one that was written
+anew by somebody who holds the key: for these, export the signed head now and then, and keep it elsewhere.
+
+Entries name people and photos by number, never by label or hash: what is expunged leaves no trace in them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from forensic.errors import DataError, GalleryError
+from forensic.gallery.casework_models import AuditEntry, Identity
+from forensic.gallery.models import Photo, now
+from forensic.gallery.objects import write_private
+from forensic.gallery.records import Problem
+
+KEY_FILE = "audit.key"
+KEY_VARIABLE = "FORENSIC_AUDIT_KEY"
+NOTHING = "0" * 64
+"""What stands for the hash before the first entry."""
+DOMAIN = b"forensic audit 1\n"
+"""Before what is signed, so that a signature of another kind cannot pass for one of an entry."""
+CHUNK = 2000
+
+
+class Head(NamedTuple):
+    """The end of a log at some moment, signed: proof, kept elsewhere, of all that was in it then.
+
+    Attributes:
+        gallery: Random id of the gallery.
+        number: Of the last entry.
+        hash: Of the last entry, and by the chain of all before it.
+        public_key: Ed25519, hexadecimal.
+        signature: Over the hash, hexadecimal.
+    """
+
+    gallery: str
+    number: int
+    hash: str
+    public_key: str
+    signature: str
+
+    @classmethod
+    def read(cls, path: Path) -> Head:
+        """A head that was exported to a file.
+
+        Raises:
+            DataError: The file is missing or holds no head, or its signature is wrong.
+        """
+        try:
+            head = cls(**json.loads(path.read_text(encoding="utf-8")))
+            sound = _signed(head.public_key, head.hash, head.signature)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise DataError(f"{path} is no exported head of an audit log ({error}).") from None
+        if not sound:
+            raise DataError(f"{path}: the head's signature is wrong. Take another copy of it.")
+        return head
+
+
+class Signer:
+    """Writes entries for one operator; the key lies beside the database unless ``FORENSIC_AUDIT_KEY`` names a file."""
+
+    def __init__(self, folder: Path) -> None:
+        given = os.environ.get(KEY_VARIABLE)
+        self.path = Path(given) if given else folder / KEY_FILE
+        self._key: Ed25519PrivateKey | None = None
+
+    def begin(self, session: Session) -> None:
+        """Give a gallery its identity and its first entry, which says what is enrolled already."""
+        if session.get(Identity, 1) is not None:
+            return
+        if not self.path.exists():
+            write_private({self.path: Ed25519PrivateKey.generate().private_bytes_raw()})
+        public = self._load().public_key().public_bytes_raw().hex()
+        session.add(Identity(id=1, gallery=uuid.uuid4().hex, public_key=public))
+        session.flush()
+        self.append(session, "forensic", "begin", photos=sorted(session.scalars(select(Photo.id))))
+
+    def append(self, session: Session, operator: str, action: str, **details: Any) -> None:
+        """Write one entry; the writer's lock is held.
+
+        Raises:
+            GalleryError: The key is missing, or is another one than the gallery's.
+        """
+        identity = session.get_one(Identity, 1)
+        key = self._load()
+        if key.public_key().public_bytes_raw().hex() != identity.public_key:
+            raise GalleryError(
+                f"{self.path} is not the key of this gallery's audit log, so that nothing can be recorded or done. "
+                f"Bring back its key, or name it in {KEY_VARIABLE}."
+            )
+        last = session.scalars(select(AuditEntry).order_by(AuditEntry.number.desc()).limit(1)).first()
+        number, previous = (last.number + 1, last.hash) if last else (1, NOTHING)
+        entry = canonical(
+            {
+                "number": number,
+                "at": now().isoformat(timespec="microseconds"),
+                "operator": operator,
+                "action": action,
+                "details": details,
+                "gallery": identity.gallery,
+                "previous": previous,
+            }
+        )
+        digest = hashlib.sha256(entry.encode()).hexdigest()
+        signature = key.sign(DOMAIN + digest.encode()).hex()
+        session.add(AuditEntry(number=number, entry=entry, hash=digest, signature=signature))
+        session.flush()
+
+    def _load(self) -> Ed25519PrivateKey:
+        if self._key is None:
+            try:
+                self._key = Ed25519PrivateKey.from_private_bytes(self.path.read_bytes())
+            except (OSError, ValueError) as error:
+                raise GalleryError(
+                    f"The key of the gallery's audit log cannot be read from {self.path} ({error}), so that nothing "
+                    f"can be recorded or done. Bring it back, or name its file in {KEY_VARIABLE}."
+                ) from None
+        return self._key
+
+
+def canonical(value: Any) -> str:
+    """JSON in the one form whose bytes are hashed: keys in order, no blanks, ASCII.
+
+    >>> canonical({"b": 1, "a": [1.5, True]})
+    '{"a":[1.5,true],"b":1}'
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def head(session: Session) -> Head:
+    """The present end of the log."""
+    identity = session.get_one(Identity, 1)
+    last = session.scalars(select(AuditEntry).order_by(AuditEntry.number.desc()).limit(1)).one()
+    return Head(identity.gallery, last.number, last.hash, identity.public_key, last.signature)
+
+
+def entries(session: Session, *, action: str | None = None, limit: int | None = None) -> list[dict[str, Any]]:
+    """The entries, newest first, as they were written."""
+    query = select(AuditEntry.entry).order_by(AuditEntry.number.desc()).execution_options(yield_per=CHUNK)
+    found = []
+    for text in session.scalars(query):
+        entry: dict[str, Any] = json.loads(text)
+        if action in (None, entry["action"]):
+            found.append(entry)
+        if limit is not None and len(found) >= limit:
+            break
+    return found
+
+
+def verify(session: Session, exported: Head | None = None) -> Iterator[Problem]:
+    """What is wrong with the log: entries altered, removed, moved or cut off, and rows that no entry accounts for.
+
+    Args:
+        session: A reading session.
+        exported: A head that was kept elsewhere: shows a cut tail, and a log written anew.
+    """
+    identity = session.get(Identity, 1)
+    if identity is None:
+        yield Problem("audit", "log", "Has no identity: the row was removed. Restore the gallery from a backup.")
+        return
+    number, previous, alive = 0, NOTHING, set[int]()
+    seen = None
+    rows = session.scalars(select(AuditEntry).order_by(AuditEntry.number).execution_options(yield_per=CHUNK))
+    for row in rows:
+        if row.number != number + 1:
+            yield _broken(number + 1, f"is missing; the next one there is {row.number}")
+        number = row.number
+        entry, fault = _checked(row, identity, previous)
+        if fault:
+            yield _broken(number, fault)
+        previous = row.hash
+        alive |= set(_numbers(entry, "enroll")) | set(_numbers(entry, "begin"))
+        alive -= set(_numbers(entry, "expunge"))
+        if exported is not None and number == exported.number:
+            seen = row.hash
+    if number == 0:
+        yield _broken(1, "is missing: the log is empty")
+    if exported is not None:
+        yield from _against(exported, identity, number, seen)
+    yield from _accounted(session, alive)
+
+
+def _checked(row: AuditEntry, identity: Identity, previous: str) -> tuple[dict[str, Any], str]:
+    """The entry as it was written, and what is wrong with its row; empty where nothing is."""
+    try:
+        entry = json.loads(row.entry)
+        stated = entry["number"], entry["previous"], entry["gallery"]
+    except (ValueError, TypeError, KeyError):
+        return {}, "is no entry"
+    if hashlib.sha256(row.entry.encode()).hexdigest() != row.hash:
+        return entry, "was altered: its hash is another one"
+    if not _signed(identity.public_key, row.hash, row.signature):
+        return entry, "was altered: its signature is wrong"
+    if stated[0] != row.number:
+        return entry, f"was moved: it was written as {stated[0]}"
+    if stated[1] != previous:
+        return entry, "does not follow the one before it"
+    if stated[2] != identity.gallery:
+        return entry, "is of another gallery"
+    return entry, ""
+
+
+def _against(exported: Head, identity: Identity, last: int, seen: str | None) -> Iterator[Problem]:
+    if (exported.gallery, exported.public_key) != (identity.gallery, identity.public_key):
+        yield Problem("audit", "head", "The exported head is of another gallery, or this one's identity was replaced.")
+    elif exported.number > last:
+        yield _broken(last + 1, f"and all after it are missing: the log was cut, it had {exported.number} entries")
+    elif seen != exported.hash:
+        yield _broken(exported.number, "is another one than when the head was exported: the log was written anew")
+
+
+def _accounted(session: Session, alive: set[int]) -> Iterator[Problem]:
+    there = set(session.scalars(select(Photo.id)))
+    for number in sorted(alive - there):
+        yield Problem("audit", f"photo {number}", "Was enrolled, never expunged, and is not there: restore a backup.")
+    for number in sorted(there - alive):
+        yield Problem("audit", f"photo {number}", "Is there, and no entry of the log says that it was enrolled.")
+
+
+def _numbers(entry: dict[str, Any], action: str) -> Iterable[int]:
+    """The photos that an entry of a kind names."""
+    return entry.get("details", {}).get("photos", ()) if entry.get("action") == action else ()
+
+
+def _broken(number: int, fault: str) -> Problem:
+    return Problem("audit", f"entry {number}", f"It {fault}.")
+
+
+def _signed(public_key: str, digest: str, signature: str) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key)).verify(
+            bytes.fromhex(signature), DOMAIN + digest.encode()
+        )
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def size(session: Session) -> int:
+    """Number of entries."""
+    return session.scalars(select(func.count(AuditEntry.number))).one()

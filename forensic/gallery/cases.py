@@ -1,0 +1,326 @@
+"""Cases, their sketches, the record of every search, and what examiners decide. Each call is one transaction.
+
+A search's record is canonical JSON that never changes: the audit log holds its hash. It names candidates by number;
+whose numbers these are is looked up when it is shown, so that it tells nothing of people who were expunged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, undefer
+
+from forensic.errors import GalleryError, UsageError
+from forensic.gallery import audit
+from forensic.gallery.casework_models import Case, Decision, SearchRecord, Sketch
+from forensic.gallery.models import Person
+from forensic.gallery.records import Problem, parse_label
+from forensic.gallery.rights import Operator, Right, Role, needs
+from forensic.gallery.storage import Storage
+
+
+class Kind(StrEnum):
+    """How a sketch came about, which says how far a likelihood ratio may be trusted."""
+
+    VIEWED = "viewed"  # drawn from a photo or a video
+    COMPOSITE = "composite"  # put together with software
+    FORENSIC = "forensic"  # drawn by an artist from a witness's memory
+
+
+class Verdict(StrEnum):
+    """What an examiner says of a candidate."""
+
+    EXCLUDE = "exclude"
+    INCONCLUSIVE = "inconclusive"
+    LEAD = "lead"  # a possible lead, never an identification
+
+
+class Drawing(NamedTuple):
+    """A sketch on its way into a case.
+
+    Attributes:
+        data: The file's bytes, which were seen to be an image.
+        file_name: As the user named it.
+        kind: How it came about.
+        made_by: The artist, or the software.
+        described_by: Who described the face.
+        drawn_on: A date in the agency's own words.
+    """
+
+    data: bytes
+    file_name: str
+    kind: Kind
+    made_by: str | None = None
+    described_by: str | None = None
+    drawn_on: str | None = None
+
+
+class Opinion(NamedTuple):
+    """One examiner's verdict as it may be shown to the operator.
+
+    Attributes:
+        rank: The candidate's.
+        examiner: Who decided.
+        verdict: None where the operator is to decide independently first, and so must not see it.
+        reason: The examiner's own words; empty where the verdict is hidden.
+        at: When.
+    """
+
+    rank: int
+    examiner: str
+    verdict: Verdict | None
+    reason: str
+    at: datetime
+
+
+class Searched(NamedTuple):
+    """A search on record.
+
+    Attributes:
+        number: Of the search.
+        case: The case's reference, or None.
+        record: What was recorded, see `forensic.casework.record_of`.
+        people: Number of a person -> label, of those candidates who are still enrolled.
+        opinions: The examiners' verdicts, by rank, then by time.
+    """
+
+    number: int
+    case: str | None
+    record: dict[str, Any]
+    people: dict[int, str]
+    opinions: list[Opinion]
+
+    @property
+    def disagreements(self) -> list[int]:
+        """Ranks of which examiners say different things, as far as the operator may know."""
+        said: dict[int, set[Verdict]] = {}
+        for opinion in self.opinions:
+            if opinion.verdict is not None:
+                said.setdefault(opinion.rank, set()).add(opinion.verdict)
+        return sorted(rank for rank, verdicts in said.items() if len(verdicts) > 1)
+
+
+@needs(Right.CASE)
+def open_case(gallery: Storage, reference: str, *, purpose: str, legal_basis: str) -> None:
+    """Open a case, without which nobody should search.
+
+    Raises:
+        UsageError: The reference is taken or cannot be one, or purpose or legal basis is missing.
+    """
+    reference = parse_label(reference)
+    if not purpose.strip() or not legal_basis.strip():
+        raise UsageError("A case needs a purpose and a legal basis, in words that a court can read.")
+    with gallery.writing() as session:
+        if session.scalars(select(Case.id).where(Case.reference == reference)).first() is not None:
+            raise UsageError(f"There is a case {reference!r} already; 'forensic case show {reference}' shows it.")
+        case = Case(
+            reference=reference,
+            purpose=purpose.strip(),
+            legal_basis=legal_basis.strip(),
+            opened_by=gallery.operator.name,
+        )
+        session.add(case)
+        session.flush()
+        gallery.note(session, "case-open", case=case.id, content=_content(case))
+
+
+@needs(Right.CASE)
+def add_sketch(gallery: Storage, reference: str, drawing: Drawing) -> int:
+    """Add a sketch to a case, with its bytes; the same bytes are one sketch.
+
+    Returns:
+        The sketch's number.
+
+    Raises:
+        GalleryError: There is no such case.
+    """
+    sha256 = hashlib.sha256(drawing.data).hexdigest()
+    with gallery.writing() as session:
+        case = _find(session, reference)
+        there = session.scalars(select(Sketch.id).where(Sketch.case_id == case.id, Sketch.sha256 == sha256)).first()
+        if there is not None:
+            return there
+        sketch = Sketch(
+            case_id=case.id,
+            sha256=sha256,
+            added_by=gallery.operator.name,
+            **drawing._asdict() | {"file_name": drawing.file_name.encode(errors="replace").decode()},
+        )
+        session.add(sketch)
+        session.flush()
+        gallery.note(session, "case-sketch", case=case.id, sketch=sketch.id, sha256=sha256)
+        return sketch.id
+
+
+@needs(Right.READ_CASE)
+def listed(gallery: Storage) -> list[Case]:
+    """All cases, the newest first."""
+    with gallery.reading() as session:
+        return list(session.scalars(select(Case).order_by(Case.id.desc())))
+
+
+@needs(Right.READ_CASE)
+def find(gallery: Storage, reference: str) -> Case:
+    """The case with this reference.
+
+    Raises:
+        GalleryError: There is none.
+    """
+    with gallery.reading() as session:
+        return _find(session, reference)
+
+
+@needs(Right.READ_CASE)
+def sketches(gallery: Storage, reference: str) -> list[Sketch]:
+    """A case's sketches with their bytes, in the order in which they were added."""
+    with gallery.reading() as session:
+        query = select(Sketch).where(Sketch.case_id == _find(session, reference).id).order_by(Sketch.id)
+        return list(session.scalars(query.options(undefer(Sketch.data))))
+
+
+@needs(Right.SEARCH)
+def record_search(gallery: Storage, record: Mapping[str, Any], *, case: str | None = None) -> int:
+    """Put a search on record, with an entry in the log that holds the record's hash.
+
+    Returns:
+        The search's number.
+    """
+    text = audit.canonical(dict(record))
+    with gallery.writing() as session:
+        found = None if case is None else _find(session, case).id
+        search = SearchRecord(case_id=found, record=text)
+        session.add(search)
+        session.flush()
+        gallery.note(session, "search", search=search.id, case=found, record=_hash(text))
+        return search.id
+
+
+@needs(Right.READ_CASE)
+def searched(gallery: Storage, number: int) -> Searched:
+    """A search on record, as the operator may see it.
+
+    Raises:
+        GalleryError: There is none of this number.
+    """
+    with gallery.reading() as session:
+        return _searched(session, _find_search(session, number), gallery.operator)
+
+
+@needs(Right.READ_CASE)
+def searches(gallery: Storage, reference: str | None = None) -> list[Searched]:
+    """The searches of a case, or all, in their order."""
+    with gallery.reading() as session:
+        query = select(SearchRecord).order_by(SearchRecord.id)
+        if reference is not None:
+            query = query.where(SearchRecord.case_id == _find(session, reference).id)
+        return [_searched(session, row, gallery.operator) for row in session.scalars(query)]
+
+
+@needs(Right.DECIDE)
+def decide(gallery: Storage, number: int, rank: int, verdict: Verdict, reason: str) -> None:
+    """Say what the operator thinks of a candidate: once, and independently of what others said.
+
+    Raises:
+        GalleryError: There is no such search.
+        UsageError: The list has no such rank, no reason is given, or the operator has decided already.
+    """
+    if not reason.strip():
+        raise UsageError("A verdict needs a reason: what in the faces speaks for it.")
+    with gallery.writing() as session:
+        row = _find_search(session, number)
+        ranks = [candidate["rank"] for candidate in json.loads(row.record)["candidates"]]
+        if rank not in ranks:
+            raise UsageError(f"Search {number} has no candidate of rank {rank}; its list has {len(ranks)}.")
+        mine = (Decision.search_id == number, Decision.rank == rank, Decision.examiner == gallery.operator.name)
+        if session.scalars(select(Decision.id).where(*mine)).first() is not None:
+            raise UsageError(
+                f"{gallery.operator.name} has decided on rank {rank} of search {number}; a verdict is never changed. "
+                "Another examiner can decide independently."
+            )
+        session.add(
+            Decision(
+                search_id=number, rank=rank, examiner=gallery.operator.name, verdict=verdict, reason=reason.strip()
+            )
+        )
+        gallery.note(session, "decide", search=number, rank=rank, verdict=verdict, reason=_hash(reason.strip()))
+
+
+def problems(session: Session) -> list[Problem]:
+    """Cases, sketches, searches and decisions that are not as the audit log has them."""
+    logged: dict[str, str] = {}
+    for entry in audit.entries(session):
+        said, action = entry["details"], entry["action"]
+        if action == "case-open":
+            logged[f"case {said['case']}"] = said["content"]
+        elif action == "case-sketch":
+            logged[f"sketch {said['sketch']}"] = said["sha256"]
+        elif action == "search":
+            logged[f"search {said['search']}"] = said["record"]
+        elif action == "decide":
+            logged[_decision(said["search"], said["rank"], entry["operator"])] = f"{said['verdict']} {said['reason']}"
+    there = {f"case {row.id}": _content(row) for row in session.scalars(select(Case))}
+    for number, data in session.execute(select(Sketch.id, Sketch.data)):
+        there[f"sketch {number}"] = hashlib.sha256(data).hexdigest()
+    there |= {f"search {row.id}": _hash(row.record) for row in session.scalars(select(SearchRecord))}
+    for row in session.scalars(select(Decision)):
+        there[_decision(row.search_id, row.rank, row.examiner)] = f"{row.verdict} {_hash(row.reason)}"
+    keys = sorted(logged.keys() | there.keys())
+    return [problem for key in keys if (problem := _differs(key, logged.get(key), there.get(key)))]
+
+
+def _differs(subject: str, logged: str | None, there: str | None) -> Problem | None:
+    if logged == there:
+        return None
+    what = "is missing" if there is None else "is not in the audit log" if logged is None else "was altered"
+    return Problem("record", subject, f"It {what}: restore the gallery from a backup.")
+
+
+def _decision(search: int, rank: int, examiner: str) -> str:
+    return f"decision on rank {rank} of search {search} by {examiner}"
+
+
+def _content(case: Case) -> str:
+    return _hash(audit.canonical([case.reference, case.purpose, case.legal_basis, case.opened_by]))
+
+
+def _searched(session: Session, row: SearchRecord, operator: Operator) -> Searched:
+    record = json.loads(row.record)
+    numbers = [candidate["person_id"] for candidate in record["candidates"]]
+    people = session.execute(select(Person.id, Person.label).where(Person.id.in_(numbers)))
+    reference = None if row.case_id is None else session.get_one(Case, row.case_id).reference
+    query = select(Decision).where(Decision.search_id == row.id).order_by(Decision.rank, Decision.id)
+    decisions = session.scalars(query).all()
+    own = {decision.rank for decision in decisions if decision.examiner == operator.name}
+    opinions = [_opinion(decision, operator, decision.rank in own) for decision in decisions]
+    return Searched(row.id, reference, record, dict(people.all()), opinions)
+
+
+def _opinion(decision: Decision, operator: Operator, decided: bool) -> Opinion:
+    """A verdict, hidden from those who may still have to decide on the same candidate independently."""
+    if operator.role in (None, Role.EXAMINER) and not decided:
+        return Opinion(decision.rank, decision.examiner, None, "", decision.decided_at)
+    return Opinion(decision.rank, decision.examiner, Verdict(decision.verdict), decision.reason, decision.decided_at)
+
+
+def _find(session: Session, reference: str) -> Case:
+    case = session.scalars(select(Case).where(Case.reference == reference)).one_or_none()
+    if case is None:
+        raise GalleryError(f"There is no case {reference!r}; 'forensic case list' shows those there are.")
+    return case
+
+
+def _find_search(session: Session, number: int) -> SearchRecord:
+    row = session.get(SearchRecord, number)
+    if row is None:
+        raise GalleryError(f"There is no search {number} on record; 'forensic search list' shows those there are.")
+    return row
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,115 @@
+"""Who may do what. A gallery without users asks nobody; with the first one, every call needs a role that has its right.
+
+@needs(Right.ENROLL)
+def enroll(self, ...)
+"""
+
+from __future__ import annotations
+
+import functools
+import getpass
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from forensic.errors import RightsError
+
+
+class Role(StrEnum):
+    """What somebody is in the agency; one role a user."""
+
+    ANALYST = "analyst"  # looks after the gallery
+    INVESTIGATOR = "investigator"  # opens cases and searches
+    EXAMINER = "examiner"  # searches, and decides on candidates
+    AUDITOR = "auditor"  # reads everything that was done
+    ADMINISTRATOR = "administrator"  # looks after users
+
+
+class Right(StrEnum):
+    """What a call needs."""
+
+    VIEW = "look at people and photos"
+    ENROLL = "enroll and change people"
+    EXPUNGE = "expunge people"
+    SEARCH = "search"
+    CASE = "open cases and add sketches"
+    DECIDE = "decide on candidates"
+    READ_CASE = "read cases and searches"
+    AUDIT = "read the audit log"
+    USERS = "change users"
+
+
+RIGHTS: dict[Right, frozenset[Role]] = {
+    Right.VIEW: frozenset(Role),
+    Right.ENROLL: frozenset({Role.ANALYST}),
+    Right.EXPUNGE: frozenset({Role.ANALYST, Role.ADMINISTRATOR}),
+    Right.SEARCH: frozenset({Role.INVESTIGATOR, Role.EXAMINER}),
+    Right.CASE: frozenset({Role.INVESTIGATOR, Role.EXAMINER}),
+    Right.DECIDE: frozenset({Role.EXAMINER}),
+    Right.READ_CASE: frozenset({Role.INVESTIGATOR, Role.EXAMINER, Role.AUDITOR}),
+    Right.AUDIT: frozenset({Role.AUDITOR, Role.ADMINISTRATOR}),
+    Right.USERS: frozenset({Role.ADMINISTRATOR}),
+}
+
+
+class Operator(NamedTuple):
+    """Who is at work.
+
+    Attributes:
+        name: As it stands in the log.
+        role: None where nobody signed in: then all is allowed in a gallery without users, and nothing in others.
+    """
+
+    name: str
+    role: Role | None = None
+
+    @classmethod
+    def of_system(cls) -> Operator:
+        """The account that runs this process, marked as such: nothing checked that it is a certain person."""
+        try:
+            return cls(f"account {getpass.getuser()}")
+        except (OSError, KeyError, ImportError):  # a container's nameless account
+            return cls("account without a name")
+
+
+class Guarded(Protocol):
+    """What a guarded call hangs on."""
+
+    operator: Operator
+
+    def has_users(self) -> bool:
+        """Whether anybody was ever named a user."""
+        ...
+
+
+Call = TypeVar("Call", bound=Callable[..., Any])
+
+
+def needs(right: Right) -> Callable[[Call], Call]:
+    """Let a function of a gallery (its first argument) run only for operators with a right; it is its ``right``."""
+
+    def guarded(call: Call) -> Call:
+        @functools.wraps(call)
+        def checked(gallery: Guarded, *arguments: Any, **settings: Any) -> Any:
+            check(gallery, right)
+            return call(gallery, *arguments, **settings)
+
+        checked.right = right  # type: ignore[attr-defined]
+        return checked  # type: ignore[return-value]
+
+    return guarded
+
+
+def check(gallery: Guarded, right: Right) -> None:
+    """Stop an operator who lacks a right.
+
+    Raises:
+        RightsError: Nobody signed in to a gallery with users, or the role lacks the right.
+    """
+    if not gallery.has_users():
+        return
+    who, able = gallery.operator, sorted(RIGHTS[right])
+    if who.role is None:
+        raise RightsError("This gallery has users: say who you are with --as NAME (Gallery.sign_in in Python).")
+    if who.role not in RIGHTS[right]:
+        raise RightsError(f"{who.name} is {who.role} here and may not {right}: that needs {' or '.join(able)}.")

@@ -1,0 +1,143 @@
+"""The gallery's users: names, roles, passwords. Each call is one transaction with its entry in the audit log."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from forensic.errors import GalleryError, RightsError, UsageError
+from forensic.gallery.casework_models import User
+from forensic.gallery.rights import Operator, Right, Role, needs
+from forensic.gallery.storage import Storage
+
+SHORTEST = 10
+LONGEST = 60
+_hasher = PasswordHasher()  # argon2id with the library's costs, which follow RFC 9106
+
+
+def add(gallery: Storage, name: str, role: Role, password: str) -> None:
+    """Name somebody a user. The first one is an administrator, and from then on everybody has to sign in.
+
+    Raises:
+        UsageError: The name is taken or cannot be one, the password is short, or the first is no administrator.
+        RightsError: The operator may not.
+    """
+    _may_change(gallery)
+    name, hashed = _name(name), _hashed(password)
+    with gallery.writing() as session:
+        if session.scalars(select(User.id).where(User.name == name)).first() is not None:
+            raise UsageError(f"There is or was a user {name!r}; names are never given out again. Choose another.")
+        if role is not Role.ADMINISTRATOR and not session.scalars(select(User.id).limit(1)).first():
+            raise UsageError("The first user has to be an administrator, who can then name the others.")
+        session.add(User(name=name, role=role, password=hashed, active=True))
+        gallery.note(session, "user-add", user=name, role=role)
+
+
+@needs(Right.USERS)
+def set_role(gallery: Storage, name: str, role: Role) -> None:
+    """Give a user another role.
+
+    Raises:
+        RightsError: It is the operator's own, or that of the last administrator.
+        GalleryError: There is no such user.
+    """
+    with gallery.writing() as session:
+        user = _find(session, name)
+        if user.name == gallery.operator.name:
+            raise RightsError("Nobody changes their own role: another administrator has to.")
+        _keep_an_administrator(session, user, leaves=role is not Role.ADMINISTRATOR)
+        gallery.note(session, "user-role", user=name, role=role, was=user.role)
+        user.role = role
+
+
+@needs(Right.USERS)
+def remove(gallery: Storage, name: str) -> None:
+    """Let a user in no more. What they did stays on record under their name.
+
+    Raises:
+        RightsError: It is the last administrator.
+        GalleryError: There is no such user.
+    """
+    with gallery.writing() as session:
+        user = _find(session, name)
+        _keep_an_administrator(session, user, leaves=True)
+        user.active = False
+        gallery.note(session, "user-remove", user=name)
+
+
+def set_password(gallery: Storage, name: str, password: str) -> None:
+    """Give a user another password: one's own, or anybody's as an administrator."""
+    hashed = _hashed(password)
+    if gallery.operator.role is None or gallery.operator.name != name:
+        _may_change(gallery)
+    with gallery.writing() as session:
+        _find(session, name).password = hashed
+        gallery.note(session, "user-password", user=name)
+
+
+@needs(Right.USERS)
+def listed(gallery: Storage) -> list[User]:
+    """All users, removed ones too, by name."""
+    with gallery.reading() as session:
+        return list(session.scalars(select(User).order_by(User.name)))
+
+
+def sign_in(gallery: Storage, name: str, password: str) -> Operator:
+    """Who somebody is, after a check of the password; success and failure are both on record.
+
+    Raises:
+        RightsError: Name or password is wrong; which of both is not said.
+    """
+    with gallery.reading() as session:
+        user = session.scalars(select(User).where(User.name == name, User.active)).first()
+    # An unknown name takes as long as a wrong password.
+    known = user.password if user else _hasher.hash("nobody")
+    try:
+        right = _hasher.verify(known, password) and user is not None
+    except (VerificationError, InvalidHashError):
+        right = False
+    with gallery.writing() as session:
+        gallery.note(session, "login" if right else "login-refused", by=name if user else "unknown name")
+    if user is None or not right:
+        raise RightsError(f"No user {name!r} with this password. Check both, or ask an administrator.")
+    return Operator(user.name, Role(user.role))
+
+
+def exist(session: Session) -> bool:
+    """Whether anybody was ever named a user."""
+    return session.scalars(select(User.id).limit(1)).first() is not None
+
+
+@needs(Right.USERS)
+def _may_change(gallery: Storage) -> None:
+    """Passes for administrators, and for everybody where there are no users yet."""
+
+
+def _find(session: Session, name: str) -> User:
+    user = session.scalars(select(User).where(User.name == name, User.active)).first()
+    if user is None:
+        raise GalleryError(f"There is no user {name!r}; 'forensic user list' shows those there are.")
+    return user
+
+
+def _keep_an_administrator(session: Session, user: User, *, leaves: bool) -> None:
+    administrators = select(func.count(User.id)).where(User.role == Role.ADMINISTRATOR, User.active)
+    if leaves and user.role == Role.ADMINISTRATOR and session.scalars(administrators).one() == 1:
+        raise RightsError(f"{user.name!r} is the last administrator: name another one first.")
+
+
+def _name(name: str) -> str:
+    name = name.strip()
+    if not 0 < len(name) <= LONGEST or any(unicodedata.category(c)[0] == "C" for c in name):
+        raise UsageError(f"A user is named {name[:40]!r}; expected 1 to {LONGEST} characters, no control characters.")
+    return name
+
+
+def _hashed(password: str) -> str:
+    if len(password) < SHORTEST:
+        raise UsageError(f"The password has {len(password)} characters; expected at least {SHORTEST}.")
+    return _hasher.hash(password)

@@ -1,0 +1,79 @@
+"""The record of a search: what has to be known later to say what was searched, by whom, with what, and to repeat it.
+
+At least what Article 12(3) of the EU's AI Act asks of a record of use: start and end, the reference database, the
+input data, and (by the decisions that are added to it) who verified the result.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from forensic import provenance
+from forensic.candidates import Candidate, Search
+
+KNOWN_PROBE = "this very file is enrolled in the gallery"
+
+
+class Use(NamedTuple):
+    """The circumstances of a search.
+
+    Attributes:
+        started: When the probe was opened.
+        ended: When the list was made.
+        operator: Who searched.
+        case: The case's reference, or None.
+        purpose: What for, where there is no case.
+        k: How many candidates were asked for.
+        root: Merkle root over the templates that were searched.
+    """
+
+    started: datetime
+    ended: datetime
+    operator: str
+    case: str | None
+    purpose: str
+    k: int
+    root: str
+
+
+def record_of(search: Search, use: Use) -> dict[str, Any]:
+    """A search as it is put on record: plain data, candidates by number, nothing that tells who they are."""
+    return {
+        "started": use.started.isoformat(),
+        "ended": use.ended.isoformat(),
+        "operator": use.operator,
+        "purpose": use.purpose,
+        "probes": search.sha256.split(", "),
+        "landmarks": [[[float(x) for x in point] for point in face.face.landmarks] for face in search.faces],
+        "asked_for": use.k,
+        "gallery": {"photos": search.gallery_size, "root": use.root},
+        "route": search.route,
+        "models": search.models,
+        "code": provenance.code(),
+        "versions": provenance.versions(),
+        "filter": search.filter,
+        "calibration": search.calibration,
+        "own_cohort": search.own_cohort,
+        "supported": search.supported,
+        "candidates": record_of_candidates(search),
+        "warnings": [text.partition(", as ")[0] if text.startswith(KNOWN_PROBE) else text for text in search.warnings],
+    }
+
+
+def record_of_candidates(search: Search) -> list[dict[str, Any]]:
+    """The list as it is on record: two searches agree where this is the same to the byte."""
+    return [_candidate(candidate) for candidate in search.candidates]
+
+
+def _candidate(candidate: Candidate) -> dict[str, Any]:
+    """A candidate by number, with every figure in full: a repetition is compared by these bytes."""
+    return {
+        "rank": candidate.rank,
+        "person_id": candidate.person_id,
+        "photo_id": candidate.photo_id,
+        "score": candidate.score,
+        "log_lr": candidate.log_lr,
+        "bounded": candidate.bounded,
+        "routes": candidate.routes,
+    }

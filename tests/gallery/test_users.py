@@ -1,0 +1,134 @@
+"""Roles: who may do what, and that nobody helps themselves to more."""
+
+import pytest
+
+from forensic.errors import GalleryError, RightsError, UsageError
+from forensic.gallery import Gallery, cases, trail, users
+from forensic.gallery.rights import RIGHTS, Operator, Right, Role
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def agency(gallery, making, monkeypatch):
+    """A gallery with a user of each role, named as the role is; ``sign_in`` of it costs little."""
+    from argon2 import PasswordHasher
+
+    monkeypatch.setattr(users, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    gallery.enroll([making.record(number) for number in range(4)])
+    users.add(gallery, "administrator", Role.ADMINISTRATOR, PASSWORD)
+    gallery.sign_in("administrator", PASSWORD)
+    for role in Role:
+        if role is not Role.ADMINISTRATOR:
+            users.add(gallery, role, role, PASSWORD)
+    return gallery
+
+
+CALLS = {
+    Right.VIEW: lambda gallery, making: gallery.view("P0000"),
+    Right.ENROLL: lambda gallery, making: gallery.enroll([making.record(9)]),
+    Right.EXPUNGE: lambda gallery, making: gallery.expunge_photo(1),
+    Right.CASE: lambda gallery, making: cases.open_case(gallery, "C", purpose="p", legal_basis="l"),
+    Right.SEARCH: lambda gallery, making: cases.record_search(gallery, {"candidates": []}),
+    Right.DECIDE: lambda gallery, making: cases.decide(gallery, 1, 1, cases.Verdict.LEAD, "ears"),
+    Right.READ_CASE: lambda gallery, making: cases.listed(gallery),
+    Right.AUDIT: lambda gallery, making: trail.entries(gallery),
+    Right.USERS: lambda gallery, making: users.listed(gallery),
+}
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("right", Right)
+def test_a_call_needs_a_role_that_has_its_right(agency, making, right, role):
+    """Every right is tried; what a call then says of its arguments is another matter."""
+    agency.operator = Operator(role, role)
+    call = CALLS[right]
+    if role in RIGHTS[right]:
+        try:
+            call(agency, making)
+        except RightsError as error:
+            pytest.fail(str(error))
+        except GalleryError:
+            pass
+    else:
+        with pytest.raises(RightsError, match=rf"{role} is {role} here and may not"):
+            call(agency, making)
+
+
+@pytest.mark.parametrize("right", Right)
+def test_nothing_is_allowed_without_signing_in(agency, making, right):
+    agency.operator = Operator.of_system()
+    with pytest.raises(RightsError, match="--as NAME"):
+        CALLS[right](agency, making)
+
+
+def test_the_password_is_checked_and_both_outcomes_are_on_record(agency):
+    for name, password in (("analyst", "wrong"), ("nobody", PASSWORD), ("analyst", "")):
+        with pytest.raises(RightsError, match="Check both"):
+            agency.sign_in(name, password)
+    agency.sign_in("analyst", PASSWORD)
+    assert agency.operator == Operator("analyst", Role.ANALYST)
+    agency.sign_in("auditor", PASSWORD)
+    logins = [entry["action"] for entry in trail.entries(agency, limit=5)]
+    assert logins == ["login", "login", "login-refused", "login-refused", "login-refused"]
+
+
+def test_passwords_are_stored_hashed(agency):
+    stored = [user.password for user in _as(agency, Role.ADMINISTRATOR, users.listed)]
+    assert all(text.startswith("$argon2id$") and PASSWORD not in text for text in stored)
+    assert len(set(stored)) == len(stored)  # each with its own salt
+
+
+def _as(gallery: Gallery, role: Role, call, *arguments):
+    gallery.operator = Operator(role, role)
+    return call(gallery, *arguments)
+
+
+def test_the_first_user_is_an_administrator(gallery):
+    with pytest.raises(UsageError, match="first user has to be an administrator"):
+        users.add(gallery, "anna", Role.ANALYST, PASSWORD)
+    assert not gallery.has_users()
+
+
+def test_nobody_changes_their_own_role(agency):
+    with pytest.raises(RightsError, match="own role"):
+        _as(agency, Role.ADMINISTRATOR, users.set_role, "administrator", Role.EXAMINER)
+    for role in (Role.ANALYST, Role.EXAMINER, Role.AUDITOR, Role.INVESTIGATOR):
+        with pytest.raises(RightsError):
+            _as(agency, role, users.set_role, role, Role.ADMINISTRATOR)
+
+
+def test_the_last_administrator_stays(agency):
+    with pytest.raises(RightsError, match="last administrator"):
+        _as(agency, Role.ADMINISTRATOR, users.remove, "administrator")
+    users.add(agency, "second", Role.ADMINISTRATOR, PASSWORD)
+    agency.operator = Operator("second", Role.ADMINISTRATOR)
+    users.set_role(agency, "administrator", Role.AUDITOR)
+    with pytest.raises(RightsError, match="last administrator"):
+        users.remove(agency, "second")
+
+
+def test_a_removed_user_is_out_and_the_name_is_never_given_out_again(agency):
+    _as(agency, Role.ADMINISTRATOR, users.remove, "analyst")
+    with pytest.raises(RightsError):
+        agency.sign_in("analyst", PASSWORD)
+    with pytest.raises(UsageError, match="never given out again"):
+        users.add(agency, "analyst", Role.ANALYST, PASSWORD)
+
+
+def test_passwords_are_changed_by_oneself_or_an_administrator(agency):
+    agency.sign_in("examiner", PASSWORD)
+    users.set_password(agency, "examiner", "another password")
+    with pytest.raises(RightsError):
+        users.set_password(agency, "analyst", "another password")
+    agency.sign_in("examiner", "another password")
+    _as(agency, Role.ADMINISTRATOR, users.set_password, "examiner", PASSWORD)
+    agency.sign_in("examiner", PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("name", "password"), [("", PASSWORD), ("a\nb", PASSWORD), ("x" * 61, PASSWORD), ("a", "short")]
+)
+def test_names_and_passwords_have_a_form(gallery, name, password):
+    with pytest.raises(UsageError, match="expected"):
+        users.add(gallery, name, Role.ADMINISTRATOR, password)

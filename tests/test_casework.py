@@ -1,0 +1,100 @@
+"""Searches of a case, from its sketch to a repetition of the list."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from forensic import Gallery, Identifier, casework, provenance
+from forensic.datasets.synthetic import Made
+from forensic.errors import ImageError, UsageError
+from forensic.gallery import Filter, cases
+from forensic.gallery.cases import Drawing, Kind
+
+ROUTE = "direct@patches"
+
+
+@pytest.fixture
+def gallery(enrolled: Path, tmp_path: Path):
+    with Gallery(shutil.copytree(enrolled, tmp_path / "gallery")) as opened:
+        cases.open_case(opened, "C-1", purpose="robbery", legal_basis="warrant")
+        yield opened
+
+
+def add(gallery: Gallery, sketch: Path) -> int:
+    return cases.add_sketch(gallery, "C-1", Drawing(sketch.read_bytes(), sketch.name, Kind.FORENSIC))
+
+
+def test_a_search_records_what_is_needed_to_stand_by_it(gallery: Gallery, people: list[Made]) -> None:
+    add(gallery, people[3].sketch)
+    ((_, search),) = casework.search_case(Identifier(gallery, ROUTE), "C-1", k=4)
+    found = cases.searched(gallery, search.number)
+    record = found.record
+    assert found.case == "C-1"
+    assert record["probes"] == [search.sha256]
+    assert record["started"] <= record["ended"]
+    assert record["gallery"] == {
+        "photos": gallery.size().photos,
+        "root": gallery.root([Identifier(gallery, ROUTE).matcher.routes[0].space]),
+    }
+    assert (record["route"], record["models"], record["code"]) == (ROUTE, search.models, provenance.code())
+    assert [found.people[c["person_id"]] for c in record["candidates"]] == [c.person for c in search.candidates]
+    assert [c["score"] for c in record["candidates"]] == [c.score for c in search.candidates]
+    assert not any(people[3].label in str(value) for value in record.values())  # by number alone
+    assert gallery.size().photos == record["gallery"]["photos"]  # the probe is not enrolled
+    assert gallery.verify() == []
+
+
+def test_a_repetition_gives_the_same_list(gallery: Gallery, people: list[Made]) -> None:
+    add(gallery, people[3].sketch)
+    only = Filter.parse(["birth_year=1900..2020"], "the witness was sure of the age")
+    ((_, search),) = casework.search_case(Identifier(gallery, ROUTE), "C-1", k=5, only=only)
+    again = casework.rerun(gallery, search.number)
+    assert again.identical
+    assert again.changed == ()
+    assert again.search.number == search.number + 1
+    assert cases.searched(gallery, again.search.number).record["purpose"] == f"repetition of search {search.number}"
+
+
+def test_a_repetition_says_what_has_changed(gallery: Gallery, people: list[Made]) -> None:
+    add(gallery, people[3].sketch)
+    ((_, search),) = casework.search_case(Identifier(gallery, ROUTE), "C-1")
+    gallery.expunge(search.candidates[0].person)
+    again = casework.rerun(gallery, search.number)
+    assert not again.identical
+    assert "gallery" in again.changed
+
+
+def test_a_search_without_a_case_is_repeated_from_its_file(gallery: Gallery, people: list[Made]) -> None:
+    search = Identifier(gallery, ROUTE, purpose="test").search(people[2].sketch)
+    assert search.number is not None
+    with pytest.raises(UsageError, match="--probe FILE"):
+        casework.rerun(gallery, search.number)
+    with pytest.raises(UsageError, match="hashes differ"):
+        casework.rerun(gallery, search.number, [people[3].sketch])
+    assert casework.rerun(gallery, search.number, [people[2].sketch]).identical
+
+
+def test_sketches_of_one_person_make_one_search(gallery: Gallery, people: list[Made]) -> None:
+    numbers = [add(gallery, people[place].sketch) for place in (2, 3)]
+    identifier = Identifier(gallery, ROUTE)
+    assert len(list(casework.search_case(identifier, "C-1"))) == 2
+    assert len(list(casework.search_case(identifier, "C-1", numbers[:1]))) == 1
+    ((_, search),) = casework.search_case(identifier, "C-1", together=True)
+    assert len(cases.searched(gallery, search.number).record["probes"]) == 2
+    assert casework.rerun(gallery, search.number).identical
+    with pytest.raises(UsageError, match="no sketch 99"):
+        list(casework.search_case(identifier, "C-1", [99]))
+
+
+def test_a_sketch_that_is_no_image_does_not_stop_the_others(gallery: Gallery, people: list[Made]) -> None:
+    cases.add_sketch(gallery, "C-1", Drawing(b"no image", "x.png", Kind.VIEWED))
+    add(gallery, people[3].sketch)
+    answers = [answer for _, answer in casework.search_case(Identifier(gallery, ROUTE), "C-1")]
+    assert isinstance(answers[0], ImageError)
+    assert answers[1].candidates
+
+
+def test_a_case_without_a_sketch_says_how_to_add_one(gallery: Gallery) -> None:
+    with pytest.raises(UsageError, match="forensic case add C-1 FILE"):
+        list(casework.search_case(Identifier(gallery, ROUTE), "C-1"))
