@@ -1,0 +1,122 @@
+"""Casework on the command line: a case from its opening to the second examiner, as two people do it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import text
+
+from forensic import cli
+from forensic.datasets.synthetic import Made
+from forensic.gallery import Gallery
+
+PASSWORD = "a long password"
+
+
+@pytest.fixture
+def run(enrolled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Runs ``forensic`` on a gallery of synthetic people; gives exit status and output."""
+    folder = shutil.copytree(enrolled, tmp_path / "gallery")
+    monkeypatch.setenv("FORENSIC_GALLERY", str(folder))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def invoke(*arguments: object) -> tuple[int, str]:
+        status = cli.run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return status, captured.out + captured.err
+
+    return invoke
+
+
+def open_case(run, sketch: Path) -> None:
+    assert run("case", "open", "C-1", "--purpose", "robbery", "--legal-basis", "warrant")[0] == 0
+    added = ("--kind", "forensic", "--made-by", "M. Ito", "--described-by", "witness 2", "--drawn-on", "2026-11-02")
+    status, output = run("case", "add", "C-1", sketch, *added)
+    assert (status, "is sketch 1 of case C-1" in output) == (0, True)
+
+
+def test_a_case_from_its_opening_to_a_repetition(run, people: list[Made], tmp_path: Path) -> None:
+    open_case(run, people[3].sketch)
+    status, output = run("case", "search", "C-1", "--top", 3)
+    assert status == 0
+    assert "Search 1, sketch 1" in output
+    assert "On record as search 1." in output
+    status, output = run("case", "decide", 1, "--rank", 1, "--verdict", "lead", "--reason", "ears agree")
+    assert "lead (ears agree)" in output
+    shown = json.loads(run("case", "show", "C-1", "--json")[1])
+    assert shown["legal basis"] == "warrant"
+    assert shown["sketches"][0]["made by"] == "M. Ito"
+    assert [c["rank"] for c in shown["searches"][0]["candidates"]] == [1, 2, 3]
+    assert shown["searches"][0]["decisions"][0]["verdict"] == "lead"
+    page = run("case", "show", "C-1")[1]
+    assert all(part in page for part in ("robbery", "forensic", "ears agree", "1."))
+    status, output = run("search", "rerun", 1)
+    assert (status, "the same list, to the byte" in output) == (0, True)
+    first = shown["searches"][0]["candidates"][0]["person"]
+    assert run("gallery", "expunge", first, "--yes")[0] == 0
+    status, output = run("search", "rerun", 1)
+    assert (status, "another list" in output, "gallery" in output) == (1, True, True)
+    assert "expunged" in run("search", "show", 1)[1]
+    assert first not in run("search", "list", "--case", "C-1", "--json")[1].splitlines()[0]
+    assert "C-1" in run("case", "list")[1]
+    assert json.loads(run("search", "show", 1, "--json")[1])["record"]["probes"]
+    assert run("gallery", "verify")[0] == 0
+
+
+def test_match_is_on_record_too(run, people: list[Made]) -> None:
+    open_case(run, people[3].sketch)
+    status, output = run("match", people[3].sketch, "--case", "C-1")
+    assert (status, "On record as search 1." in output) == (0, True)
+    assert json.loads(run("search", "list", "--json")[1])["case"] == "C-1"
+    assert run("match", people[3].sketch, "--case", "C-9")[0] == 4
+
+
+def test_the_log_and_its_head(run, people: list[Made], tmp_path: Path) -> None:
+    head = tmp_path / "head.json"
+    assert run("audit", "head", "--out", head)[0] == 0
+    assert run("gallery", "show", people[0].label)[0] == 0
+    status, output = run("audit", "verify", "--head", head)
+    assert (status, "Sound" in output) == (0, True)
+    entries = [json.loads(line) for line in run("audit", "log", "--json", "--limit", 2)[1].splitlines()]
+    assert [entry["action"] for entry in entries] == ["view", "head"]
+    assert "view" in run("audit", "log", "--action", "view")[1]
+    with Gallery(tmp_path / "gallery") as gallery, gallery.engine.begin() as connection:
+        connection.execute(text("DELETE FROM audit WHERE number >= :n"), {"n": json.loads(head.read_text())["number"]})
+    assert run("audit", "verify")[0] == 0  # a cut end shows against a head alone
+    status, output = run("audit", "verify", "--head", head)
+    assert (status, "cut" in output) == (4, True)
+    assert run("gallery", "verify", "--head", head)[0] == 4
+    head.write_text("{}")
+    assert run("audit", "verify", "--head", head)[0] == 2
+
+
+def test_users_sign_in_with_as(run, people: list[Made], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORENSIC_NEW_PASSWORD", PASSWORD)
+    monkeypatch.setenv("FORENSIC_PASSWORD", PASSWORD)
+    assert run("user", "add", "root", "--role", "administrator")[0] == 0
+    status, output = run("gallery", "list")
+    assert (status, "--as NAME" in output) == (4, True)
+    assert run("user", "add", "ines", "--role", "investigator", "--as", "root")[0] == 0
+    assert run("user", "add", "eva", "--role", "examiner", "--as", "root")[0] == 0
+    status, output = run("case", "open", "C-1", "--purpose", "p", "--legal-basis", "l", "--as", "root")
+    assert (status, "root is administrator here" in output) == (4, True)
+    assert run("case", "open", "C-1", "--purpose", "p", "--legal-basis", "l", "--as", "ines")[0] == 0
+    assert run("user", "role", "eva", "--role", "auditor", "--as", "eva")[0] == 4
+    assert run("user", "role", "eva", "--role", "auditor", "--as", "root")[0] == 0
+    assert run("user", "remove", "eva", "--as", "root")[0] == 0
+    assert "removed" in run("user", "list", "--as", "root")[1]
+    monkeypatch.setenv("FORENSIC_PASSWORD", "wrong password")
+    status, output = run("gallery", "list", "--as", "ines")
+    assert (status, "Check both" in output) == (4, True)
+    monkeypatch.setenv("FORENSIC_PASSWORD", PASSWORD)
+    assert run("user", "password", "ines", "--as", "ines")[0] == 0
+
+
+def test_a_password_is_asked_for(run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FORENSIC_NEW_PASSWORD", PASSWORD)
+    assert run("user", "add", "root", "--role", "administrator")[0] == 0
+    asked = CliRunner().invoke(cli.forensic, ["user", "list", "--as", "root"], input=f"{PASSWORD}\n")
+    assert (asked.exit_code, "administrator" in asked.output) == (0, True)
+    assert PASSWORD not in asked.output
