@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import NamedTuple
 from forensic import images, parallel
 from forensic.errors import DataError, FaceError, ForensicError, ImageError, UsageError
 from forensic.faces import Finder
-from forensic.gallery import Enrollment, Gallery, Space, exchange
+from forensic.gallery import Enrollment, Gallery, Space, exchange, nist
 from forensic.routes import Route
 
 BATCH = 64
@@ -28,11 +28,26 @@ WINDOW = 2 * BATCH
 
 
 class Item(NamedTuple):
-    """One file to enroll."""
+    """One photo to enroll: a file, or a record in an ANSI/NIST-ITL file."""
 
     person: str
     path: Path
-    metadata: dict[str, str]
+    metadata: Mapping[str, str]
+    record: nist.Record | None = None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return images.display_name(self.path) + self._place
+
+    @property
+    def file_name(self) -> str:
+        """What the gallery keeps of where it came from."""
+        return self.path.name + self._place
+
+    @property
+    def _place(self) -> str:
+        return f", record {self.record.number}" if self.record else ""
 
 
 @dataclass(frozen=True)
@@ -43,6 +58,17 @@ class Failure:
     reason: str
 
 
+@dataclass(frozen=True)
+class Passed:
+    """A record of a file that is no face by its own word, so that nothing went wrong."""
+
+    image_type: str
+
+
+Result = Enrollment | Failure | Passed | None
+"""What became of an item; None for a photo that is enrolled already."""
+
+
 @dataclass
 class Summary:
     """What an enrollment did.
@@ -50,47 +76,78 @@ class Summary:
     Attributes:
         enrolled: Photos that are new in the gallery.
         already: Photos that were there before.
+        passed: Records of ANSI/NIST-ITL files that show no face but, say, a tattoo; a warning names each.
         failures: Files that were not enrolled.
         warnings: What a person should look at, a line each.
     """
 
     enrolled: int = 0
     already: int = 0
+    passed: int = 0
     failures: list[Failure] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     @property
     def done(self) -> int:
-        """Files that have been dealt with."""
-        return self.enrolled + self.already + len(self.failures)
+        """Photos that have been dealt with."""
+        return self.enrolled + self.already + self.passed + len(self.failures)
 
 
-def items_of(paths: Iterable[str | os.PathLike[str]]) -> list[Item]:
+def items_of(paths: Iterable[str | os.PathLike[str]], columns: Mapping[str, str] | None = None) -> list[Item]:
     """Files, and the files of folders; each names its person by its stem.
 
+    Args:
+        paths: Photos, ANSI/NIST-ITL files, folders.
+        columns: Column -> field of an ANSI/NIST-ITL file that fills it, such as ``{"person": "2.054"}``.
+
     Raises:
-        UsageError: A path does not exist, or there is no file at all.
+        UsageError: A path does not exist, there is no file at all, or a field cannot be one.
     """
-    items = []
+    fields = nist.parse_columns(columns or {})
+    items: list[Item] = []
     for path in map(Path, paths):
         if not os.path.lexists(path):
             raise UsageError(f"{images.display_name(path)} does not exist. Give files or folders of photos.")
-        items += [Item(file.stem, file, {}) for file in images.find_files(path)]
+        for file in images.find_files(path):
+            items += _items(Item(file.stem, file, {}), fields)
     if not items:
         raise UsageError("There is no file to enroll. Give files, folders of photos, or --csv FILE.")
     return items
 
 
-def items_of_csv(path: str | os.PathLike[str]) -> list[Item]:
+def items_of_csv(path: str | os.PathLike[str], columns: Mapping[str, str] | None = None) -> list[Item]:
     """The rows of a table with the columns ``person,file`` and any metadata; files are relative to the table.
+
+    Args:
+        path: The table.
+        columns: As for `items_of`; what the table says of an ANSI/NIST-ITL file overrules what the file says.
 
     Raises:
         DataError: The table cannot be read, lacks a column, or has no rows.
+        UsageError: A field cannot be one.
     """
-    items = [Item(row.person, row.file, row.metadata) for row in exchange.read_table(Path(path))]
+    # The table names the people.
+    fields = {key: name for key, name in nist.parse_columns(columns or {}).items() if key != nist.PERSON}
+    items: list[Item] = []
+    for row in exchange.read_table(Path(path)):
+        items += _items(Item(row.person, row.file, row.metadata), fields)
     if not items:
         raise DataError(f"{images.display_name(path)}: the table has no rows.")
     return items
+
+
+def _items(item: Item, fields: Mapping[str, str]) -> list[Item]:
+    """The item itself, or one for each face record of an ANSI/NIST-ITL file."""
+    if not nist.is_nist(item.path):
+        return [item]
+    try:
+        records = nist.read(item.path, fields)
+    except (DataError, ImageError) as error:
+        records = [nist.Record(1, problem=_reason(error, item))]
+    return [
+        Item(record.person or item.person, item.path, {**record.metadata, **item.metadata}, record)
+        for record in records
+    ]
 
 
 def enroll(
@@ -122,9 +179,12 @@ def enroll(
         for item, prepared in _prepared(pool, gallery, items, list(spaces.values()), finder):
             if isinstance(prepared, Enrollment):
                 batch.append(prepared)
-                summary.warnings += [f"{images.display_name(item.path)}: {text}" for text in prepared.warnings]
+                summary.warnings += [f"{item.name}: {text}" for text in prepared.warnings]
             elif prepared is None:
                 summary.already += 1
+            elif isinstance(prepared, Passed):
+                summary.passed += 1
+                summary.warnings.append(f"{item.name}: passed over, it shows {prepared.image_type!r} and no FACE.")
             else:
                 summary.failures.append(prepared)
             if len(batch) == BATCH:
@@ -144,13 +204,13 @@ def gallery_space(route: Route) -> Space:
 
 def _prepared(
     pool: ThreadPoolExecutor, gallery: Gallery, items: Sequence[Item], routes: Sequence[Route], finder: Finder
-) -> Iterator[tuple[Item, Enrollment | Failure | None]]:
-    """Items in their order with their result: a record, a failure, or None for a photo that is enrolled already."""
-    waiting: deque[tuple[Item, Future[Enrollment | Failure | None]]] = deque()
+) -> Iterator[tuple[Item, Result]]:
+    """Items in their order, each with what became of it."""
+    waiting: deque[tuple[Item, Future[Result]]] = deque()
     for start in range(0, len(items), BATCH):
         chunk = items[start : start + BATCH]
         contents = list(pool.map(_read, chunk))
-        enrolled = gallery.known([content[1] for content in contents if not isinstance(content, Failure)])
+        enrolled = gallery.known([content[1] for content in contents if isinstance(content, tuple)])
         for item, content in zip(chunk, contents, strict=True):
             waiting.append((item, pool.submit(_prepare, item, content, enrolled, routes, finder)))
         del contents
@@ -161,41 +221,52 @@ def _prepared(
         yield item, future.result()
 
 
-def _read(item: Item) -> tuple[bytes, str] | Failure:
+def _read(item: Item) -> tuple[bytes, str] | Failure | Passed:
+    start, stop = 0, None
+    if item.record:
+        if item.record.passed:
+            return Passed(item.record.passed)
+        if item.record.problem:
+            return Failure(item.name, item.record.problem)
+        start, stop = item.record.start, item.record.stop
     try:
-        data = images.read_bytes(item.path)
+        data = images.read_bytes(item.path, start, stop)
     except ImageError as error:
-        return Failure(images.display_name(item.path), _reason(error, item))
+        return Failure(item.name, _reason(error, item))
     return data, hashlib.sha256(data).hexdigest()
 
 
 def _prepare(
-    item: Item, content: tuple[bytes, str] | Failure, enrolled: dict[str, str], routes: Sequence[Route], finder: Finder
-) -> Enrollment | Failure | None:
-    if isinstance(content, Failure):
+    item: Item,
+    content: tuple[bytes, str] | Failure | Passed,
+    enrolled: dict[str, str],
+    routes: Sequence[Route],
+    finder: Finder,
+) -> Result:
+    if not isinstance(content, tuple):
         return content
     data, sha256 = content
-    name = images.display_name(item.path)
     if sha256 in enrolled:
         if enrolled[sha256] == item.person.strip():
             return None
-        return Failure(name, f"the same image is already enrolled as {enrolled[sha256]!r}; expunge that one first")
+        reason = f"the same image is already enrolled as {enrolled[sha256]!r}; expunge that one first"
+        return Failure(item.name, reason)
     try:
-        decoded = images.decode(data, name)
+        decoded = images.decode(data, item.name)
         aligned = finder.one(decoded.image)
     except (ImageError, FaceError) as error:
-        return Failure(name, _reason(error, item))
+        return Failure(item.name, _reason(error, item))
     return Enrollment(
         person=item.person,
         data=data,
         sha256=sha256,
-        file_name=item.path.name,
+        file_name=item.file_name,
         format=decoded.format,
         size=decoded.image.size,
         landmarks=aligned.face.landmarks,
         method=aligned.face.method,
         score=aligned.face.score,
-        warnings=aligned.warnings,
+        warnings=(*aligned.warnings, *(item.record.warnings if item.record else ())),
         metadata=item.metadata,
         templates={gallery_space(route): route.describe([aligned], "gallery")[0] for route in routes},
     )
@@ -215,12 +286,16 @@ def _store(gallery: Gallery, batch: list[Enrollment], summary: Summary) -> None:
 
 
 def _reason(error: ForensicError, item: Item) -> str:
-    return str(error).removeprefix(f"{images.display_name(item.path)}: ")
+    """The error in words that do not name the item again; of a record, with the format that it claims to have."""
+    reason = str(error).removeprefix(f"{item.name}: ").removeprefix(f"{images.display_name(item.path)}: ")
+    if isinstance(error, ImageError) and item.record and item.record.compression:
+        reason += f" The record says {item.record.compression[:20]!r} of its compression (10.011)."
+    return reason
 
 
 def _shared_names(items: Sequence[Item]) -> list[str]:
     """Stems name people: files of one stem in several folders may be several people by mistake."""
-    if any(item.metadata for item in items):
+    if any(item.metadata and not item.record for item in items):  # a table, which names people on purpose
         return []
     folders = {(item.person, item.path.parent) for item in items if item.person == item.path.stem}
     counts = Counter(person for person, _ in folders)

@@ -33,6 +33,7 @@ MAX_PIXELS = 64_000_000
 MAX_BYTES = 256 * 1024 * 1024
 MIN_SIDE = 16
 MAX_ASPECT = 20
+STRIP_PIXELS = 1_000_000
 PAPER = (255, 255, 255)
 """Transparent pixels show white paper."""
 
@@ -83,7 +84,8 @@ def decode(data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS) ->
                 _check_header(opened, name, max_pixels)
                 file_format = "JPEG" if opened.format == "MPO" else str(opened.format)
                 opened.load()
-                image = _to_rgb(ImageOps.exif_transpose(opened))
+                ImageOps.exif_transpose(opened, in_place=True)
+                image = _to_rgb(opened)
     except UnidentifiedImageError:
         raise ImageError(
             f"{name}: the content is no PNG, JPEG, TIFF, BMP or WebP image, whatever the name says. "
@@ -100,8 +102,8 @@ def decode(data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS) ->
     return Decoded(image, hashlib.sha256(data).hexdigest(), data, file_format)
 
 
-def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """Bytes of a regular file of at most ``MAX_BYTES``.
+def read_bytes(path: str | os.PathLike[str], start: int = 0, stop: int | None = None) -> bytes:
+    """Bytes of a regular file of at most ``MAX_BYTES``: all, or those from ``start`` to before ``stop``.
 
     Raises:
         ImageError: The file is missing, unreadable, empty, too large, or no regular file.
@@ -118,7 +120,8 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
                 raise ImageError(
                     f"{name}: {status.st_size:,} bytes, and at most {MAX_BYTES:,} are read. Save a smaller copy."
                 )
-            data = file.read(MAX_BYTES + 1)
+            file.seek(start)
+            data = file.read((MAX_BYTES + 1 if stop is None else stop) - start)
     except OSError as error:
         raise ImageError(
             f"{name}: cannot be read ({error.strerror or error}). Check the path and its rights."
@@ -199,21 +202,41 @@ def _check_header(opened: Image.Image, name: str, max_pixels: int) -> None:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode to 8-bit RGB: deep greys are scaled, transparency is laid on white paper."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = _scale_deep_grey(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        paper = Image.new("RGBA", image.size, (*PAPER, 255))
-        image = Image.alpha_composite(paper, image)
-    return image.convert("RGB")
+    """Any mode to 8-bit RGB: deep greys are scaled, transparency is laid on white paper.
+
+    Both take many bytes a pixel on the way, so they are done strip by strip.
+    """
+    deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
+    if not deep and not image.has_transparency_data:
+        return image.convert("RGB")
+    full = max(_full_scale(strip) for _, strip in _strips(image)) if deep else 0.0
+    result = Image.new("RGB", image.size)
+    for top, strip in _strips(image):
+        result.paste(_scale(strip, full) if deep else _on_paper(strip), (0, top))
+    return result
 
 
-def _scale_deep_grey(image: Image.Image) -> Image.Image:
-    """16-bit, 32-bit or floating-point grey to 8 bits by the range that its type has, not that it uses."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """The image cut across, each strip with its first row."""
+    rows = max(1, STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _on_paper(image: Image.Image) -> Image.Image:
+    clear = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, (*PAPER, 255)), clear).convert("RGB")
+
+
+def _full_scale(image: Image.Image) -> float:
+    """What stands for white in 16-bit, 32-bit or floating-point grey: the range that its type has, not that it uses."""
+    highest = np.nan_to_num(np.asarray(image, dtype=np.float64)).max(initial=0.0)
     if image.mode == "F":
-        full = 1.0 if values.max(initial=0.0) <= 1.0 else 255.0
-    else:  # Pillow opens 16-bit files as "I" too
-        full = 65535.0 if values.max(initial=0.0) <= 65535.0 else 2.0**31 - 1
-    return Image.fromarray(np.clip(values / full * 255.0, 0, 255).round().astype(np.uint8))
+        return 1.0 if highest <= 1.0 else 255.0
+    return 65535.0 if highest <= 65535.0 else 2.0**31 - 1  # Pillow opens 16-bit files as "I" too
+
+
+def _scale(image: Image.Image, full: float) -> Image.Image:
+    """Deep grey to 8 bits."""
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    return Image.fromarray(np.clip(values / full * 255.0, 0, 255).round().astype(np.uint8)).convert("RGB")

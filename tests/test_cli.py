@@ -199,3 +199,21 @@ def test_models_list_and_verify(capsys: Captured) -> None:
     assert rows["vggface2"]["state"] == "absent"
     assert rows["vggface2"]["url"].startswith("https://")
     assert forensic("models", "verify") == 0
+
+
+def test_enroll_a_nist_file_by_its_content(people: list[Made], tmp_path: Path, capsys: Captured) -> None:
+    """The length of each record is counted by hand: digits of the length included."""
+    photo = people[0].photos[0].read_bytes()
+    head = b"\x1d10.003:FACE\x1d10.999:"
+    length = len(b"10.001:") + len(head) + len(photo) + 1
+    length += len(str(length + 5))
+    face = b"10.001:%d" % length + head + photo + b"\x1c"
+    assert len(face) == length
+    (tmp_path / "17.any").write_bytes(b"1.001:30\x1d1.002:0500\x1d1.009:T-7\x1c" + face)
+    arguments = ("--nist", "person=1.009", "--gallery", tmp_path / "gallery")
+    assert forensic("enroll", tmp_path / "17.any", *arguments) == 0
+    assert "1 enrolled, 0 already there, 0 failed." in capsys.readouterr().out
+    assert forensic("gallery", "show", "T-7", "--gallery", tmp_path / "gallery") == 0
+    assert "17.any, record 2" in capsys.readouterr().out
+    assert forensic("enroll", tmp_path / "17.any", "--nist", "person=DOE", "--gallery", tmp_path / "gallery") == 2
+    assert "person=2.054" in capsys.readouterr().err

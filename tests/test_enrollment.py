@@ -79,6 +79,73 @@ def test_tables_bring_metadata_and_several_photos(enrolled: Path, people: list[M
         assert 1900 < person.birth_year < 2026
 
 
+def nist_record(kind: int, *fields: bytes) -> bytes:
+    """A record of an ANSI/NIST-ITL file with its own length in front."""
+    body, length = b"\x1d" + b"\x1d".join(fields) + b"\x1c", 0
+    while len(whole := b"%d.001:%d" % (kind, length) + body) != length:
+        length = len(whole)
+    return whole
+
+
+def booking(folder: Path, *photos: bytes) -> Path:
+    """An ANSI/NIST-ITL file of one person: the photos, a tattoo, and an image in a format that is not read."""
+    faces = [nist_record(10, b"10.003:FACE", b"10.005:20190517", b"10.020:F", b"10.999:" + data) for data in photos]
+    tattoo = nist_record(10, b"10.003:TATTOO", b"10.999:x")
+    raw = nist_record(10, b"10.003:FACE", b"10.011:NONE", b"10.999:" + bytes(900))
+    count = b"1.003:1\x1f%d" % (len(photos) + 3)
+    records = [nist_record(1, b"1.002:0500", count), nist_record(2, b"2.054:A-17", b"2.018:DOE"), *faces, tattoo, raw]
+    path = folder / "booking 5.an2"
+    path.write_bytes(b"".join(records))
+    return path
+
+
+def test_nist_files_beside_photos(people: list[Made], tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    originals = [made.photos[0].read_bytes() for made in people[:3]]
+    booking(folder, *originals[:2])
+    (folder / "other.jpg").write_bytes(originals[2])
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        identifier = Identifier(gallery)
+        items = enrollment.items_of([folder], {"person": "2.54", "name": "2.018"})
+        summary = enrollment.enroll(gallery, items, identifier.matcher.routes, identifier.finder)
+        assert (summary.enrolled, summary.passed, summary.done) == (3, 1, 5)
+        assert any("record 5: passed over, it shows 'TATTOO'" in warning for warning in summary.warnings)
+        (failure,) = summary.failures
+        assert failure.file.endswith("booking 5.an2, record 6")
+        assert "no PNG" in failure.reason
+        assert "'NONE' of its compression" in failure.reason
+        photos = {photo.file_name: photo for photo in gallery.photos("A-17")}
+        assert sorted(photos) == ["booking 5.an2, record 3", "booking 5.an2, record 4"]
+        assert gallery.photo_bytes(photos["booking 5.an2, record 3"]) == originals[0]
+        assert {photo.date_taken for photo in photos.values()} == {"2019-05-17"}
+        assert gallery.person("A-17").name == "DOE"
+        assert gallery.person("other")
+        again = enrollment.enroll(gallery, items, identifier.matcher.routes, identifier.finder)
+        assert (again.enrolled, again.already) == (0, 3)
+
+
+def test_who_names_the_person_of_a_nist_file(tmp_path: Path) -> None:
+    path = booking(tmp_path, b"x")
+    table = tmp_path / "people.csv"
+    table.write_text(f"person,file,name,date_taken\nB-3,{path.name},ROE,2001\n")
+    assert {item.person for item in enrollment.items_of([path])} == {"booking 5"}
+    assert {item.person for item in enrollment.items_of([path], {"person": "2.054"})} == {"A-17", "booking 5"}
+    first = enrollment.items_of_csv(table, {"person": "2.054", "name": "2.018"})[0]
+    assert (first.person, first.metadata) == ("B-3", {"name": "ROE", "date_taken": "2001"})
+    with pytest.raises(UsageError, match="expected COLUMN=TYPE"):
+        enrollment.items_of([path], {"person": "name"})
+    (broken,) = enrollment.items_of([booking_head(tmp_path)])
+    assert broken.record.problem.startswith("an ANSI/NIST-ITL file begins with a whole Type-1 record")
+
+
+def booking_head(folder: Path) -> Path:
+    """The beginning of such a file, and no more."""
+    path = folder / "cut.an2"
+    path.write_bytes(nist_record(1, b"1.002:0500")[:-3])
+    return path
+
+
 def test_order_changes_nothing(people: list[Made], tmp_path: Path) -> None:
     digests = []
     for name, order in (("a", people[:6]), ("b", people[:6][::-1])):

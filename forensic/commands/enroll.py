@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forensic.commands.options import ROUTE, gallery_option, open_gallery, route_option
+from forensic.commands.options import ROUTE, gallery_option, open_gallery, pairs, route_option
 from forensic.progress import bar
 
 if TYPE_CHECKING:
@@ -22,6 +22,14 @@ SHOWN = 20
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--csv", "table", type=click.Path(path_type=Path), help="Table with the columns person,file and any metadata."
+)
+@click.option(
+    "--nist",
+    "columns",
+    multiple=True,
+    callback=pairs,
+    metavar="COLUMN=FIELD",
+    help="Fill a column from a field of ANSI/NIST-ITL files, as in person=2.054; may be given several times.",
 )
 @gallery_option
 @click.option(
@@ -37,6 +45,7 @@ SHOWN = 20
 def enroll(
     paths: tuple[Path, ...],
     table: Path | None,
+    columns: dict[str, str],
     gallery: Path,
     route_names: tuple[str, ...],
     device: str,
@@ -44,9 +53,13 @@ def enroll(
 ) -> int:
     """Enroll photos in a gallery, which is made if it is not there.
 
-    PATHS are photos, or folders of photos, sub-folders included; each file names its person by its stem. A table
-    given with --csv names people itself, several photos a person, with metadata: name, sex, birth_year,
+    PATHS are photos, ANSI/NIST-ITL files, or folders of both, sub-folders included; each file names its person by its
+    stem. A table given with --csv names people itself, several photos a person, with metadata: name, sex, birth_year,
     case_reference, source, date_taken, and any column of your own. Its files are relative to the table.
+
+    ANSI/NIST-ITL files (.an2, .eft, .nist) are known by their content. Each Type-10 record of a FACE is a photo of one
+    person, named by the file's stem, or by the field of --nist person=FIELD: which fields hold a number or a name is
+    every agency's own rule. The date is that of 10.005, the source that of 10.004.
 
     A file that fails is listed with its reason, and the rest goes on. An enrollment that was interrupted goes on
     where it was when the same command is run again; no photo is enrolled twice.
@@ -55,6 +68,7 @@ def enroll(
     Examples:
       forensic enroll mugshots/
       forensic enroll --csv people.csv --gallery cases/gallery
+      forensic enroll bookings/ --nist person=2.054 --nist name=2.018 --nist birth_year=2.022
 
     Exit codes: 0 all enrolled, 3 some files were not, 4 gallery or model trouble.
     """
@@ -65,8 +79,8 @@ def enroll(
     if not paths and table is None:
         raise UsageError("There is nothing to enroll. Give photos or folders, or a table with --csv FILE.")
     devices.find(device)
-    items = enrollment.items_of_csv(table) if table else []
-    items += enrollment.items_of(paths) if paths else []
+    items = enrollment.items_of_csv(table, columns) if table else []
+    items += enrollment.items_of(paths, columns) if paths else []
     chosen = [route for name in route_names for route in matching.load(name, device=device).routes]
     finder = Finder(Detector(device))
     with open_gallery(gallery, create=True) as opened:
@@ -112,4 +126,5 @@ def _print(summary: Summary) -> None:
         click.echo(f"warning: {warning}", err=True)
     if len(summary.warnings) > SHOWN:
         click.echo(f"... and {len(summary.warnings) - SHOWN} more warnings (--json lists all).", err=True)
-    click.echo(f"{summary.enrolled} enrolled, {summary.already} already there, {len(summary.failures)} failed.")
+    passed = f"{summary.passed} passed over, " if summary.passed else ""
+    click.echo(f"{summary.enrolled} enrolled, {summary.already} already there, {passed}{len(summary.failures)} failed.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forensic.commands.enroll import reindex
-from forensic.commands.options import gallery_option, head_option, open_gallery
+from forensic.commands.options import gallery_option, head_option, open_gallery, pairs
 from forensic.commands.output import Column, echo_json, print_problems, print_table
 from forensic.errors import UsageError
 from forensic.text import printable
@@ -21,20 +21,9 @@ def gallery() -> None:
     """Look at a gallery and look after it."""
 
 
-def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """``key=value`` arguments as a dictionary."""
-    pairs: dict[str, str] = {}
-    for text in values:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip() or key.strip() in pairs:
-            raise click.BadParameter(f"{text!r}: expected key=value, each key once.", context, parameter)
-        pairs[key.strip()] = value
-    return pairs
-
-
 @gallery.command("list")
 @gallery_option
-@click.option("--where", multiple=True, callback=_pairs, metavar="KEY=VALUE", help="Only these; may be repeated.")
+@click.option("--where", multiple=True, callback=pairs, metavar="KEY=VALUE", help="Only these; may be repeated.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
 @click.option("--offset", type=click.IntRange(min=0), default=0, help="Pass over so many first.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -90,9 +79,7 @@ def show(person: str, gallery: Path, as_json: bool) -> None:
 @click.argument("person", required=False)
 @gallery_option
 @click.option("--photo", type=int, help="Change a photo's date_taken or source, by its id, instead of a person.")
-@click.option(
-    "--set", "changes", multiple=True, callback=_pairs, metavar="KEY=VALUE", help="An empty value removes it."
-)
+@click.option("--set", "changes", multiple=True, callback=pairs, metavar="KEY=VALUE", help="An empty value removes it.")
 @click.option("--person", "rename", metavar="LABEL", help="Give the person another label.")
 def update(person: str | None, gallery: Path, photo: int | None, changes: dict[str, str], rename: str | None) -> None:
     """Change the metadata of a PERSON or of one photo.

@@ -92,3 +92,14 @@ def route_option(command: Command) -> Command:
         help="How sketch and photos are compared: one route, or several with + between.",
     )
     return option(command)
+
+
+def pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """``key=value`` arguments as a dictionary."""
+    pairs: dict[str, str] = {}
+    for text in values:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip() or key.strip() in pairs:
+            raise click.BadParameter(f"{text!r}: expected key=value, each key once.", context, parameter)
+        pairs[key.strip()] = value
+    return pairs

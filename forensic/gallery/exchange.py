@@ -1,23 +1,32 @@
 """People and photos as a CSV table with the photos beside it: what ``enroll`` reads and ``export`` writes.
 
-The table's columns are ``person``, ``file`` (relative to the table) and any metadata. A cell that a spreadsheet would
-run as a formula is written with an apostrophe before it, and read without: ``=1+1`` becomes ``'=1+1``.
+The table's columns are ``person``, ``file`` (relative to the table) and any metadata. An export also has what was
+measured on each photo (``photo:sha256`` and others), which enrolling finds anew and so passes over. A cell that a
+spreadsheet would run as a formula is written with an apostrophe before it, and read without: ``=1+1`` is ``'=1+1``.
 """
 
 import csv
 import os
 import re
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from forensic.errors import DataError, GalleryError, UsageError
-from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS, RESERVED
+from forensic.gallery.records import MEASURED, PERSON_FIELDS, PHOTO_FIELDS, RESERVED
 
 if TYPE_CHECKING:
+    from forensic.gallery.models import Photo
     from forensic.gallery.store import Gallery
 
-FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
+MAX_TABLE = 128 * 1024 * 1024
+MAX_ROWS = 500_000
+MAX_CELLS = 5_000_000
+MAX_LINE = 4 * 1024 * 1024
+SHOWN = 300
+FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # the last four are full-width = + - @
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "BMP": ".bmp", "WEBP": ".webp"}
 
 
@@ -27,7 +36,7 @@ class Row(NamedTuple):
     Args:
         line: its line in the file, for messages.
         file: the photo's path.
-        metadata: every other column's text.
+        metadata: the text of every other column but those of an export's measurements.
     """
 
     line: int
@@ -57,23 +66,53 @@ def read_table(table: Path) -> Iterator[Row]:
         DataError: it cannot be read, lacks ``person`` or ``file``, names a column twice, or has a row of another
             length than its header.
     """
+    rows = _rows(table)
+    _, first = next(rows, (0, []))
+    header = [unescape(cell.strip()) for cell in first]
+    names = [name.lower() if name.lower() in {*RESERVED, *MEASURED} else name for name in header]
+    if not set(RESERVED) <= set(names) or len(set(names)) < len(names):
+        shown = str(header)[:SHOWN]
+        raise DataError(f"{table}: the columns are {shown}; expected 'person', 'file' and others, each once.")
+    for line, cells in rows:
+        if len(cells) != len(names):
+            raise DataError(f"{table}, line {line}: {len(cells)} cells, expected {len(names)}.")
+        values = dict(zip(names, map(unescape, cells), strict=True))
+        person, photo = (values.pop(name) for name in RESERVED)
+        metadata = {name: value for name, value in values.items() if name not in MEASURED}
+        yield Row(line, person, table.parent / photo, metadata)
+
+
+def _rows(table: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows that are not empty, each with the number of its last line; no more than fit in the memory.
+
+    Raises:
+        DataError: the table cannot be read or is too large.
+    """
+    count = cells = 0
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file, strict=True)
-            header = [unescape(cell.strip()) for cell in next(rows, [])]
-            names = [name.lower() if name.lower() in RESERVED else name for name in header]
-            if not set(RESERVED) <= set(names) or len(set(names)) < len(names):
-                raise DataError(f"{table}: the columns are {header}; expected 'person', 'file' and others, each once.")
-            for cells in rows:
-                if not cells:
-                    continue
-                if len(cells) != len(names):
-                    raise DataError(f"{table}, line {rows.line_num}: {len(cells)} cells, expected {len(names)}.")
-                values = dict(zip(names, map(unescape, cells), strict=True))
-                person, photo = (values.pop(name) for name in RESERVED)
-                yield Row(rows.line_num, person, table.parent / photo, values)
-    except (OSError, UnicodeError, csv.Error) as error:
+        with _opened(table) as file:
+            # A line is cut where it is too long for csv's reader, which then says so.
+            reader = csv.reader(iter(lambda: file.readline(MAX_LINE), ""), strict=True)
+            for row in reader:
+                count, cells = count + 1, cells + len(row)
+                if count > MAX_ROWS or cells > MAX_CELLS:
+                    raise DataError(
+                        f"{table} has more than {MAX_ROWS:,} rows or {MAX_CELLS:,} cells. Give it in several parts."
+                    )
+                if row:
+                    yield reader.line_num, row
+    except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{table} cannot be read as a CSV table in UTF-8: {error}.") from error
+
+
+def _opened(table: Path) -> TextIO:
+    """The table, if it is a regular file of a sensible size: a pipe would wait for ever, a device never end."""
+    file = open(os.open(table, os.O_RDONLY | os.O_NONBLOCK), encoding="utf-8-sig", newline="")  # noqa: SIM115
+    status = os.fstat(file.fileno())
+    if stat.S_ISREG(status.st_mode) and status.st_size <= MAX_TABLE:
+        return file
+    file.close()
+    raise DataError(f"{table} is no file of at most {MAX_TABLE:,} bytes. Give the table as a file, or in several.")
 
 
 def export(gallery: "Gallery", out: Path) -> Path:
@@ -101,19 +140,31 @@ def export(gallery: "Gallery", out: Path) -> Path:
         folder.mkdir(mode=0o700, parents=True)
         with _private(table).open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(map(escape, [*RESERVED, *PERSON_FIELDS, *PHOTO_FIELDS, *extras]))
+            writer.writerow(map(escape, [*RESERVED, *PERSON_FIELDS, *PHOTO_FIELDS, *extras, *MEASURED]))
             for photo in photos:
                 original = folder / _safe_name(photo.person.label, photo.sha256, photo.format)
                 _private(original).write_bytes(gallery.photo_bytes(photo))
-                values = [getattr(photo.person, key) for key in PERSON_FIELDS]
-                values += [getattr(photo, key) for key in PHOTO_FIELDS]
-                values += [photo.person.extra.get(key) for key in extras]
-                cells = ["" if value is None else str(value) for value in values]
                 name = original.relative_to(table.parent).as_posix()
-                writer.writerow(map(escape, [photo.person.label, name, *cells]))
+                writer.writerow(map(escape, [photo.person.label, name, *_cells(photo, extras)]))
     except OSError as error:
         raise GalleryError(f"The export to {out} stopped: {error}.") from error
     return table
+
+
+def _cells(photo: "Photo", extras: Sequence[str]) -> Iterator[str]:
+    """A photo's row but for its first two cells."""
+    yield from (_cell(getattr(photo.person, key)) for key in PERSON_FIELDS)
+    yield from (_cell(getattr(photo, key)) for key in PHOTO_FIELDS)
+    yield from (_cell(photo.person.extra.get(key)) for key in extras)
+    yield from (_cell(getattr(photo, key)) for key in MEASURED.values())
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, list):
+        return " ".join(map(str, value))  # warnings are sentences
+    return "" if value is None else str(value)
 
 
 def _private(path: Path) -> Path:

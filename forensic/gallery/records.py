@@ -16,6 +16,18 @@ if TYPE_CHECKING:
 PERSON_FIELDS = ("name", "sex", "birth_year", "case_reference")
 PHOTO_FIELDS = ("date_taken", "source")
 RESERVED = ("person", "file")
+MEASURED = {
+    "photo:sha256": "sha256",
+    "photo:file_name": "file_name",
+    "photo:format": "format",
+    "photo:width": "width",
+    "photo:height": "height",
+    "photo:detector": "detector",
+    "photo:detector_score": "detector_score",
+    "photo:warnings": "warnings",
+    "photo:enrolled_at": "enrolled_at",
+}
+"""Columns that an export writes for the reader, and enrolling passes over since it finds them anew -> photo's field."""
 LABEL_LENGTH = 200
 VALUE_LENGTH = 100_000  # below the limit of csv's reader
 UNIT_TOLERANCE = 1e-4
@@ -173,7 +185,7 @@ def _key(column: str) -> str:
     known = re.sub(r"[\s-]+", "_", column).lower()
     if known in PERSON_FIELDS + PHOTO_FIELDS:
         return known
-    if not column or known in RESERVED:
+    if not column or known in RESERVED or column.lower() in MEASURED:
         raise UsageError(f"{column!r} cannot name a metadata column; call it something else.")
     return column
 

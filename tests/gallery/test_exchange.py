@@ -1,6 +1,8 @@
 import csv
 import dataclasses
 import hashlib
+import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -80,6 +82,28 @@ def test_what_an_export_holds(gallery, making, tmp_path):
     assert modes == {0o600}
 
 
+def test_an_export_says_what_was_measured_and_enrolling_passes_it_over(gallery, making, tmp_path):
+    record = making.record(0, warnings=("two faces.", "small."), file_name="=booking.an2, record 3")
+    gallery.enroll([record])
+    table = export(gallery, tmp_path / "out")
+    (row,) = csv.DictReader(table.read_text().splitlines())
+    photo = gallery.photos()[0]
+    assert {key: value for key, value in row.items() if key.startswith("photo:")} == {
+        "photo:sha256": hashlib.sha256(record.data).hexdigest(),
+        "photo:file_name": "'=booking.an2, record 3",
+        "photo:format": "PNG",
+        "photo:width": "200",
+        "photo:height": "250",
+        "photo:detector": "mtcnn",
+        "photo:detector_score": "0.99",
+        "photo:warnings": "two faces. small.",
+        "photo:enrolled_at": photo.enrolled_at.isoformat(),
+    }
+    assert not any(key.startswith("photo:") for key in next(read_table(table)).metadata)
+    with pytest.raises(UsageError, match="cannot name a metadata column"):
+        gallery.update("P0000", {"photo:sha256": "x"})
+
+
 def test_export_to_a_named_table(gallery, making, tmp_path):
     gallery.enroll([making.record(number) for number in range(3)])
     table = export(gallery, tmp_path / "people.csv")
@@ -114,6 +138,8 @@ def test_a_users_table(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (b"person,file\n" + b"A,b\n" * 500_001, "more than 500,000 rows"),
+        (b"person,file" + b",x" * 3_000_000, "field larger|each once|rows or"),
         (b"", "the columns are \\[\\]"),
         (b"name,file\n", "expected 'person', 'file'"),
         (b"person,file,x,x\n", "each once"),
@@ -130,3 +156,10 @@ def test_tables_that_are_none(tmp_path, content, message):
         list(read_table(table))
     with pytest.raises(DataError, match="cannot be read"):
         list(read_table(tmp_path / "none.csv"))
+
+
+def test_a_table_that_would_never_end(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path in (tmp_path / "pipe.csv", Path("/dev/zero"), tmp_path):
+        with pytest.raises(DataError, match=r"no file of at most|cannot be read"):
+            list(read_table(path))
