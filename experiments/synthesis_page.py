@@ -15,14 +15,12 @@ from typing import Any
 
 from published import ABLATIONS, METHODS
 from recognition import markdown
-from synthesis import METRICS, shown
+from synthesis import COMPARED, METRICS, shown
 
 from forensic import weights
 from forensic.synthesis import registry
 
 NAMES = {"cufs": "CUFS", "fs2k": "FS2K"}
-COMPARED = ("fsim", "ssim", "scoot", "embedding-cosine", "nlda")
-"""What the rows of ablations are compared by; the others need weights that are not here, or are of whole sets."""
 CARD = ("made by", "perceptual loss", "settings", "consults", "data")
 INTRODUCTION = """\
 # Synthesis
@@ -121,7 +119,7 @@ def ablations(measured: dict[str, Any], data: str, method: str, source: str) -> 
         return
     rows.sort(key=lambda row: order.index(row["row"]))
     published = ABLATIONS.get((method, source), {})
-    compared = [name for name in COMPARED if name in rows[0]["figures"]]
+    compared = [name for name in (*COMPARED, "nlda") if name in rows[0]["figures"]]
     heads = ["held-out L1"]
     for name in compared:
         heads += [name, f"{name}, paper"] if any(name in row for row in published.values()) else [name]
