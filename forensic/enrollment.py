@@ -19,6 +19,8 @@ from typing import NamedTuple
 from forensic import images, parallel
 from forensic.errors import DataError, FaceError, ForensicError, ImageError, UsageError
 from forensic.faces import Finder
+from forensic.faces.policy import Policy
+from forensic.faces.policy import load as load_policy
 from forensic.gallery import Enrollment, Gallery, Space, exchange
 from forensic.routes import Route
 
@@ -33,6 +35,14 @@ class Item(NamedTuple):
     person: str
     path: Path
     metadata: dict[str, str]
+
+
+class _Maker(NamedTuple):
+    """What makes a record of a photo."""
+
+    routes: Sequence[Route]
+    finder: Finder
+    policy: Policy
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,7 @@ def enroll(
     routes: Sequence[Route],
     finder: Finder,
     *,
+    policy: Policy | None = None,
     progress: Callable[[Summary], None] = lambda summary: None,
     workers: int | None = None,
 ) -> Summary:
@@ -109,17 +120,19 @@ def enroll(
         items: What to enroll.
         routes: Routes whose gallery side is described.
         finder: Finds the faces.
+        policy: What is good enough: what it warns of becomes a warning, what it refuses a failure. By default the
+            shipped one.
         progress: Called as photos are dealt with.
         workers: Threads that prepare photos; by default one a core.
 
     Raises:
         GalleryError: The gallery cannot be written; what was stored before stays.
     """
-    spaces = {route.space: route for route in routes}
+    maker = _Maker(list({route.space: route for route in routes}.values()), finder, policy or load_policy())
     summary = Summary(warnings=_shared_names(items))
     with parallel.workers(workers) as pool:
         batch: list[Enrollment] = []
-        for item, prepared in _prepared(pool, gallery, items, list(spaces.values()), finder):
+        for item, prepared in _prepared(pool, gallery, items, maker):
             if isinstance(prepared, Enrollment):
                 batch.append(prepared)
                 summary.warnings += [f"{images.display_name(item.path)}: {text}" for text in prepared.warnings]
@@ -143,7 +156,7 @@ def gallery_space(route: Route) -> Space:
 
 
 def _prepared(
-    pool: ThreadPoolExecutor, gallery: Gallery, items: Sequence[Item], routes: Sequence[Route], finder: Finder
+    pool: ThreadPoolExecutor, gallery: Gallery, items: Sequence[Item], maker: _Maker
 ) -> Iterator[tuple[Item, Enrollment | Failure | None]]:
     """Items in their order with their result: a record, a failure, or None for a photo that is enrolled already."""
     waiting: deque[tuple[Item, Future[Enrollment | Failure | None]]] = deque()
@@ -152,7 +165,7 @@ def _prepared(
         contents = list(pool.map(_read, chunk))
         enrolled = gallery.known([content[1] for content in contents if not isinstance(content, Failure)])
         for item, content in zip(chunk, contents, strict=True):
-            waiting.append((item, pool.submit(_prepare, item, content, enrolled, routes, finder)))
+            waiting.append((item, pool.submit(_prepare, item, content, enrolled, maker)))
         del contents
         while len(waiting) > WINDOW - BATCH:
             item, future = waiting.popleft()
@@ -170,7 +183,7 @@ def _read(item: Item) -> tuple[bytes, str] | Failure:
 
 
 def _prepare(
-    item: Item, content: tuple[bytes, str] | Failure, enrolled: dict[str, str], routes: Sequence[Route], finder: Finder
+    item: Item, content: tuple[bytes, str] | Failure, enrolled: dict[str, str], maker: _Maker
 ) -> Enrollment | Failure | None:
     if isinstance(content, Failure):
         return content
@@ -182,9 +195,12 @@ def _prepare(
         return Failure(name, f"the same image is already enrolled as {enrolled[sha256]!r}; expunge that one first")
     try:
         decoded = images.decode(data, name)
-        aligned = finder.one(decoded.image)
+        aligned = maker.finder.one(decoded.image)
     except (ImageError, FaceError) as error:
         return Failure(name, _reason(error, item))
+    assessed = maker.policy.assess(decoded.image, aligned.face)
+    if assessed.verdict == "refuse":
+        return Failure(name, f"the policy on quality refuses it: {'; '.join(assessed.reasons)}.")
     return Enrollment(
         person=item.person,
         data=data,
@@ -195,9 +211,10 @@ def _prepare(
         landmarks=aligned.face.landmarks,
         method=aligned.face.method,
         score=aligned.face.score,
-        warnings=aligned.warnings,
+        warnings=(*aligned.warnings, *(f"{reason}." for reason in assessed.reasons)),
         metadata=item.metadata,
-        templates={gallery_space(route): route.describe([aligned], "gallery")[0] for route in routes},
+        templates={gallery_space(route): route.describe([aligned], "gallery")[0] for route in maker.routes},
+        quality=assessed.to_json(),
     )
 
 

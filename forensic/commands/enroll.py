@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forensic.commands.options import ROUTE, gallery_option, route_option
+from forensic.commands.options import ROUTE, gallery_option, policy_option, route_option
 from forensic.progress import bar
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ SHOWN = 20
     show_default=True,
     help="Route to make templates for, or several with + between; may be given several times.",
 )
+@policy_option
 @click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ...")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def enroll(
@@ -39,6 +40,7 @@ def enroll(
     table: Path | None,
     gallery: Path,
     route_names: tuple[str, ...],
+    policy: Path | None,
     device: str,
     as_json: bool,
 ) -> int:
@@ -47,6 +49,9 @@ def enroll(
     PATHS are photos, or folders of photos, sub-folders included; each file names its person by its stem. A table
     given with --csv names people itself, several photos a person, with metadata: name, sex, birth_year,
     case_reference, source, date_taken, and any column of your own. Its files are relative to the table.
+
+    The quality of each photo is measured and kept. What the policy warns of is enrolled with a warning; what it
+    refuses is not enrolled.
 
     A file that fails is listed with its reason, and the rest goes on. An enrollment that was interrupted goes on
     where it was when the same command is run again; no photo is enrolled twice.
@@ -61,18 +66,22 @@ def enroll(
     from forensic import devices, enrollment, matching
     from forensic.errors import UsageError
     from forensic.faces import Detector, Finder
+    from forensic.faces.policy import load as load_policy
     from forensic.gallery import Gallery
 
     if not paths and table is None:
         raise UsageError("There is nothing to enroll. Give photos or folders, or a table with --csv FILE.")
     devices.find(device)
+    limits = load_policy(policy)
     items = enrollment.items_of_csv(table) if table else []
     items += enrollment.items_of(paths) if paths else []
     chosen = [route for name in route_names for route in matching.load(name, device=device).routes]
     finder = Finder(Detector(device))
     with Gallery(gallery, create=True) as opened:
         with bar("Enrolling", len(items)) as shown:
-            summary = enrollment.enroll(opened, items, chosen, finder, progress=lambda so_far: shown(so_far.done))
+            summary = enrollment.enroll(
+                opened, items, chosen, finder, policy=limits, progress=lambda so_far: shown(so_far.done)
+            )
         size = opened.size()
     for failure in summary.failures:
         click.echo(f"not enrolled: {failure.file}: {failure.reason}", err=True)

@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError, UsageError
-from forensic.gallery import cohorts, filtering, people, templates
+from forensic.gallery import assessing, cohorts, filtering, merging, people, templates
 from forensic.gallery.enrolling import Plan
 from forensic.gallery.filtering import Filter, Matching
 from forensic.gallery.models import Cohort, Person, Photo, TemplateSpace
@@ -129,6 +129,42 @@ class Gallery(Storage):
             for key, value in parsed.photo.items():
                 setattr(photo, key, value)
         return photo
+
+    # Duplicates and quality
+
+    def merge(self, label: str, other: str) -> list[str]:
+        """Make two people one: the other's photos move, with metadata that were lacking; the other label is gone.
+
+        Returns:
+            A remark for each value of the other person that was dropped.
+        """
+        with self.writing() as session:
+            return merging.merge(session, label, other)
+
+    def keep(self, label: str, other: str) -> bool:
+        """Note that two people are two, so that they are not reported as duplicates; whether that was new."""
+        with self.writing() as session:
+            return merging.keep(session, label, other)
+
+    def kept(self) -> set[frozenset[str]]:
+        """Labels of the pairs of people who are known to be two."""
+        with self.reading() as session:
+            return merging.kept(session)
+
+    def split(self, label: str, photo_ids: Sequence[int], new: str) -> Person:
+        """Give some of a person's photos to a new person without metadata; the two are then known to be two."""
+        with self.writing() as session:
+            return merging.split(session, label, photo_ids, new)
+
+    def unassessed(self) -> list[Photo]:
+        """Photos whose quality was not measured, in the order of their content hashes."""
+        with self.reading() as session:
+            return assessing.lacking(session)
+
+    def assess(self, found: Mapping[int, Mapping[str, Any]]) -> int:
+        """Keep what was measured of photos (photo id -> plain data); how many of them are still enrolled."""
+        with self.writing() as session:
+            return assessing.note(session, found)
 
     # Looking up
 
