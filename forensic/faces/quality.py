@@ -66,7 +66,7 @@ class Quality:
         yaw: Degrees that the head is turned, positive towards the image's right. Yaw, pitch and roll are those of
             the weak-perspective projection of a mean three-dimensional face that fits the five landmarks best; see
             `pose`.
-        pitch: Degrees that the head is bowed, positive downwards. The least certain: a long nose looks like a bow.
+        pitch: Degrees that the head is bowed, positive downwards. Hardly certain: a long nose looks like a bow.
         roll: Degrees that the head is tilted, positive clockwise as the image shows it.
         occlusion: Share of the face's inner outline, 0 to 1, that the parsing calls background, hat or cloth,
             glasses where they are much darker than the skin, or hair where eyes, brows, nose and mouth should be.
@@ -153,7 +153,8 @@ def pose(landmarks: NDArray[np.floating]) -> Pose:
 
     The mean face has the proportions of the landmarks that embedders align to, so that a face of just those is
     frontal, and depths of a generic head. Least squares over the three angles, scale and shift. Everybody's own
-    proportions are taken for a turn: some degrees of yaw and roll, up to some fifteen of pitch are nobody's pose.
+    proportions are taken for a turn: up to a dozen degrees of yaw, and up to fifty of pitch, whose sign can flip as well,
+    are nobody's pose. On synthetic people of known pose roll is right within 0.5 degrees, yaw within 12, pitch is not.
 
     Args:
         landmarks: Eyes, nose tip, mouth corners, left before right as the image shows them, shape (5, 2), pixels.

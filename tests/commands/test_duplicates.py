@@ -40,7 +40,7 @@ def split_one(run, tmp_path: Path) -> tuple[str, int]:
 
 def test_a_split_person_is_found_unless_kept_apart(run, tmp_path):
     person, _ = split_one(run, tmp_path)
-    apart = json.loads(run("duplicates", "--above", "0.5", "--json").output)
+    apart = json.loads(run("duplicates", "--above", "0.5", "--limit", "1000", "--json").output)
     assert {person, "Double"} not in [set(pair["people"]) for pair in apart["pairs"]]
     with opened(tmp_path) as gallery, gallery.writing() as session:
         from sqlalchemy import delete
@@ -48,13 +48,13 @@ def test_a_split_person_is_found_unless_kept_apart(run, tmp_path):
         from forensic.gallery.models import Distinct
 
         session.execute(delete(Distinct))
-    found = json.loads(run("duplicates", "--above", "0.5", "--json").output)
+    found = json.loads(run("duplicates", "--above", "0.5", "--limit", "1000", "--json").output)
     assert {person, "Double"} in [set(pair["people"]) for pair in found["pairs"]]
     assert found["found"] == apart["found"] + 1
     _check_by_brute_force(found, tmp_path)
     assert "are now kept apart" in run("keep", person, "Double").output
     assert "were already kept apart" in run("keep", "Double", person).output
-    again = json.loads(run("duplicates", "--above", "0.5", "--json").output)
+    again = json.loads(run("duplicates", "--above", "0.5", "--limit", "1000", "--json").output)
     assert again["found"] == apart["found"]
 
 
