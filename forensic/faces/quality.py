@@ -153,8 +153,9 @@ def pose(landmarks: NDArray[np.floating]) -> Pose:
 
     The mean face has the proportions of the landmarks that embedders align to, so that a face of just those is
     frontal, and depths of a generic head. Least squares over the three angles, scale and shift. Everybody's own
-    proportions are taken for a turn: up to a dozen degrees of yaw, and up to fifty of pitch, whose sign can flip as well,
-    are nobody's pose. On synthetic people of known pose roll is right within 0.5 degrees, yaw within 12, pitch is not.
+    proportions are taken for a turn: up to a dozen degrees of yaw, and up to fifty of pitch, whose sign can flip as
+    well, are nobody's pose. On synthetic people of known pose roll is right within 0.5 degrees, yaw within 12, pitch is
+    not.
 
     Args:
         landmarks: Eyes, nose tip, mouth corners, left before right as the image shows them, shape (5, 2), pixels.
