@@ -19,6 +19,8 @@ from typing import NamedTuple
 from forensic import images, parallel
 from forensic.errors import DataError, FaceError, ForensicError, ImageError, UsageError
 from forensic.faces import Finder
+from forensic.faces.policy import Policy
+from forensic.faces.policy import load as load_policy
 from forensic.gallery import Enrollment, Gallery, Space, exchange, nist
 from forensic.routes import Route
 
@@ -48,6 +50,14 @@ class Item(NamedTuple):
     @property
     def _place(self) -> str:
         return f", record {self.record.number}" if self.record else ""
+
+
+class _Maker(NamedTuple):
+    """What makes a record of a photo."""
+
+    routes: Sequence[Route]
+    finder: Finder
+    policy: Policy
 
 
 @dataclass(frozen=True)
@@ -156,6 +166,7 @@ def enroll(
     routes: Sequence[Route],
     finder: Finder,
     *,
+    policy: Policy | None = None,
     progress: Callable[[Summary], None] = lambda summary: None,
     workers: int | None = None,
 ) -> Summary:
@@ -166,17 +177,19 @@ def enroll(
         items: What to enroll.
         routes: Routes whose gallery side is described.
         finder: Finds the faces.
+        policy: What is good enough: what it warns of becomes a warning, what it refuses a failure. By default the
+            shipped one.
         progress: Called as photos are dealt with.
         workers: Threads that prepare photos; by default one a core.
 
     Raises:
         GalleryError: The gallery cannot be written; what was stored before stays.
     """
-    spaces = {route.space: route for route in routes}
+    maker = _Maker(list({route.space: route for route in routes}.values()), finder, policy or load_policy())
     summary = Summary(warnings=_shared_names(items))
     with parallel.workers(workers) as pool:
         batch: list[Enrollment] = []
-        for item, prepared in _prepared(pool, gallery, items, list(spaces.values()), finder):
+        for item, prepared in _prepared(pool, gallery, items, maker):
             if isinstance(prepared, Enrollment):
                 batch.append(prepared)
                 summary.warnings += [f"{item.name}: {text}" for text in prepared.warnings]
@@ -203,7 +216,7 @@ def gallery_space(route: Route) -> Space:
 
 
 def _prepared(
-    pool: ThreadPoolExecutor, gallery: Gallery, items: Sequence[Item], routes: Sequence[Route], finder: Finder
+    pool: ThreadPoolExecutor, gallery: Gallery, items: Sequence[Item], maker: _Maker
 ) -> Iterator[tuple[Item, Result]]:
     """Items in their order, each with what became of it."""
     waiting: deque[tuple[Item, Future[Result]]] = deque()
@@ -212,7 +225,7 @@ def _prepared(
         contents = list(pool.map(_read, chunk))
         enrolled = gallery.known([content[1] for content in contents if isinstance(content, tuple)])
         for item, content in zip(chunk, contents, strict=True):
-            waiting.append((item, pool.submit(_prepare, item, content, enrolled, routes, finder)))
+            waiting.append((item, pool.submit(_prepare, item, content, enrolled, maker)))
         del contents
         while len(waiting) > WINDOW - BATCH:
             item, future = waiting.popleft()
@@ -237,11 +250,7 @@ def _read(item: Item) -> tuple[bytes, str] | Failure | Passed:
 
 
 def _prepare(
-    item: Item,
-    content: tuple[bytes, str] | Failure | Passed,
-    enrolled: dict[str, str],
-    routes: Sequence[Route],
-    finder: Finder,
+    item: Item, content: tuple[bytes, str] | Failure | Passed, enrolled: dict[str, str], maker: _Maker
 ) -> Result:
     if not isinstance(content, tuple):
         return content
@@ -253,9 +262,13 @@ def _prepare(
         return Failure(item.name, reason)
     try:
         decoded = images.decode(data, item.name)
-        aligned = finder.one(decoded.image)
+        aligned = maker.finder.one(decoded.image)
     except (ImageError, FaceError) as error:
         return Failure(item.name, _reason(error, item))
+    assessed = maker.policy.assess(decoded.image, aligned.face)
+    if assessed.verdict == "refuse":
+        return Failure(item.name, f"the policy on quality refuses it: {'; '.join(assessed.reasons)}.")
+    remarks = (*(f"{reason}." for reason in assessed.reasons), *(item.record.warnings if item.record else ()))
     return Enrollment(
         person=item.person,
         data=data,
@@ -266,9 +279,10 @@ def _prepare(
         landmarks=aligned.face.landmarks,
         method=aligned.face.method,
         score=aligned.face.score,
-        warnings=(*aligned.warnings, *(item.record.warnings if item.record else ())),
+        warnings=(*aligned.warnings, *remarks),
         metadata=item.metadata,
-        templates={gallery_space(route): route.describe([aligned], "gallery")[0] for route in routes},
+        templates={gallery_space(route): route.describe([aligned], "gallery")[0] for route in maker.routes},
+        quality=assessed.to_json(),
     )
 
 

@@ -13,7 +13,7 @@ from hostile import Hostile, make_hostile
 from forensic import Gallery, Identifier, enrollment, images
 from forensic.datasets.synthetic import Made
 from forensic.errors import DataError, ForensicError, UsageError
-from forensic.faces import Finder
+from forensic.faces import Finder, policy
 
 KILLS = 20
 
@@ -165,6 +165,29 @@ def test_one_image_cannot_be_two_people(people: list[Made], tmp_path: Path) -> N
         assert "enrolled as" in summary.failures[0].reason
         later = identifier.enroll(copy)
         assert people[0].photos[0].stem in later.failures[0].reason
+
+
+def test_a_policy_warns_refuses_and_is_kept(people: list[Made], tmp_path: Path) -> None:
+    (tmp_path / "warns.toml").write_text("[eye_distance]\nwarn = {below = 500}\n")
+    (tmp_path / "refuses.toml").write_text("[eye_distance]\nrefuse = {below = 500}\n")
+    items = enrollment.items_of([people[0].photos[0]])
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        identifier = Identifier(gallery, "direct")
+
+        def enroll(name: str) -> enrollment.Summary:
+            limits = policy.load(tmp_path / name)
+            return enrollment.enroll(gallery, items, identifier.matcher.routes, identifier.finder, policy=limits)
+
+        refused = enroll("refuses.toml")
+        assert (refused.enrolled, len(refused.failures)) == (0, 1)
+        assert re.search(r"refuses it: the eyes' distance is \d+(\.\d+)? pixels, below 500", refused.failures[0].reason)
+        warned = enroll("warns.toml")
+        assert warned.enrolled == 1
+        assert "below 500" in warned.warnings[0]
+        (photo,) = gallery.photos()
+        assert photo.warnings == [f"{reason}." for reason in photo.quality["reasons"]]
+        assert photo.quality["verdict"] == "warn"
+        assert photo.quality["policy"] == policy.load(tmp_path / "warns.toml").digest
 
 
 def test_requests_that_make_no_sense(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forensic.commands.options import ROUTE, gallery_option, open_gallery, pairs, route_option
+from forensic.commands.options import ROUTE, gallery_option, open_gallery, pairs, policy_option, route_option
 from forensic.progress import bar
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ SHOWN = 20
     show_default=True,
     help="Route to make templates for, or several with + between; may be given several times.",
 )
+@policy_option
 @click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ...")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def enroll(
@@ -48,6 +49,7 @@ def enroll(
     columns: dict[str, str],
     gallery: Path,
     route_names: tuple[str, ...],
+    policy: Path | None,
     device: str,
     as_json: bool,
 ) -> int:
@@ -60,6 +62,9 @@ def enroll(
     ANSI/NIST-ITL files (.an2, .eft, .nist) are known by their content. Each Type-10 record of a FACE is a photo of one
     person, named by the file's stem, or by the field of --nist person=FIELD: which fields hold a number or a name is
     every agency's own rule. The date is that of 10.005, the source that of 10.004.
+
+    The quality of each photo is measured and kept. What the policy warns of is enrolled with a warning; what it
+    refuses is not enrolled.
 
     A file that fails is listed with its reason, and the rest goes on. An enrollment that was interrupted goes on
     where it was when the same command is run again; no photo is enrolled twice.
@@ -75,17 +80,21 @@ def enroll(
     from forensic import devices, enrollment, matching
     from forensic.errors import UsageError
     from forensic.faces import Detector, Finder
+    from forensic.faces.policy import load as load_policy
 
     if not paths and table is None:
         raise UsageError("There is nothing to enroll. Give photos or folders, or a table with --csv FILE.")
     devices.find(device)
+    limits = load_policy(policy)
     items = enrollment.items_of_csv(table, columns) if table else []
     items += enrollment.items_of(paths, columns) if paths else []
     chosen = [route for name in route_names for route in matching.load(name, device=device).routes]
     finder = Finder(Detector(device))
     with open_gallery(gallery, create=True) as opened:
         with bar("Enrolling", len(items)) as shown:
-            summary = enrollment.enroll(opened, items, chosen, finder, progress=lambda so_far: shown(so_far.done))
+            summary = enrollment.enroll(
+                opened, items, chosen, finder, policy=limits, progress=lambda so_far: shown(so_far.done)
+            )
         size = opened.size()
     for failure in summary.failures:
         click.echo(f"not enrolled: {failure.file}: {failure.reason}", err=True)

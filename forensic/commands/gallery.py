@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from forensic.commands.duplicates import duplicates, keep, merge, split
 from forensic.commands.enroll import reindex
 from forensic.commands.options import gallery_option, head_option, open_gallery, pairs
 from forensic.commands.output import Column, echo_json, print_problems, print_table
+from forensic.commands.photo_quality import quality
 from forensic.errors import UsageError
 from forensic.text import printable
 
@@ -71,8 +73,10 @@ def show(person: str, gallery: Path, as_json: bool) -> None:
     for photo in record["photos"]:
         click.echo(f"\nphoto {photo['id']}")
         for key, value in photo.items():
-            if key not in ("id", "landmarks") and value not in (None, []):
+            if key not in ("id", "landmarks", "quality") and value not in (None, []):
                 click.echo(f"  {printable(key):<13} {printable(_text(value))}")
+        for key, value in _quality(photo["quality"]).items():
+            click.echo(f"  {printable(key):<13} {printable(value)}")
 
 
 @gallery.command()
@@ -190,12 +194,23 @@ def _photo(photo: "Photo") -> dict[str, Any]:
         "detector": photo.detector,
         "detector_score": photo.detector_score,
         "warnings": photo.warnings,
+        "quality": photo.quality,
         "enrolled": photo.enrolled_at.isoformat(),
     }
+
+
+def _quality(quality: dict[str, Any] | None) -> dict[str, str]:
+    """A photo's quality for the reader."""
+    if quality is None:
+        return {"quality": "not measured; 'forensic gallery quality' does it"}
+    measures = ", ".join(f"{name} {value:.4g}" for name, value in quality["measures"].items())
+    reasons = f": {'; '.join(quality['reasons'])}" if quality["reasons"] else ""
+    return {"quality": quality["verdict"] + reasons, "measures": measures, "policy": quality["policy"]}
 
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-gallery.add_command(reindex)
+for command in (reindex, quality, duplicates, merge, keep, split):
+    gallery.add_command(command)

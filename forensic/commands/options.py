@@ -79,6 +79,17 @@ head_option = click.option(
 )
 """Add ``--head FILE``; the command gets it as ``head``, a Path or None."""
 
+
+def policy_option(command: Command) -> Command:
+    """Add ``--policy FILE``; the command gets it as ``policy``, a Path or None for the shipped one."""
+    option = click.option(
+        "--policy",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="TOML file that says which photos are good enough, in place of the shipped one.",
+    )
+    return option(command)
+
+
 ROUTE = "direct+direct@patches"
 """`forensic.matching.DEFAULT`, written here so that ``--help`` need not load the models' libraries."""
 

@@ -112,4 +112,5 @@ def _photo(record: Enrollment, person: Person, metadata: Metadata) -> Photo:
         detector=record.method,
         detector_score=float(record.score),
         warnings=list(record.warnings),
+        quality=None if record.quality is None else dict(record.quality),
     )

@@ -70,6 +70,7 @@ class Photo(Base):
     detector: Mapped[str] = mapped_column(String(64))
     detector_score: Mapped[float] = mapped_column(Double)
     warnings: Mapped[list[str]]
+    quality: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # None: enrolled before it was kept
     enrolled_at: Mapped[datetime] = mapped_column(default=now)
 
     person: Mapped["Person"] = relationship(lazy="joined", innerjoin=True)
@@ -96,6 +97,18 @@ class Person(Base):
         select(func.count(Photo.id)).where(Photo.person_id == id).correlate_except(Photo).scalar_subquery(),
         deferred=True,
     )
+
+
+class Distinct(Base):
+    """A person's word that two people are two, so that they are not reported as duplicates again."""
+
+    __tablename__ = "distinct_people"
+    __table_args__ = (UniqueConstraint("first_id", "second_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    first_id: Mapped[int] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"))  # the smaller one
+    second_id: Mapped[int] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"), index=True)
+    noted_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class TemplateSpace(Base):

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from forensic.errors import GalleryError, UsageError
 
@@ -65,6 +65,7 @@ class Enrollment:
         metadata: columns of the user's table; ``name``, ``sex``, ``birth_year``, ``case_reference`` and any
             unknown one describe the person, ``date_taken`` and ``source`` the photo. Empty values are left out.
         templates: unit vectors, shape (space.dimension,).
+        quality: measures, verdict, reasons and the policy's hash as plain data; None where nothing was measured.
     """
 
     person: str
@@ -79,6 +80,7 @@ class Enrollment:
     warnings: Sequence[str] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     templates: "Mapping[Space, NDArray[np.float32]]" = field(default_factory=dict, repr=False)
+    quality: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 class Outcome(NamedTuple):

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from forensic.errors import GalleryError, UsageError
+from forensic.errors import GalleryError
 from forensic.gallery import audit, cohorts, filtering, people, templates, users
+from forensic.gallery.curating import Curating
 from forensic.gallery.enrolling import Plan
 from forensic.gallery.filtering import Filter, Matching
 from forensic.gallery.models import Cohort, IndexFile, Person, Photo, TemplateSpace
@@ -21,18 +22,15 @@ from forensic.gallery.records import (
     Space,
     Templates,
     check,
-    parse_label,
-    parse_metadata,
 )
 from forensic.gallery.rights import Right, needs
-from forensic.gallery.storage import Storage
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-class Gallery(Storage):
+class Gallery(Curating):
     """An enrolled gallery; use it as a context manager or call ``close``.
 
     Args:
@@ -113,41 +111,6 @@ class Gallery(Storage):
             return [photo.sha256]
 
         return self._expunge(remove)
-
-    @needs(Right.ENROLL)
-    def update(self, label: str, metadata: Mapping[str, str], *, rename: str | None = None) -> Person:
-        """Change a person's metadata; an empty value takes one away.
-
-        Raises:
-            GalleryError: the person is unknown, or ``rename`` is someone else's label.
-            UsageError: a value that cannot be stored, or a field of a photo (see ``update_photo``).
-        """
-        parsed = parse_metadata(metadata)
-        if parsed.photo:
-            raise UsageError(f"{', '.join(parsed.photo)} describes a photo, not a person: update it with --photo ID.")
-        with self.writing() as session:
-            person = people.find(session, label)
-            people.change(person, parsed)
-            if rename is not None and (new := parse_label(rename)) != label:
-                if session.scalars(select(Person.id).where(Person.label == new)).first() is not None:
-                    raise GalleryError(f"{new!r} is already someone's label; {label!r} keeps its own.")
-                person.label = new
-                templates.touch_people(session, [person.id])
-            self.note(session, "update", person=person.id, fields=sorted(metadata), renamed=rename is not None)
-        return person
-
-    @needs(Right.ENROLL)
-    def update_photo(self, photo_id: int, metadata: Mapping[str, str]) -> Photo:
-        """Change a photo's ``date_taken`` or ``source``; an empty value takes it away."""
-        parsed = parse_metadata(metadata)
-        if others := [*parsed.person, *parsed.extra]:
-            raise UsageError(f"{', '.join(others)} describes a person, not a photo: update it with PERSON.")
-        with self.writing() as session:
-            photo = people.find_photo(session, photo_id)
-            for key, value in parsed.photo.items():
-                setattr(photo, key, value)
-            self.note(session, "update", photo=photo.id, fields=sorted(metadata))
-        return photo
 
     # Looking up
 

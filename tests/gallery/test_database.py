@@ -1,4 +1,5 @@
 import os
+import re
 import sqlite3
 from pathlib import Path
 
@@ -30,8 +31,10 @@ def test_the_migrated_tables_are_written_as_the_models_would_be(gallery):
         query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name != 'alembic_version'"
         with engine.connect() as connection:
             rows = dict(connection.exec_driver_sql(query).all())
-        plain = {name: sql.replace('"', "") for name, sql in rows.items()}  # an altered table's name has quotes
-        return {name: sorted(part.strip(" ,\t") for part in sql.split("\n")) for name, sql in plain.items()}
+        # A table that was altered has quotes around its name, and its later columns behind the constraints.
+        plain = {name: sql.replace('"', "").strip(") \n") for name, sql in rows.items()}
+        parts = {name: [part.strip() for part in re.split(r"[,\n]", sql)] for name, sql in plain.items()}
+        return {name: sorted(filter(None, found)) for name, found in parts.items()}
 
     assert schema(gallery.engine) == schema(straight)
     straight.dispose()

@@ -1,0 +1,131 @@
+"""``forensic gallery duplicates | merge | keep | split``: people who are one, and one who is two."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from forensic.commands.options import gallery_option, open_gallery
+from forensic.commands.output import Column, echo_json, print_table
+from forensic.text import printable
+
+if TYPE_CHECKING:
+    from forensic.duplicates import Duplicates, Pair
+
+ABOVE = 2.0
+LIMIT = 50
+
+
+@click.command()
+@gallery_option
+@click.option(
+    "--above", type=float, default=ABOVE, show_default=True, help="Least log10 likelihood ratio of 'one person'."
+)
+@click.option("--route", default="direct", show_default=True, help="Single route whose templates are compared.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=LIMIT, show_default=True, help="Show so many, the most alike."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def duplicates(gallery: Path, above: float, route: str, limit: int, as_json: bool) -> None:
+    """Report photos of different people that are probably of one, for a person to decide.
+
+    Every photo is compared with every photo of other people. Nothing is changed: look at both photos, then merge the
+    two people, or keep them apart, so that they are not reported again.
+
+    \b
+    forensic gallery duplicates --above 2.5
+    forensic gallery merge A-17 B-3
+    forensic gallery keep A-17 B-4
+    """
+    from forensic.duplicates import find
+
+    with open_gallery(gallery) as opened:
+        found = find(opened, route, above, limit)
+        names = {number: opened.photo(number).file_name for pair in found.pairs for number in pair.photos}
+    if as_json:
+        echo_json(found.to_json())
+        return
+    if found.pairs:
+        sides = [Column(title) for side in "12" for title in (f"person {side}", f"photo {side}", f"file {side}")]
+        columns = [*sides, Column("similarity", right=True), Column("log10 LR", right=True)]
+        print_table(columns, [_row(pair, names) for pair in found.pairs])
+    for line in _explained(found):
+        click.echo(line)
+
+
+@click.command()
+@click.argument("person")
+@click.argument("other")
+@gallery_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def merge(person: str, other: str, gallery: Path, yes: bool) -> None:
+    """Make PERSON and OTHER one: OTHER's photos move to PERSON, and OTHER's label is gone.
+
+    PERSON takes the metadata of OTHER that it lacks. Where both have a value, PERSON's stays and the other one is
+    reported and dropped.
+    """
+    with open_gallery(gallery) as opened:
+        count = opened.person(other).photo_count
+        what = f"{count} photos of {printable(other)} to {printable(person)}"
+        if not yes and not click.confirm(f"Give {what}, and drop the label {printable(other)}?"):
+            click.echo("Nothing was merged.")
+            return
+        remarks = opened.merge(person, other)
+    click.echo(f"Gave {what}.")
+    for remark in remarks:
+        click.echo(f"  {printable(remark)}.")
+
+
+@click.command()
+@click.argument("person")
+@click.argument("other")
+@gallery_option
+def keep(person: str, other: str, gallery: Path) -> None:
+    """Note that PERSON and OTHER are two people: they are not reported as duplicates again."""
+    with open_gallery(gallery) as opened:
+        new = opened.keep(person, other)
+    click.echo(f"{printable(person)} and {printable(other)} {'are now' if new else 'were already'} kept apart.")
+
+
+@click.command()
+@click.argument("person")
+@gallery_option
+@click.option("--photo", "photos", type=int, multiple=True, required=True, help="A photo's id; may be repeated.")
+@click.option("--new", required=True, metavar="LABEL", help="The new person's label.")
+def split(person: str, gallery: Path, photos: tuple[int, ...], new: str) -> None:
+    """Give some photos of PERSON to a new person, and keep the two apart.
+
+    The new person has no metadata: whose they are is for a person to say ('forensic gallery update').
+    """
+    with open_gallery(gallery) as opened:
+        made = opened.split(person, photos, new)
+    click.echo(f"{printable(made.label)} has {len(set(photos))} photos of {printable(person)}, and no metadata yet.")
+
+
+def _row(pair: Pair, names: dict[int, str]) -> list[str]:
+    sides = [
+        text
+        for label, number in zip(pair.people, pair.photos, strict=True)
+        for text in (label, str(number), names[number])
+    ]
+    return [*sides, f"{pair.similarity:.3f}", f"{'≥ ' if pair.bounded else ''}{pair.log_lr:.2f}"]
+
+
+def _explained(found: Duplicates) -> list[str]:
+    """What the figures rest on, in words."""
+    fitted = found.calibration
+    shown = f"{len(found.pairs)} shown of {found.found}" if found.found > len(found.pairs) else str(found.found)
+    return [
+        f"{shown} pairs of photos of different people with a log10 likelihood ratio of {found.above:g} or more "
+        f"(similarity {found.least:.3f}), of {found.compared} compared; up to {found.expected:.0f} are to be expected "
+        "by chance.",
+        f"Likelihood ratios were fitted to {fitted.mated} pairs of photos of one person and {fitted.nonmated} of two, "
+        f"of {fitted.people} people: {fitted.population}. In another population they are a rule of thumb.",
+        *(
+            ["Look at both photos, then: forensic gallery merge PERSON OTHER, or: keep PERSON OTHER"]
+            if found.pairs
+            else []
+        ),
+    ]

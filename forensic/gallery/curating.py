@@ -1,0 +1,101 @@
+"""What an analyst does to people who are enrolled: correct, merge, keep apart, split, and judge their photos."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from forensic.errors import GalleryError, UsageError
+from forensic.gallery import assessing, merging, people, templates
+from forensic.gallery.models import Person, Photo
+from forensic.gallery.records import parse_label, parse_metadata
+from forensic.gallery.rights import Right, needs
+from forensic.gallery.storage import Storage
+
+
+class Curating(Storage):
+    """The part of ``Gallery`` that changes what is there; each call is one transaction with its entry in the log."""
+
+    @needs(Right.ENROLL)
+    def update(self, label: str, metadata: Mapping[str, str], *, rename: str | None = None) -> Person:
+        """Change a person's metadata; an empty value takes one away.
+
+        Raises:
+            GalleryError: the person is unknown, or ``rename`` is someone else's label.
+            UsageError: a value that cannot be stored, or a field of a photo (see ``update_photo``).
+        """
+        parsed = parse_metadata(metadata)
+        if parsed.photo:
+            raise UsageError(f"{', '.join(parsed.photo)} describes a photo, not a person: update it with --photo ID.")
+        with self.writing() as session:
+            person = people.find(session, label)
+            people.change(person, parsed)
+            if rename is not None and (new := parse_label(rename)) != label:
+                if session.scalars(select(Person.id).where(Person.label == new)).first() is not None:
+                    raise GalleryError(f"{new!r} is already someone's label; {label!r} keeps its own.")
+                person.label = new
+                templates.touch_people(session, [person.id])
+            self.note(session, "update", person=person.id, fields=sorted(metadata), renamed=rename is not None)
+        return person
+
+    @needs(Right.ENROLL)
+    def update_photo(self, photo_id: int, metadata: Mapping[str, str]) -> Photo:
+        """Change a photo's ``date_taken`` or ``source``; an empty value takes it away."""
+        parsed = parse_metadata(metadata)
+        if others := [*parsed.person, *parsed.extra]:
+            raise UsageError(f"{', '.join(others)} describes a person, not a photo: update it with PERSON.")
+        with self.writing() as session:
+            photo = people.find_photo(session, photo_id)
+            for key, value in parsed.photo.items():
+                setattr(photo, key, value)
+            self.note(session, "update", photo=photo.id, fields=sorted(metadata))
+        return photo
+
+    @needs(Right.ENROLL)
+    def merge(self, label: str, other: str) -> list[str]:
+        """Make two people one: the other's photos move, with metadata that were lacking; the other label is gone.
+
+        Returns:
+            A remark for each value of the other person that was dropped.
+        """
+        with self.writing() as session:
+            pair = [people.find(session, name).id for name in (label, other)]
+            remarks = merging.merge(session, label, other)
+            self.note(session, "merge", people=pair)
+        return remarks
+
+    @needs(Right.ENROLL)
+    def keep(self, label: str, other: str) -> bool:
+        """Note that two people are two, so that they are not reported as duplicates; whether that was new."""
+        with self.writing() as session:
+            new = merging.keep(session, label, other)
+            self.note(session, "keep", people=[people.find(session, name).id for name in (label, other)])
+        return new
+
+    @needs(Right.VIEW)
+    def kept(self) -> set[frozenset[str]]:
+        """Labels of the pairs of people who are known to be two."""
+        with self.reading() as session:
+            return merging.kept(session)
+
+    @needs(Right.ENROLL)
+    def split(self, label: str, photo_ids: Sequence[int], new: str) -> Person:
+        """Give some of a person's photos to a new person without metadata; the two are then known to be two."""
+        with self.writing() as session:
+            made = merging.split(session, label, photo_ids, new)
+            self.note(session, "split", photos=sorted(photo_ids), person=made.id)
+        return made
+
+    @needs(Right.VIEW)
+    def unassessed(self) -> list[Photo]:
+        """Photos whose quality was not measured, in the order of their content hashes."""
+        with self.reading() as session:
+            return assessing.lacking(session)
+
+    @needs(Right.ENROLL)
+    def assess(self, found: Mapping[int, Mapping[str, Any]]) -> int:
+        """Keep what was measured of photos (photo id -> plain data); how many of them are still enrolled."""
+        with self.writing() as session:
+            stored = assessing.note(session, found)
+            self.note(session, "assess", photos=sorted(found))
+        return stored

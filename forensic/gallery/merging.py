@@ -1,0 +1,116 @@
+"""People who are one, and one who is two, inside one transaction. ``Gallery`` is the door to these functions."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy.orm import Session, aliased
+
+from forensic.errors import GalleryError, UsageError
+from forensic.gallery import people, templates
+from forensic.gallery.models import Distinct, Person, Photo
+from forensic.gallery.records import PERSON_FIELDS, Metadata, parse_label
+
+
+def merge(session: Session, label: str, other: str) -> list[str]:
+    """Give another person's photos to a person, with the metadata that the person lacks; the other one is gone.
+
+    Returns:
+        A remark for each value of the other person that was dropped, and where the two had been kept apart.
+
+    Raises:
+        GalleryError: one of them is unknown.
+        UsageError: they are the same label.
+    """
+    person, gone = _two(session, label, other)
+    templates.touch_people(session, [gone.id])
+    fields: dict[str, str | int | None] = {key: getattr(gone, key) for key in PERSON_FIELDS}
+    remarks = people.complete(person, Metadata(fields, {}, dict(gone.extra)))
+    remarks += _inherit(session, person, gone)
+    session.execute(update(Photo).where(Photo.person_id == gone.id).values(person_id=person.id))
+    session.flush()
+    session.execute(delete(Person).where(Person.id == gone.id))
+    return remarks
+
+
+def keep(session: Session, label: str, other: str) -> bool:
+    """Note that two people are two.
+
+    Returns:
+        Whether that was new.
+
+    Raises:
+        GalleryError: one of them is unknown.
+        UsageError: they are the same label.
+    """
+    return _note(session, *(person.id for person in _two(session, label, other)))
+
+
+def kept(session: Session) -> set[frozenset[str]]:
+    """Labels of the pairs of people who are known to be two."""
+    first, second = aliased(Person), aliased(Person)
+    query = (
+        select(first.label, second.label)
+        .join(Distinct, Distinct.first_id == first.id)
+        .join(second, Distinct.second_id == second.id)
+    )
+    return {frozenset((one, other)) for one, other in session.execute(query)}
+
+
+def split(session: Session, label: str, photo_ids: Sequence[int], new: str) -> Person:
+    """Give some of a person's photos to a new person, who has no metadata; the two are known to be two.
+
+    Raises:
+        GalleryError: the person is unknown, a photo is not theirs, or the new label is someone's already.
+        UsageError: no photo, all of the person's photos, or a label that cannot be stored.
+    """
+    person, chosen, fresh = people.find(session, label), {int(number) for number in photo_ids}, parse_label(new)
+    own = set(session.scalars(select(Photo.id).where(Photo.person_id == person.id)))
+    if strange := sorted(chosen - own):
+        raise GalleryError(f"Photo {strange[0]} is none of {label!r}, whose photos are {sorted(own)}.")
+    if not chosen or chosen == own:
+        raise UsageError(
+            f"{len(chosen)} of the {len(own)} photos of {label!r} were named; expected at least one and not all of "
+            "them. 'forensic gallery update PERSON --person LABEL' gives a person another label."
+        )
+    if session.scalars(select(Person.id).where(Person.label == fresh)).first() is not None:
+        raise GalleryError(
+            f"{fresh!r} is someone's label; give a new one, and merge the two afterwards if they are one."
+        )
+    templates.touch_people(session, [person.id])
+    made = Person(label=fresh, extra={})
+    session.add(made)
+    session.flush()
+    for some in templates.chunks(sorted(chosen)):
+        session.execute(update(Photo).where(Photo.id.in_(some)).values(person_id=made.id))
+    _note(session, person.id, made.id)
+    return made
+
+
+def _two(session: Session, label: str, other: str) -> tuple[Person, Person]:
+    if label == other:
+        raise UsageError(f"{label!r} was named twice; give two people.")
+    return people.find(session, label), people.find(session, other)
+
+
+def _note(session: Session, one: int, other: int) -> bool:
+    """Note that two people are two, once."""
+    first, second = sorted((one, other))
+    query = select(func.count()).where(Distinct.first_id == first, Distinct.second_id == second)
+    if session.scalars(query).one():
+        return False
+    session.add(Distinct(first_id=first, second_id=second))
+    session.flush()
+    return True
+
+
+def _inherit(session: Session, person: Person, gone: Person) -> list[str]:
+    """Whoever was known not to be the one is known not to be the other."""
+    remarks = []
+    notes = session.scalars(select(Distinct).where(or_(Distinct.first_id == gone.id, Distinct.second_id == gone.id)))
+    for note in notes.all():
+        third = note.first_id + note.second_id - gone.id
+        if third == person.id:
+            remarks.append(f"{person.label!r} and {gone.label!r} had been kept apart; that note is gone")
+        else:
+            _note(session, person.id, third)
+    return remarks
