@@ -31,8 +31,8 @@ from forensic.routes import Route
 
 ROUTES = ("direct",)
 POPULATION = (
-    "people photographed on the web (FS2K, training people), whose photos were grouped by person with the help of a face "
-    "network: mates who look unlike are missing, and no mugshots are among them"
+    "people photographed on the web (FS2K, training people), whose photos were grouped by person with the help of a "
+    "face network: mates who look unlike are missing, and no mugshots are among them"
 )
 KIND = "photo with photo"
 MOST = 10

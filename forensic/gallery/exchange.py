@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from forensic.errors import DataError, GalleryError, UsageError
 from forensic.gallery.records import MEASURED, PERSON_FIELDS, PHOTO_FIELDS, RESERVED
+from forensic.gallery.rights import Right, needs
 
 if TYPE_CHECKING:
     from forensic.gallery.models import Photo
@@ -115,6 +116,7 @@ def _opened(table: Path) -> TextIO:
     raise DataError(f"{table} is no file of at most {MAX_TABLE:,} bytes. Give the table as a file, or in several.")
 
 
+@needs(Right.ENROLL)
 def export(gallery: "Gallery", out: Path) -> Path:
     """Write all people and photos so that enrolling the table makes the same gallery.
 
@@ -134,6 +136,8 @@ def export(gallery: "Gallery", out: Path) -> Path:
     folder = table.with_suffix("")
     if table.exists() or folder.exists():
         raise UsageError(f"{table} or {folder} is there already; give another name, or remove it first.")
+    with gallery.writing() as session:
+        gallery.note(session, "export")
     photos = sorted(gallery.photos(), key=lambda photo: (photo.person.label, photo.sha256))
     extras = sorted({key for photo in photos for key in photo.person.extra})
     try:

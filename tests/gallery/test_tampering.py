@@ -1,0 +1,162 @@
+"""One hundred random tamperings with log, templates, originals and index: ``verify`` finds every one."""
+
+import random
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from forensic.gallery import Gallery, trail
+
+TIMES = 100
+Act = Callable[[Gallery, random.Random], None]
+
+
+def row_of(gallery: Gallery, table: str, rng: random.Random) -> int:
+    with gallery.engine.connect() as connection:
+        return rng.choice(connection.exec_driver_sql(f"SELECT rowid FROM {table}").scalars().all())
+
+
+def change(gallery: Gallery, table: str, column: str, act: Callable[[bytes], bytes], number: int) -> None:
+    with gallery.engine.begin() as connection:
+        where = f"FROM {table} WHERE rowid = {number}"
+        before = connection.exec_driver_sql(f"SELECT {column} {where}").scalar_one()
+        after = act(before.encode() if isinstance(before, str) else before)
+        value = after.decode(errors="replace") if isinstance(before, str) else after
+        connection.exec_driver_sql(f"UPDATE {table} SET {column} = ? WHERE rowid = {number}", (value,))
+
+
+def flipped(data: bytes, rng: random.Random) -> bytes:
+    place = rng.randrange(len(data))
+    return data[:place] + bytes([data[place] ^ 1 << rng.randrange(7)]) + data[place + 1 :]
+
+
+def flip_row(table: str, columns: tuple[str, ...]) -> Act:
+    def act(gallery: Gallery, rng: random.Random) -> None:
+        change(gallery, table, rng.choice(columns), lambda data: flipped(data, rng), row_of(gallery, table, rng))
+
+    return act
+
+
+def cut_row(table: str, column: str) -> Act:
+    def act(gallery: Gallery, rng: random.Random) -> None:
+        number = row_of(gallery, table, rng)
+        change(gallery, table, column, lambda data: data[: rng.randrange(len(data))], number)
+
+    return act
+
+
+def delete_row(table: str) -> Act:
+    def act(gallery: Gallery, rng: random.Random) -> None:
+        with gallery.engine.begin() as connection:
+            connection.exec_driver_sql(f"DELETE FROM {table} WHERE rowid = {row_of(gallery, table, rng)}")
+
+    return act
+
+
+def swap_rows(table: str, columns: str) -> Act:
+    def act(gallery: Gallery, rng: random.Random) -> None:
+        one, other = row_of(gallery, table, rng), row_of(gallery, table, rng)
+        while one == other:
+            other = row_of(gallery, table, rng)
+        with gallery.engine.begin() as connection:
+            read = f"SELECT {columns} FROM {table} WHERE rowid = ?"
+            kept = {number: connection.exec_driver_sql(read, (number,)).one() for number in (one, other)}
+            names = ", ".join(f"{name} = ?" for name in columns.split(", "))
+            for number, values in ((one, kept[other]), (other, kept[one])):
+                connection.exec_driver_sql(f"UPDATE {table} SET {names} WHERE rowid = ?", (*values, number))
+
+    return act
+
+
+def cut_log(gallery: Gallery, rng: random.Random) -> None:
+    with gallery.engine.begin() as connection:
+        last = connection.exec_driver_sql("SELECT max(number) FROM audit").scalar_one()
+        connection.exec_driver_sql(f"DELETE FROM audit WHERE number > {rng.randrange(last)}")
+
+
+def files(folder: str) -> Callable[[Gallery], list[Path]]:
+    return lambda gallery: sorted(path for path in (gallery.folder / folder).rglob("*") if path.is_file())
+
+
+def flip_file(folder: str) -> Act:
+    def act(gallery: Gallery, rng: random.Random) -> None:
+        path = rng.choice(files(folder)(gallery))
+        path.write_bytes(flipped(path.read_bytes(), rng))
+
+    return act
+
+
+def cut_file(folder: str) -> Act:
+    def act(gallery: Gallery, rng: random.Random) -> None:
+        path = rng.choice(files(folder)(gallery))
+        path.write_bytes(path.read_bytes()[: rng.randrange(path.stat().st_size)])
+
+    return act
+
+
+def swap_files(folder: str) -> Act:
+    def act(gallery: Gallery, rng: random.Random) -> None:
+        one, other = rng.sample(files(folder)(gallery), 2)
+        kept = one.read_bytes()
+        one.write_bytes(other.read_bytes())
+        other.write_bytes(kept)
+
+    return act
+
+
+def delete_original(gallery: Gallery, rng: random.Random) -> None:
+    rng.choice(files("objects")(gallery)).unlink()
+
+
+ACTS: dict[str, Act] = {
+    "log, flipped": flip_row("audit", ("entry", "hash", "signature")),
+    "log, deleted": delete_row("audit"),
+    "log, swapped": swap_rows("audit", "entry, hash, signature"),
+    "log, cut": cut_log,
+    "template, flipped": flip_row("templates", ("vector", "seal")),
+    "template, deleted": delete_row("templates"),
+    "template, swapped": swap_rows("templates", "vector"),
+    "template and seal, swapped": swap_rows("templates", "vector, seal"),
+    "template, cut": cut_row("templates", "vector"),
+    "original, flipped": flip_file("objects"),
+    "original, deleted": delete_original,
+    "original, swapped": swap_files("objects"),
+    "original, cut": cut_file("objects"),
+    "index, flipped": flip_file("index"),
+    "index, swapped": swap_files("index"),
+    "index, cut": cut_file("index"),
+}
+
+
+@pytest.fixture
+def whole(gallery, making):
+    """A gallery with people, two index files and a log; and the log's head, kept elsewhere."""
+    gallery.enroll([making.record(number) for number in range(12)])
+    gallery.update("P0001", {"name": "Anna"})
+    gallery.view("P0002")
+    space = making.space().digest
+    for name in ("a", "b"):
+        assert gallery.save_index(name, name.encode() * 300, space=space, revision=gallery.revision(space))
+    head = trail.export_head(gallery)
+    assert gallery.verify(head) == []
+    gallery.close()
+    return gallery.folder, head
+
+
+def test_every_tampering_is_found(whole, tmp_path):
+    folder, head = whole
+    found: Counter[str] = Counter()
+    for number in range(TIMES):
+        rng = random.Random(number)
+        name = list(ACTS)[number % len(ACTS)]
+        copy = Path(shutil.copytree(folder, tmp_path / str(number)))
+        with Gallery(copy) as gallery:
+            ACTS[name](gallery, rng)
+            assert gallery.verify(head), f"{name}, seed {number}, was not found"
+        found[name] += 1
+        shutil.rmtree(copy)
+    print(f"{found.total()} of {TIMES} found:", dict(found))
+    assert found.total() == TIMES
