@@ -105,12 +105,36 @@ def _row(system: list[str], hits: NDArray[Any], shares: list[Any], gain: Any) ->
     }
 
 
+def preferred(results: dict[str, Any]) -> Iterator[str]:
+    """What these people, who are nobody's test identities, say ought to be shipped and to be the default."""
+    alone = results["alone"]
+
+    def best(names: list[str]) -> str:
+        first = max(names, key=lambda name: alone[name])
+        return f"`{first}` ({100 * alone[first]:.1f} %)"
+
+    ways = {way: [name for name in alone if name.startswith(way)] for way in ("photo-to-sketch", "sketch-to-photo")}
+    learned = [name for name in ways["photo-to-sketch"] if not name.endswith("pencil")]
+    both = {name.partition(":")[2] for name in learned} & {name.partition(":")[2] for name in ways["sketch-to-photo"]}
+    yield f"The best generator from photo to sketch is {best(learned)}, from sketch to photo"
+    yield f"{best(ways['sketch-to-photo'])};"
+    yield f"of those that go both ways there is {', '.join(sorted(both))} alone."
+    rows = sorted(results["rows"], key=lambda row: -row["rank1"])
+    default = next(row for row in rows if row["system"] == "+".join(BASE))
+    above = [row for row in rows if row["gain"] and row["gain"][1] > 0 and row["system"].startswith(default["system"])]
+    yield (
+        f"The default of `forensic match` is `{default['system']}`: "
+        + ("no generator adds to it with an interval above 0." if not above else f"{above[0]['system']} adds to it.")
+    )
+
+
 def page(results: dict[str, Any]) -> Iterator[str]:
     """The page in Markdown."""
     yield INTRODUCTION.format(**results)
     yield "| route alone | rank-1, % |\n|---|---:|"
     for name, value in results["alone"].items():
         yield f"| `{name}` | {100 * value:.1f} |"
+    yield "\n" + "\n".join(preferred(results))
     yield "\n| system | rank-1, % | gain | weights of the two halves |\n|---|---:|---:|---|"
     for row in results["rows"]:
         gain = row["gain"]

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 FORMATS = (".png", ".svg", ".pdf")
 BASELINE = "#6b7280"
-COLOURS = ("#0b6bcb", "#c2410c", "#15803d", "#7c3aed", "#be123c", "#0e7490", "#a16207", "#334155")
+COLOURS = (
+    *("#0b6bcb", "#c2410c", "#15803d", "#7c3aed", "#be123c", "#0e7490", "#a16207", "#334155"),
+    *("#c026d3", "#4d7c0f", "#7f1d1d", "#1e3a8a"),
+)
 """Apart in hue and dark enough to read as text on white; the untrained baseline is grey."""
 INK = "#1f2937"
 
@@ -48,7 +51,7 @@ def cmc(report: Mapping[str, Any], path: Path) -> None:
     whole = [row for row in report["closed_set"] if row["subset"] == "all"]
     rows = [row for row in whole if row["by"] == whole[0]["by"]]  # by person only where it is all there is
     # Fixed ids and no date: the same report gives the same file.
-    with rc_context({"svg.hashsalt": "forensic", "font.size": 10, "text.color": INK}):
+    with rc_context({"svg.hashsalt": "forensic", "svg.fonttype": "none", "font.size": 10, "text.color": INK}):
         figure = Figure(figsize=(7.6, 4.6), dpi=160, layout="constrained", facecolor="white")
         axes = figure.subplots()
         hues = iter(COLOURS * (len(rows) // len(COLOURS) + 1))
@@ -190,7 +193,7 @@ def _evidence(path: Path, title: str, note: str) -> Iterator["Axes"]:
     from matplotlib.figure import Figure
 
     check(path, ["closed-set"])
-    with rc_context({"svg.hashsalt": "forensic", "font.size": 10, "text.color": INK}):
+    with rc_context({"svg.hashsalt": "forensic", "svg.fonttype": "none", "font.size": 10, "text.color": INK}):
         figure = Figure(figsize=(7.6, 4.6), dpi=160, layout="constrained", facecolor="white")
         axes = figure.subplots()
         axes.grid(color="#e5e7eb", linewidth=0.8)
