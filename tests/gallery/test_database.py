@@ -1,9 +1,9 @@
 import os
-import re
 import sqlite3
 from pathlib import Path
 
 import pytest
+import schemas
 from sqlalchemy import create_engine
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -27,16 +27,7 @@ def test_the_migrated_tables_are_written_as_the_models_would_be(gallery):
     straight = create_engine("sqlite://")
     Base.metadata.create_all(straight)
 
-    def schema(engine):
-        query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name != 'alembic_version'"
-        with engine.connect() as connection:
-            rows = dict(connection.exec_driver_sql(query).all())
-        # A table that was altered has quotes around its name, and its later columns behind the constraints.
-        plain = {name: sql.replace('"', "").strip(") \n") for name, sql in rows.items()}
-        parts = {name: [part.strip() for part in re.split(r"[,\n]", sql)] for name, sql in plain.items()}
-        return {name: sorted(filter(None, found)) for name, found in parts.items()}
-
-    assert schema(gallery.engine) == schema(straight)
+    assert schemas.parts(gallery.engine) == schemas.parts(straight)
     straight.dispose()
 
 
