@@ -1,7 +1,7 @@
 """What generators make of people who do not exist, as one picture that may be shown to anyone.
 
-    python experiments/samples.py --out docs/results/samples.png
-    python experiments/samples.py --out docs/results/samples-sdgan.png --campaign runs/campaign --runs 'sdgan-*'
+    python experiments/samples.py --out docs/results/samples.jpg
+    python experiments/samples.py --out docs/results/samples-sdgan.jpg --campaign runs/campaign --runs 'sdgan-*'
 
 The people, their photos and their sketches are drawn by `forensic.datasets.synthetic`. No generator has seen a drawn
 person in training: how well it does here says little of how well it does on people.
@@ -91,7 +91,7 @@ def main() -> None:
     for source in ("photo", "sketch"):
         own = [(title, faces) for given, title, faces in made if given == source]
         rows += [(f"drawn {source}", people.of(source)), *own] if own else []
-    grid(rows).save(options.out, optimize=True)
+    grid(rows).save(options.out, quality=88)
 
 
 if __name__ == "__main__":

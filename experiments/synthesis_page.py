@@ -43,9 +43,9 @@ What falls short of the papers, and why: no accelerator was at hand. A compact t
 papers' steps on a quarter of their pixels, so strokes and pores, which FSIM and SCOOT reward, come out soft. SSIM
 rewards softness: there the compact SDGAN, and MSG-SARL from photo to sketch, are above their papers.
 
-![invented people through every shipped generator](samples.png)
+![invented people through every shipped generator](samples.jpg)
 
-Nobody lives who looks like this: `python experiments/samples.py --out docs/results/samples.png` draws the people, their
+Nobody lives who looks like this: `python experiments/samples.py --out docs/results/samples.jpg` draws the people, their
 photos and their sketches, and shows what every shipped generator makes of them.
 """
 ROWS = """\
