@@ -50,10 +50,7 @@ class Candidate(NamedTuple):
     @property
     def strength(self) -> str | None:
         """The log10 likelihood ratio as a person reads it, with a sign where it lies at a bound."""
-        if self.log_lr is None:
-            return None
-        sign = ("≥ " if self.log_lr > 0 else "≤ ") if self.bounded else ""
-        return f"{sign}{round(self.log_lr, 1) + 0.0:+.1f}"  # + 0.0: no negative zero
+        return strength(self.log_lr, self.bounded)
 
     @property
     def words(self) -> str | None:
@@ -71,6 +68,18 @@ class Candidate(NamedTuple):
             "words": self.words,
             "routes": {name: round(score, 6) for name, score in self.routes.items()},
         }
+
+
+def strength(log_lr: float | None, bounded: bool) -> str | None:
+    """A log10 likelihood ratio as a person reads it, with a sign where it lies at a bound; None for none.
+
+    >>> strength(3.04, True), strength(-0.01, False)
+    ('≥ +3.0', '+0.0')
+    """
+    if log_lr is None:
+        return None
+    sign = ("≥ " if log_lr > 0 else "≤ ") if bounded else ""
+    return f"{sign}{round(log_lr, 1) + 0.0:+.1f}"  # + 0.0: no negative zero
 
 
 FILTERED = (

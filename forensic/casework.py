@@ -94,18 +94,20 @@ def rerun(
     pictures = _probes(gallery, before, probes)
     chosen = record["filter"]
     only = None if chosen is None else Filter.parse(map(_stated, chosen["conditions"]), chosen["justification"])
-    points = [np.array(landmarks) for landmarks in record["landmarks"]]
+    points = [None if given is None else np.array(given) for given in record["landmarks"]]
     search = identifier.search_together(pictures, record["asked_for"], landmarks=points, only=only)
     new = cases.searched(gallery, search.number or 0).record
     same = audit.canonical(record_of_candidates(search)) == audit.canonical(record["candidates"])
-    parts = ("gallery", "models", "code", "versions", "own_cohort", "calibration")
+    parts = ("gallery", "filter", "models", "code", "versions", "device", "own_cohort", "calibration")
     return Repetition(before, search, same, tuple(part for part in parts if new[part] != record[part]))
 
 
 def _chosen(gallery: Gallery, reference: str, numbers: Sequence[int]) -> list[Sketch]:
     found = {sketch.id: sketch for sketch in cases.sketches(gallery, reference)}
     if not found:
-        raise UsageError(f"Case {reference!r} has no sketch yet. Add one: forensic case add {reference} FILE")
+        raise UsageError(
+            f"Case {reference!r} has no sketch yet. Add one: forensic case add {reference} FILE --kind KIND"
+        )
     if unknown := [number for number in numbers if number not in found]:
         raise UsageError(f"Case {reference!r} has no sketch {unknown[0]}; it has {', '.join(map(str, found))}.")
     return [found[number] for number in numbers or found]
@@ -131,4 +133,4 @@ def _probes(gallery: Gallery, before: Searched, files: Sequence[str | os.PathLik
 
 def _stated(condition: str) -> str:
     """A condition as it was given: an age is recorded with the birth years that it came to."""
-    return condition.partition(" (")[0] if condition.startswith("age=") else condition
+    return condition.partition(" (")[0] if condition.startswith("age=") and "@" in condition else condition

@@ -106,6 +106,7 @@ def find(gallery: Gallery, route: str, above: float, most: int) -> Duplicates:
             f"--above is {above:g}; the calibration was fitted to {calibration.people} people and bears out log10 "
             f"likelihood ratios up to {calibration.upper:.2f}. Give one above 0 and up to that."
         )
+    gallery.looking_for_duplicates(route)
     templates = gallery.templates(space)
     if lacking := gallery.size().photos - len(templates.people):
         raise StaleIndex(

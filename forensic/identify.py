@@ -138,6 +138,7 @@ class Identifier:
             GalleryError: The gallery is empty or damaged.
             UsageError: ``k`` is below 1, or the landmarks are no face's.
         """
+        cases.check(self.gallery, self.case)
         started = now()
         return self._search([self._probe(image, face, landmarks)], k, self._kept(only), started)
 
@@ -160,6 +161,7 @@ class Identifier:
         """
         if not images:
             raise UsageError("There is no sketch to search with.")
+        cases.check(self.gallery, self.case)
         started, given = now(), landmarks or [None] * len(images)
         probes = [self._probe(image, None, points) for image, points in zip(images, given, strict=True)]
         return self._search(probes, k, self._kept(only), started)
@@ -213,7 +215,7 @@ class Identifier:
             faces=tuple(probe.face for probe in probes),
             synthesized=translating[0].synthesize(probes[0].face) if translating else None,
         )
-        use = Use(started, now(), self.gallery.operator.name, self.case, self.purpose, k, state.root)
+        use = Use(started, now(), self.gallery.operator.name, self.case, self.purpose, k, state.root, self._device)
         return replace(search, number=cases.record_search(self.gallery, record_of(search, use), case=self.case))
 
     def search_all(
@@ -243,6 +245,7 @@ class Identifier:
                 yield from parallel.ordered(pool, one, files)
 
         # What is wrong with all of them is told now, and not when the first answer is asked for.
+        cases.check(self.gallery, self.case)
         self._state()
         kept = self._kept(only)
         _ = self.finder  # made once, before the threads ask for it
@@ -348,7 +351,8 @@ class Identifier:
         """A space's index from its cache, or from the gallery's templates where the cache is missing or out of date."""
         revision = self.gallery.revision(space)
         cache = self.gallery.index_folder / f"{space[:16]}.safetensors"
-        index = Index.load(cache, space=space, revision=str(revision))
+        known = self.gallery.index_is_known(cache.name)
+        index = Index.load(cache, space=space, revision=str(revision)) if known else None
         if index is not None:
             return index
         templates = self.gallery.templates(space)

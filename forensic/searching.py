@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from forensic import provenance
 from forensic.candidates import Candidate, Search
+from forensic.faces import Aligned
+from forensic.faces.detect import MANUAL
 
 KNOWN_PROBE = "this very file is enrolled in the gallery"
 
@@ -26,6 +28,7 @@ class Use(NamedTuple):
         purpose: What for, where there is no case.
         k: How many candidates were asked for.
         root: Merkle root over the templates that were searched.
+        device: Where models ran.
     """
 
     started: datetime
@@ -35,6 +38,7 @@ class Use(NamedTuple):
     purpose: str
     k: int
     root: str
+    device: str
 
 
 def record_of(search: Search, use: Use) -> dict[str, Any]:
@@ -45,7 +49,8 @@ def record_of(search: Search, use: Use) -> dict[str, Any]:
         "operator": use.operator,
         "purpose": use.purpose,
         "probes": search.sha256.split(", "),
-        "landmarks": [[[float(x) for x in point] for point in face.face.landmarks] for face in search.faces],
+        "landmarks": [_by_hand(face) for face in search.faces],
+        "device": use.device,
         "asked_for": use.k,
         "gallery": {"photos": search.gallery_size, "root": use.root},
         "route": search.route,
@@ -59,6 +64,13 @@ def record_of(search: Search, use: Use) -> dict[str, Any]:
         "candidates": record_of_candidates(search),
         "warnings": [text.partition(", as ")[0] if text.startswith(KNOWN_PROBE) else text for text in search.warnings],
     }
+
+
+def _by_hand(face: Aligned) -> list[list[float]] | None:
+    """Landmarks that a person gave; others are found again."""
+    if face.face.method != MANUAL:
+        return None
+    return [[float(x) for x in point] for point in face.face.landmarks]
 
 
 def record_of_candidates(search: Search) -> list[dict[str, Any]]:

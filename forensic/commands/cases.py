@@ -40,7 +40,9 @@ def open_case(reference: str, gallery: Path, purpose: str, legal_basis: str) -> 
 
     with open_gallery(gallery) as opened:
         cases.open_case(opened, reference, purpose=purpose, legal_basis=legal_basis)
-    click.echo(f"Case {printable(reference.strip())} is open. Add its sketch: forensic case add {reference} FILE")
+    click.echo(
+        f"Case {printable(reference.strip())} is open. Add its sketch: forensic case add {reference} FILE --kind KIND"
+    )
 
 
 @case.command("list")
@@ -248,21 +250,24 @@ def rerun(number: int, gallery: Path, files: tuple[Path, ...], device: str) -> i
     with open_gallery(gallery) as opened:
         again = casework.rerun(opened, number, files, device=device)
     same = "the same list, to the byte" if again.identical else "another list"
-    changed = f" Changed since: {', '.join(again.changed)}." if again.changed else " Nothing else has changed."
+    changed = f" Changed since: {', '.join(again.changed)}." if again.changed else " Nothing else on record differs."
     click.echo(f"Search {number}, repeated as search {again.search.number}: {same}.{changed}")
     return 0 if again.identical else DIFFERENT
 
 
 def _print_search(found: Searched) -> None:
     """A search's list, a line a candidate, with what examiners say."""
+    from forensic.candidates import strength
+
     record = found.record
     click.echo(
         f"search {found.number:<5} {record['started'][:16]} by {printable(record['operator'])}, {record['route']}, "
         f"{record['gallery']['photos']} photos, root {record['gallery']['root'][:12]}"
     )
     for candidate in record["candidates"]:
-        strength = "" if candidate["log_lr"] is None else f", log10 LR {candidate['log_lr']:+.1f}"
-        click.echo(f"  {candidate['rank']:>3}. {_name(found, candidate)} (score {candidate['score']:.3f}{strength})")
+        told = strength(candidate["log_lr"], candidate["bounded"])
+        stated = f", log10 LR {told}" if told else ""
+        click.echo(f"  {candidate['rank']:>3}. {_name(found, candidate)} (score {candidate['score']:.3f}{stated})")
         for opinion in found.opinions:
             if opinion.rank == candidate["rank"]:
                 click.echo(f"       {_opinion(opinion)}")
@@ -276,8 +281,8 @@ def _opinion(opinion: Opinion) -> str:
 
 
 def _name(found: Searched, candidate: dict[str, Any]) -> str:
-    number = candidate["person_id"]
-    return printable(found.people.get(number, f"person {number}, expunged"))
+    gone = f"person {candidate['person_id']}, no longer enrolled"
+    return printable(found.people.get(candidate["photo_id"], gone))
 
 
 def _case(row: Any) -> dict[str, str]:
@@ -310,7 +315,7 @@ def _search(found: Searched) -> dict[str, Any]:
         "operator": found.record["operator"],
         "route": found.record["route"],
         "candidates": [
-            candidate | {"person": found.people.get(candidate["person_id"])} for candidate in found.record["candidates"]
+            candidate | {"person": found.people.get(candidate["photo_id"])} for candidate in found.record["candidates"]
         ],
         "decisions": [opinion._asdict() | {"at": opinion.at.isoformat()} for opinion in found.opinions],
         "disagreements": found.disagreements,

@@ -56,6 +56,10 @@ class Face(NamedTuple):
         return float(self.box[3] - self.box[1])
 
 
+MANUAL = "manual"
+"""Method of landmarks that a person gave."""
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One way of looking: how the image is laid on MTCNN's canvas, and how sure the networks have to be.

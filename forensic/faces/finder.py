@@ -14,7 +14,7 @@ from PIL import Image
 from forensic import parallel
 from forensic.errors import FaceError, UsageError
 from forensic.faces.align import Aligned
-from forensic.faces.detect import Detector, Face, plausible
+from forensic.faces.detect import MANUAL, Detector, Face, plausible
 
 SMALL_FACE = 40
 """Pixels between the eyes below this make a template poor: the embedder's crop has 35."""
@@ -100,7 +100,7 @@ def _manual(image: Image.Image, landmarks: NDArray[np.floating]) -> Face:
     if (points < 0).any() or (points > np.array(image.size)).any():
         raise UsageError(f"A landmark lies outside of the image's {image.width} x {image.height} pixels.")
     box = np.concatenate([points.min(axis=0), points.max(axis=0)]).astype(np.float32)
-    return Face(box, points, 1.0, "manual")
+    return Face(box, points, 1.0, MANUAL)
 
 
 def read_landmarks(text: str | os.PathLike[str]) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +35,10 @@ NOTHING = "0" * 64
 DOMAIN = b"forensic audit 1\n"
 """Before what is signed, so that a signature of another kind cannot pass for one of an entry."""
 CHUNK = 2000
+FIELDS = {"number", "at", "operator", "action", "details", "gallery", "previous"}
+PROGRAM = "forensic"
+"""Operator of what the program does by itself."""
+RESTORE = "restore the gallery from a backup."
 
 
 class Head(NamedTuple):
@@ -63,6 +67,8 @@ class Head(NamedTuple):
         """
         try:
             head = cls(**json.loads(path.read_text(encoding="utf-8")))
+            if not isinstance(head.number, int):
+                raise TypeError("its number is none")
             sound = _signed(head.public_key, head.hash, head.signature)
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise DataError(f"{path} is no exported head of an audit log ({error}).") from None
@@ -88,7 +94,10 @@ class Signer:
         public = self._load().public_key().public_bytes_raw().hex()
         session.add(Identity(id=1, gallery=uuid.uuid4().hex, public_key=public))
         session.flush()
-        self.append(session, "forensic", "begin", photos=sorted(session.scalars(select(Photo.id))))
+        there = session.execute(select(Photo.id, Photo.person_id).order_by(Photo.id)).all()
+        self.append(
+            session, PROGRAM, "begin", photos=[row.id for row in there], people=[row.person_id for row in there]
+        )
 
     def append(self, session: Session, operator: str, action: str, **details: Any) -> None:
         """Write one entry; the writer's lock is held.
@@ -96,7 +105,11 @@ class Signer:
         Raises:
             GalleryError: The key is missing, or is another one than the gallery's.
         """
-        identity = session.get_one(Identity, 1)
+        identity = session.get(Identity, 1)
+        if identity is None:
+            raise GalleryError(
+                "The gallery's audit log was removed, so that nothing can be recorded or done: " + RESTORE
+            )
         key = self._load()
         if key.public_key().public_bytes_raw().hex() != identity.public_key:
             raise GalleryError(
@@ -150,12 +163,12 @@ def head(session: Session) -> Head:
 
 
 def entries(session: Session, *, action: str | None = None, limit: int | None = None) -> list[dict[str, Any]]:
-    """The entries, newest first, as they were written."""
+    """The entries, newest first, as they were written; what is no entry is left to `verify`."""
     query = select(AuditEntry.entry).order_by(AuditEntry.number.desc()).execution_options(yield_per=CHUNK)
     found = []
     for text in session.scalars(query):
-        entry: dict[str, Any] = json.loads(text)
-        if action in (None, entry["action"]):
+        entry = _read(text)
+        if entry and action in (None, entry["action"]):
             found.append(entry)
         if limit is not None and len(found) >= limit:
             break
@@ -171,48 +184,70 @@ def verify(session: Session, exported: Head | None = None) -> Iterator[Problem]:
     """
     identity = session.get(Identity, 1)
     if identity is None:
-        yield Problem("audit", "log", "Has no identity: the row was removed. Restore the gallery from a backup.")
+        yield Problem("audit", "log", f"Has no identity: the row was removed. {RESTORE.capitalize()}")
         return
-    number, previous, alive = 0, NOTHING, set[int]()
+    number, previous, owners = 0, NOTHING, dict[int, int]()
     seen = None
     rows = session.scalars(select(AuditEntry).order_by(AuditEntry.number).execution_options(yield_per=CHUNK))
     for row in rows:
         if row.number != number + 1:
             yield _broken(number + 1, f"is missing; the next one there is {row.number}")
         number = row.number
-        entry, fault = _checked(row, identity, previous)
-        if fault:
+        entry = _read(row.entry)
+        if fault := _fault(row, entry, identity, previous):
             yield _broken(number, fault)
+        else:
+            _follow(entry, owners)
         previous = row.hash
-        alive |= set(_numbers(entry, "enroll")) | set(_numbers(entry, "begin"))
-        alive -= set(_numbers(entry, "expunge"))
         if exported is not None and number == exported.number:
             seen = row.hash
     if number == 0:
         yield _broken(1, "is missing: the log is empty")
     if exported is not None:
         yield from _against(exported, identity, number, seen)
-    yield from _accounted(session, alive)
+    yield from _accounted(session, owners)
 
 
-def _checked(row: AuditEntry, identity: Identity, previous: str) -> tuple[dict[str, Any], str]:
-    """The entry as it was written, and what is wrong with its row; empty where nothing is."""
+def _read(text: str) -> dict[str, Any]:
+    """An entry, or nothing where the text is none."""
     try:
-        entry = json.loads(row.entry)
-        stated = entry["number"], entry["previous"], entry["gallery"]
-    except (ValueError, TypeError, KeyError):
-        return {}, "is no entry"
+        entry = json.loads(text)
+    except ValueError:
+        return {}
+    sound = isinstance(entry, dict) and entry.keys() >= FIELDS and isinstance(entry["details"], dict)
+    return entry if sound else {}
+
+
+def _fault(row: AuditEntry, entry: dict[str, Any], identity: Identity, previous: str) -> str:
+    """What is wrong with a row; empty where nothing is."""
+    if not entry:
+        return "is no entry"
     if hashlib.sha256(row.entry.encode()).hexdigest() != row.hash:
-        return entry, "was altered: its hash is another one"
+        return "was altered: its hash is another one"
     if not _signed(identity.public_key, row.hash, row.signature):
-        return entry, "was altered: its signature is wrong"
-    if stated[0] != row.number:
-        return entry, f"was moved: it was written as {stated[0]}"
-    if stated[1] != previous:
-        return entry, "does not follow the one before it"
-    if stated[2] != identity.gallery:
-        return entry, "is of another gallery"
-    return entry, ""
+        return "was altered: its signature is wrong"
+    if entry["number"] != row.number:
+        return f"was moved: it was written as {entry['number']}"
+    if entry["previous"] != previous:
+        return "does not follow the one before it"
+    if entry["gallery"] != identity.gallery:
+        return "is of another gallery"
+    return ""
+
+
+def _follow(entry: dict[str, Any], owners: dict[int, int]) -> None:
+    """Whose each photo is after an act; the entry is as it was written."""
+    said, action = entry["details"], entry["action"]
+    if action in ("begin", "enroll"):
+        owners.update(zip(said["photos"], said["people"], strict=True))
+    elif action == "expunge":
+        for photo in said["photos"]:
+            owners.pop(photo, None)
+    elif action == "merge":
+        kept, gone = said["people"]
+        owners.update({photo: kept for photo, person in owners.items() if person == gone})
+    elif action == "split":
+        owners.update(dict.fromkeys(said["photos"], said["person"]))
 
 
 def _against(exported: Head, identity: Identity, last: int, seen: str | None) -> Iterator[Problem]:
@@ -224,17 +259,15 @@ def _against(exported: Head, identity: Identity, last: int, seen: str | None) ->
         yield _broken(exported.number, "is another one than when the head was exported: the log was written anew")
 
 
-def _accounted(session: Session, alive: set[int]) -> Iterator[Problem]:
-    there = set(session.scalars(select(Photo.id)))
-    for number in sorted(alive - there):
-        yield Problem("audit", f"photo {number}", "Was enrolled, never expunged, and is not there: restore a backup.")
-    for number in sorted(there - alive):
+def _accounted(session: Session, owners: dict[int, int]) -> Iterator[Problem]:
+    there = {row.id: row.person_id for row in session.execute(select(Photo.id, Photo.person_id))}
+    for number in sorted(owners.keys() - there.keys()):
+        yield Problem("audit", f"photo {number}", f"Was enrolled, never expunged, and is not there: {RESTORE}")
+    for number in sorted(there.keys() - owners.keys()):
         yield Problem("audit", f"photo {number}", "Is there, and no entry of the log says that it was enrolled.")
-
-
-def _numbers(entry: dict[str, Any], action: str) -> Iterable[int]:
-    """The photos that an entry of a kind names."""
-    return entry.get("details", {}).get("photos", ()) if entry.get("action") == action else ()
+    for number in sorted(there.keys() & owners.keys()):
+        if there[number] != owners[number]:
+            yield Problem("audit", f"photo {number}", "Is another person's than the log says.")
 
 
 def _broken(number: int, fault: str) -> Problem:

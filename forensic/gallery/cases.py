@@ -1,13 +1,15 @@
 """Cases, their sketches, the record of every search, and what examiners decide. Each call is one transaction.
 
 A search's record is canonical JSON that never changes: the audit log holds its hash. It names candidates by number;
-whose numbers these are is looked up when it is shown, so that it tells nothing of people who were expunged.
+whose numbers these are is looked up when it is shown. What users write themselves (purpose, filters, reasons) stays as
+they wrote it when a person is expunged.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -19,7 +21,7 @@ from sqlalchemy.orm import Session, undefer
 from forensic.errors import GalleryError, UsageError
 from forensic.gallery import audit
 from forensic.gallery.casework_models import Case, Decision, SearchRecord, Sketch
-from forensic.gallery.models import Person
+from forensic.gallery.models import Person, Photo, now
 from forensic.gallery.records import Problem, parse_label
 from forensic.gallery.rights import Operator, Right, Role, needs
 from forensic.gallery.storage import Storage
@@ -86,7 +88,7 @@ class Searched(NamedTuple):
         number: Of the search.
         case: The case's reference, or None.
         record: What was recorded, see `forensic.casework.record_of`.
-        people: Number of a person -> label, of those candidates who are still enrolled.
+        people: Number of a candidate's photo -> label of whose it is now, of those that are still enrolled.
         opinions: The examiners' verdicts, by rank, then by time.
     """
 
@@ -113,7 +115,7 @@ def open_case(gallery: Storage, reference: str, *, purpose: str, legal_basis: st
     Raises:
         UsageError: The reference is taken or cannot be one, or purpose or legal basis is missing.
     """
-    reference = parse_label(reference)
+    reference = _reference(reference)
     if not purpose.strip() or not legal_basis.strip():
         raise UsageError("A case needs a purpose and a legal basis, in words that a court can read.")
     with gallery.writing() as session:
@@ -132,17 +134,22 @@ def open_case(gallery: Storage, reference: str, *, purpose: str, legal_basis: st
 
 @needs(Right.CASE)
 def add_sketch(gallery: Storage, reference: str, drawing: Drawing) -> int:
-    """Add a sketch to a case, with its bytes; the same bytes are one sketch.
+    """Add a sketch to a case, with its bytes; the same bytes are one sketch, as it was first added.
 
     Returns:
         The sketch's number.
 
     Raises:
         GalleryError: There is no such case.
+        UsageError: The file is enrolled as a photo, and would outlast its expunging.
     """
     sha256 = hashlib.sha256(drawing.data).hexdigest()
     with gallery.writing() as session:
         case = _find(session, reference)
+        if session.scalars(select(Photo.id).where(Photo.sha256 == sha256)).first() is not None:
+            raise UsageError(
+                f"{drawing.file_name} is enrolled as a photo; a case holds sketches. Give the sketch's file."
+            )
         there = session.scalars(select(Sketch.id).where(Sketch.case_id == case.id, Sketch.sha256 == sha256)).first()
         if there is not None:
             return there
@@ -154,7 +161,7 @@ def add_sketch(gallery: Storage, reference: str, drawing: Drawing) -> int:
         )
         session.add(sketch)
         session.flush()
-        gallery.note(session, "case-sketch", case=case.id, sketch=sketch.id, sha256=sha256)
+        gallery.note(session, "case-sketch", sketch=sketch.id, content=_of_sketch(sketch))
         return sketch.id
 
 
@@ -197,7 +204,7 @@ def record_search(gallery: Storage, record: Mapping[str, Any], *, case: str | No
         search = SearchRecord(case_id=found, record=text)
         session.add(search)
         session.flush()
-        gallery.note(session, "search", search=search.id, case=found, record=_hash(text))
+        gallery.note(session, "search", search=search.id, content=_of_search(search))
         return search.id
 
 
@@ -243,56 +250,85 @@ def decide(gallery: Storage, number: int, rank: int, verdict: Verdict, reason: s
                 f"{gallery.operator.name} has decided on rank {rank} of search {number}; a verdict is never changed. "
                 "Another examiner can decide independently."
             )
-        session.add(
-            Decision(
-                search_id=number, rank=rank, examiner=gallery.operator.name, verdict=verdict, reason=reason.strip()
-            )
+        decision = Decision(
+            search_id=number,
+            rank=rank,
+            examiner=gallery.operator.name,
+            verdict=verdict,
+            reason=reason.strip(),
+            salt=secrets.token_hex(16),
+            decided_at=now(),
         )
-        gallery.note(session, "decide", search=number, rank=rank, verdict=verdict, reason=_hash(reason.strip()))
+        session.add(decision)
+        gallery.note(session, "decide", search=number, rank=rank, content=_of_decision(decision))
+
+
+@needs(Right.SEARCH)
+def check(gallery: Storage, reference: str | None) -> None:
+    """Stop a search that could not be put on record, before it takes its time.
+
+    Raises:
+        RightsError: The operator may not search.
+        GalleryError: There is no such case.
+    """
+    if reference is not None:
+        with gallery.reading() as session:
+            _find(session, reference)
 
 
 def problems(session: Session) -> list[Problem]:
     """Cases, sketches, searches and decisions that are not as the audit log has them."""
-    logged: dict[str, str] = {}
+    logged: dict[str, object] = {}
     for entry in audit.entries(session):
         said, action = entry["details"], entry["action"]
-        if action == "case-open":
-            logged[f"case {said['case']}"] = said["content"]
-        elif action == "case-sketch":
-            logged[f"sketch {said['sketch']}"] = said["sha256"]
-        elif action == "search":
-            logged[f"search {said['search']}"] = said["record"]
+        if action in ("case-open", "case-sketch", "search"):
+            kind = action.rpartition("-")[2].replace("open", "case")
+            logged[f"{kind} {said.get(kind)}"] = said.get("content")
         elif action == "decide":
-            logged[_decision(said["search"], said["rank"], entry["operator"])] = f"{said['verdict']} {said['reason']}"
-    there = {f"case {row.id}": _content(row) for row in session.scalars(select(Case))}
-    for number, data in session.execute(select(Sketch.id, Sketch.data)):
-        there[f"sketch {number}"] = hashlib.sha256(data).hexdigest()
-    there |= {f"search {row.id}": _hash(row.record) for row in session.scalars(select(SearchRecord))}
+            logged[_decision(said.get("search"), said.get("rank"), entry["operator"])] = said.get("content")
+    there: dict[str, object] = {f"case {row.id}": _content(row) for row in session.scalars(select(Case))}
+    for sketch in session.scalars(select(Sketch).options(undefer(Sketch.data)).execution_options(yield_per=20)):
+        there[f"sketch {sketch.id}"] = _of_sketch(sketch)
+    there |= {f"search {row.id}": _of_search(row) for row in session.scalars(select(SearchRecord))}
     for row in session.scalars(select(Decision)):
-        there[_decision(row.search_id, row.rank, row.examiner)] = f"{row.verdict} {_hash(row.reason)}"
+        there[_decision(row.search_id, row.rank, row.examiner)] = _of_decision(row)
     keys = sorted(logged.keys() | there.keys())
     return [problem for key in keys if (problem := _differs(key, logged.get(key), there.get(key)))]
 
 
-def _differs(subject: str, logged: str | None, there: str | None) -> Problem | None:
+def _differs(subject: str, logged: object, there: object) -> Problem | None:
     if logged == there:
         return None
     what = "is missing" if there is None else "is not in the audit log" if logged is None else "was altered"
-    return Problem("record", subject, f"It {what}: restore the gallery from a backup.")
+    return Problem("record", subject, f"It {what}: {audit.RESTORE}")
 
 
-def _decision(search: int, rank: int, examiner: str) -> str:
+def _decision(search: object, rank: object, examiner: str) -> str:
     return f"decision on rank {rank} of search {search} by {examiner}"
 
 
 def _content(case: Case) -> str:
-    return _hash(audit.canonical([case.reference, case.purpose, case.legal_basis, case.opened_by]))
+    return _hash(case.reference, case.purpose, case.legal_basis, case.opened_by)
+
+
+def _of_sketch(sketch: Sketch) -> str:
+    about = (sketch.file_name, sketch.kind, sketch.made_by, sketch.described_by, sketch.drawn_on, sketch.added_by)
+    return _hash(sketch.case_id, sketch.sha256, hashlib.sha256(sketch.data).hexdigest(), *about)
+
+
+def _of_search(search: SearchRecord) -> str:
+    return _hash(search.case_id, search.record)
+
+
+def _of_decision(decision: Decision) -> str:
+    return _hash(decision.salt, decision.verdict, decision.reason, decision.decided_at.isoformat())
 
 
 def _searched(session: Session, row: SearchRecord, operator: Operator) -> Searched:
     record = json.loads(row.record)
-    numbers = [candidate["person_id"] for candidate in record["candidates"]]
-    people = session.execute(select(Person.id, Person.label).where(Person.id.in_(numbers)))
+    photos = [candidate["photo_id"] for candidate in record["candidates"]]
+    # By the photo: a person who was merged with another one is not gone.
+    people = session.execute(select(Photo.id, Person.label).join(Person).where(Photo.id.in_(photos)))
     reference = None if row.case_id is None else session.get_one(Case, row.case_id).reference
     query = select(Decision).where(Decision.search_id == row.id).order_by(Decision.rank, Decision.id)
     decisions = session.scalars(query).all()
@@ -302,14 +338,22 @@ def _searched(session: Session, row: SearchRecord, operator: Operator) -> Search
 
 
 def _opinion(decision: Decision, operator: Operator, decided: bool) -> Opinion:
-    """A verdict, hidden from those who may still have to decide on the same candidate independently."""
-    if operator.role in (None, Role.EXAMINER) and not decided:
+    """A verdict, hidden from everybody who may still have to decide on the same candidate independently."""
+    if operator.role is not Role.AUDITOR and not decided:
         return Opinion(decision.rank, decision.examiner, None, "", decision.decided_at)
-    return Opinion(decision.rank, decision.examiner, Verdict(decision.verdict), decision.reason, decision.decided_at)
+    verdict = Verdict(decision.verdict)
+    return Opinion(decision.rank, decision.examiner, verdict, decision.reason, decision.decided_at)
+
+
+def _reference(text: str) -> str:
+    try:
+        return parse_label(text)
+    except UsageError:
+        raise UsageError(f"{text[:40]!r} is no reference of a case: expected 1 to 200 printable characters.") from None
 
 
 def _find(session: Session, reference: str) -> Case:
-    case = session.scalars(select(Case).where(Case.reference == reference)).one_or_none()
+    case = session.scalars(select(Case).where(Case.reference == reference.strip())).one_or_none()
     if case is None:
         raise GalleryError(f"There is no case {reference!r}; 'forensic case list' shows those there are.")
     return case
@@ -322,5 +366,5 @@ def _find_search(session: Session, number: int) -> SearchRecord:
     return row
 
 
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _hash(*values: object) -> str:
+    return hashlib.sha256(audit.canonical(list(values)).encode()).hexdigest()

@@ -100,4 +100,5 @@ class Decision(Base):
     examiner: Mapped[str]
     verdict: Mapped[str] = mapped_column(String(16))  # exclude, inconclusive or lead
     reason: Mapped[str]
+    salt: Mapped[str] = mapped_column(String(32))  # random: the log holds a hash that does not give the verdict away
     decided_at: Mapped[datetime] = mapped_column(default=now)

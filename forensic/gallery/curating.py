@@ -72,6 +72,12 @@ class Curating(Storage):
             self.note(session, "keep", people=[people.find(session, name).id for name in (label, other)])
         return new
 
+    @needs(Right.ENROLL)
+    def looking_for_duplicates(self, route: str) -> None:
+        """Put on record that all people are compared with each other."""
+        with self.writing() as session:
+            self.note(session, "duplicates", route=route)
+
     @needs(Right.VIEW)
     def kept(self) -> set[frozenset[str]]:
         """Labels of the pairs of people who are known to be two."""

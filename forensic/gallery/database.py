@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,15 +75,15 @@ def revision(engine: Engine) -> str | None:
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def migrate(engine: Engine) -> None:
-    """Bring the schema to HEAD in one transaction."""
+def migrate(engine: Engine, then: Callable[[Connection], None]) -> None:
+    """Bring the schema to HEAD, and do what belongs to it, in one transaction."""
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     with engine.execution_options(immediate=True).connect() as connection:
-        config.attributes["connection"] = connection
+        config.attributes |= {"connection": connection, "then": then}
         command.upgrade(config, HEAD)
         connection.commit()
 

@@ -53,11 +53,11 @@ class Plan:
                 self.originals[record.sha256] = record.data
                 self._fresh.append((place, record, metadata))
 
-    def store(self, session: Session) -> list[int]:
+    def store(self, session: Session) -> list[tuple[int, int]]:
         """Insert the new people, photos and templates.
 
         Returns:
-            The new photos' ids.
+            The new photos' ids, each with that of its person.
         """
         persons = self._people(session)
         spaces = {space for place, _, _ in self._fresh for space in self._vectors[place]}
@@ -75,7 +75,7 @@ class Plan:
                 for space, vector in self._vectors[place].items()
             )
         templates.touch(session, rows.values())
-        return [photo.id for photo in photos]
+        return [(photo.id, photo.person_id) for photo in photos]
 
     def _photo(
         self, session: Session, persons: dict[str, Person], place: int, record: Enrollment, metadata: Metadata

@@ -7,9 +7,11 @@ from sqlalchemy import select
 
 from forensic.errors import GalleryError, UsageError
 from forensic.gallery.models import AccuracyReport
+from forensic.gallery.rights import Right, needs
 from forensic.gallery.storage import Storage
 
 
+@needs(Right.VIEW)
 def save(gallery: Storage, title: str, data: Any) -> int:
     """Keep a report.
 
@@ -34,15 +36,18 @@ def save(gallery: Storage, title: str, data: Any) -> int:
         report = AccuracyReport(title=title, data=data)
         session.add(report)
         session.flush()
+        gallery.note(session, "report", report=report.id)
         return report.id
 
 
+@needs(Right.VIEW)
 def listed(gallery: Storage) -> list[AccuracyReport]:
     """All reports, the newest first."""
     with gallery.reading() as session:
         return list(session.scalars(select(AccuracyReport).order_by(AccuracyReport.id.desc())))
 
 
+@needs(Right.VIEW)
 def show(gallery: Storage, number: int) -> AccuracyReport:
     """One report.
 

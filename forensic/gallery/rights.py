@@ -72,13 +72,25 @@ class Operator(NamedTuple):
             return cls("account without a name")
 
 
+class Standing(NamedTuple):
+    """What an operator is at a moment.
+
+    Attributes:
+        users: Whether the gallery has users, so that everybody has to sign in.
+        role: The operator's; None for nobody who signed in, or whom somebody removed since.
+    """
+
+    users: bool
+    role: Role | None
+
+
 class Guarded(Protocol):
     """What a guarded call hangs on."""
 
     operator: Operator
 
-    def has_users(self) -> bool:
-        """Whether anybody was ever named a user."""
+    def standing(self) -> Standing:
+        """What the operator is now."""
         ...
 
 
@@ -106,10 +118,11 @@ def check(gallery: Guarded, right: Right) -> None:
     Raises:
         RightsError: Nobody signed in to a gallery with users, or the role lacks the right.
     """
-    if not gallery.has_users():
+    now = gallery.standing()
+    if not now.users:
         return
-    who, able = gallery.operator, sorted(RIGHTS[right])
-    if who.role is None:
+    if now.role is None:
         raise RightsError("This gallery has users: say who you are with --as NAME (Gallery.sign_in in Python).")
-    if who.role not in RIGHTS[right]:
-        raise RightsError(f"{who.name} is {who.role} here and may not {right}: that needs {' or '.join(able)}.")
+    if now.role not in RIGHTS[right]:
+        able = " or ".join(sorted(RIGHTS[right]))
+        raise RightsError(f"{gallery.operator.name} is {now.role} here and may not {right}: that needs {able}.")

@@ -13,15 +13,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError
 from forensic.gallery import audit, database, people
-from forensic.gallery.casework_models import Identity, User
+from forensic.gallery.casework_models import User
 from forensic.gallery.models import IndexFile, LooseObject
 from forensic.gallery.objects import ObjectStore
-from forensic.gallery.rights import Operator
+from forensic.gallery.rights import Operator, Role, Standing
 
 DATABASE = "gallery.db"
 OWN_NAMES = {DATABASE, *(DATABASE + end for end in ("-wal", "-shm", "-journal"))} | {
@@ -58,7 +58,6 @@ class Storage:
         try:
             with database.in_words(self._name):
                 self._settle_schema()
-                self._settle_identity()
                 self._settle_journal()
         except BaseException:
             self.close()
@@ -104,17 +103,15 @@ class Storage:
             )
         with self._lock():  # no revision: its making was cut off, or is under way in another process
             if database.revision(self.engine) != database.HEAD:
-                database.migrate(self.engine)
+                for path in self.index_folder.glob("*"):  # of an older gallery: nothing vouches for them
+                    path.unlink()
+                database.migrate(self.engine, self._begin_log)
 
-    def _settle_identity(self) -> None:
-        """Begin the log of a gallery that is new, or older than logs."""
-        with self._reading() as session:
-            if session.get(Identity, 1) is not None:
-                return
-        with self._lock():
-            self._empty_index()  # of an older gallery: nothing vouches for its files
-            with self._transaction() as session:
-                self._signer.begin(session)
+    def _begin_log(self, connection: Connection) -> None:
+        """The first entry, with the tables: where it is missing later, somebody removed it."""
+        with Session(connection) as session:
+            self._signer.begin(session)
+            session.flush()
 
     def _settle_journal(self) -> None:
         """Finish what a killed process left, unless another one is writing: then the journal is its own."""
@@ -126,10 +123,12 @@ class Storage:
 
     # Who, and what was done
 
-    def has_users(self) -> bool:
-        """Whether anybody was ever named a user, so that everybody has to sign in."""
+    def standing(self) -> Standing:
+        """Whether the gallery has users, and which role the operator has among them at this moment."""
         with self.reading() as session:
-            return session.scalars(select(User.id).limit(1)).first() is not None
+            role = session.scalars(select(User.role).where(User.name == self.operator.name, User.active)).first()
+            known = role is not None or session.scalars(select(User.id).limit(1)).first() is not None
+        return Standing(known, None if role is None or self.operator.role is None else Role(role))
 
     def note(self, session: Session, action: str, **details: object) -> None:
         """Record an act of the operator, in the transaction that does it; numbers name people, never labels."""
@@ -143,7 +142,7 @@ class Storage:
 
         lock = FileLock(self.folder / "lock", timeout=self.patience if patience is None else patience, mode=0o600)
         try:
-            lock.acquire()
+            lock.acquire(poll_interval=0.005)
         except Timeout as error:
             raise _Locked(
                 f"Another process has been writing to {self.folder} for {self.patience:g} seconds: wait for it to "

@@ -13,7 +13,7 @@ from forensic.gallery.curating import Curating
 from forensic.gallery.enrolling import Plan
 from forensic.gallery.filtering import Filter, Matching
 from forensic.gallery.models import Cohort, IndexFile, Person, Photo, TemplateSpace
-from forensic.gallery.objects import write_private
+from forensic.gallery.objects import sync, write_private
 from forensic.gallery.records import (
     Enrollment,
     Outcome,
@@ -23,7 +23,8 @@ from forensic.gallery.records import (
     Templates,
     check,
 )
-from forensic.gallery.rights import Right, needs
+from forensic.gallery.rights import Operator, Right, needs
+from forensic.gallery.rights import check as check_right
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +51,7 @@ class Gallery(Curating):
         Raises:
             RightsError: No user of that name with that password.
         """
+        self.operator = Operator.of_system()  # a refusal leaves nobody signed in
         self.operator = users.sign_in(self, name, password)
 
     # Enrolling and removing
@@ -72,8 +74,12 @@ class Gallery(Curating):
             with self._reading() as session:
                 plan = Plan(records, people.known(session, [record.sha256 for record in records]))
             if plan.originals:
-                self._add(plan.originals, lambda session: self.note(session, "enroll", photos=plan.store(session)))
+                self._add(plan.originals, lambda session: self._enrolled(session, plan.store(session)))
         return plan.outcomes
+
+    def _enrolled(self, session: Session, photos: list[tuple[int, int]]) -> None:
+        numbers, owners = ([pair[side] for pair in photos] for side in (0, 1))
+        self.note(session, "enroll", photos=numbers, people=owners)
 
     @needs(Right.EXPUNGE)
     def expunge(self, *labels: str) -> list[str]:
@@ -114,6 +120,7 @@ class Gallery(Curating):
 
     # Looking up
 
+    @needs(Right.VIEW)
     def known(self, hashes: Sequence[str]) -> dict[str, str]:
         """For each of these content hashes that is enrolled, the label of its person."""
         with self.reading() as session:
@@ -162,6 +169,7 @@ class Gallery(Curating):
             self.note(session, "view", person=person.id)
         return person, list(photos)
 
+    @needs(Right.VIEW)
     def labels(self, photo_ids: "Iterable[int] | NDArray[np.int64]") -> dict[int, str]:
         """Photo id -> label of its person, for those of the photos that are enrolled."""
         with self.reading() as session:
@@ -199,16 +207,19 @@ class Gallery(Curating):
 
     # Templates
 
+    @needs(Right.VIEW)
     def spaces(self) -> list[TemplateSpace]:
         """The template spaces, by route."""
         with self.reading() as session:
             return list(session.scalars(select(TemplateSpace).order_by(TemplateSpace.route, TemplateSpace.digest)))
 
+    @needs(Right.VIEW)
     def templates(self, space: str) -> Templates:
         """All templates of the space with this digest; none for an unknown one."""
         with self.reading() as session:
             return templates.load(session, space)
 
+    @needs(Right.VIEW)
     def missing(self, space: str) -> list[Photo]:
         """Photos without a template in the space with this digest, in the order of their content hashes."""
         with self.reading() as session:
@@ -251,6 +262,7 @@ class Gallery(Curating):
             row = templates.find_space(session, space)
             return 0 if row is None else row.revision
 
+    @needs(Right.VIEW)
     def save_index(self, name: str, data: bytes, *, space: str, revision: int) -> bool:
         """Keep an index as ``index_folder / name`` unless its space has changed since ``revision``.
 
@@ -264,10 +276,22 @@ class Gallery(Curating):
                 return False
             self.index_folder.mkdir(mode=0o700, exist_ok=True)
             (self.index_folder / name).unlink(missing_ok=True)  # a crash may leave none, but never one of another hash
+            sync([self.index_folder])
             with self._transaction() as session:
                 session.merge(IndexFile(name=name, sha256=hashlib.sha256(data).hexdigest()))
             write_private({self.index_folder / name: data})
             return True
+
+    @needs(Right.VIEW)
+    def index_is_known(self, name: str) -> bool:
+        """Whether ``index_folder / name`` is the file that was kept there last, and no other one."""
+        try:
+            found = hashlib.sha256((self.index_folder / name).read_bytes()).hexdigest()
+        except FileNotFoundError:
+            return False
+        with self.reading() as session:
+            kept = session.get(IndexFile, name)
+        return kept is not None and kept.sha256 == found
 
     # The agency's own cohort
 
@@ -288,21 +312,25 @@ class Gallery(Curating):
             self.note(session, "cohort", key=key, sketches=len(sketches))
         return fresh
 
+    @needs(Right.VIEW)
     def cohort(self, keys: Iterable[str]) -> "dict[str, NDArray[np.float32]]":
         """Key -> templates of its sketches, shape (n, dimension), by their files' hashes; no entry for none."""
         with self.reading() as session:
             return cohorts.load(session, keys)
 
+    @needs(Right.VIEW)
     def cohorts(self) -> list[Cohort]:
         """The cohorts, by route."""
         with self.reading() as session:
             return list(session.scalars(select(Cohort).order_by(Cohort.route, Cohort.key)))
 
+    @needs(Right.VIEW)
     def cohort_size(self) -> dict[str, int]:
         """Key -> number of sketches; empty where there is no cohort."""
         with self.reading() as session:
             return cohorts.size(session)
 
+    @needs(Right.VIEW)
     def in_cohort(self, key: str, hashes: Sequence[str]) -> set[str]:
         """Those of these files' hashes whose sketches the cohort of a key holds."""
         with self.reading() as session:
@@ -336,10 +364,14 @@ class Gallery(Curating):
         Args:
             exported: an earlier head of the audit log, kept elsewhere: shows whether the log was cut or replaced.
         """
-        from forensic.gallery.verifying import verify
+        from forensic.gallery.verifying import damage, verify
 
+        if found := damage(self):  # then it cannot be asked who may do what
+            return found
+        check_right(self, Right.VIEW)
         return verify(self, exported)
 
+    @needs(Right.VIEW)
     def digest(self) -> str:
         """SHA-256 over people, metadata, photos' hashes, templates and cohorts, whatever the order of enrollment."""
         from forensic.gallery.verifying import digest

@@ -108,25 +108,26 @@ def load(session: Session, digest: str) -> Templates:
     # The photos are sorted without their templates: a sort that spills would leave templates in the system's
     # temporary files.
     photos = session.execute(
-        select(Photo.id, Person.label)
+        select(Photo.id, Person.label, Photo.sha256)
         .join(Person, Person.id == Photo.person_id)
         .join(Template, Template.photo_id == Photo.id)
         .where(Template.space_id == row.id)
         .order_by(Photo.sha256)
     ).all()
-    place = {number: i for i, (number, _) in enumerate(photos)}
+    place = {number: i for i, (number, _, _) in enumerate(photos)}
     vectors = np.empty((len(photos), row.dimension), np.float32)
-    query = select(Template.photo_id, Template.vector).where(Template.space_id == row.id)
+    query = select(Template.photo_id, Template.vector, Template.seal).where(Template.space_id == row.id)
     for part in session.execute(query.execution_options(yield_per=CHUNK)).partitions():
-        if any(len(vector) != 4 * row.dimension for _, vector in part):
+        whole = 4 * row.dimension
+        if any(len(v) != whole or seal(digest, photos[place[n]].sha256, v) != s for n, v, s in part):
             raise GalleryError(
-                f"Templates of route {row.route!r} are damaged: not {row.dimension} floats long. "
-                "'forensic gallery verify' names them, 'forensic gallery reindex' makes them anew."
+                f"Templates of route {row.route!r} were altered or cut. 'forensic gallery verify' names them, "
+                "'forensic gallery reindex --all' makes them anew."
             )
-        blob = b"".join(vector for _, vector in part)
-        vectors[[place[number] for number, _ in part]] = np.frombuffer(blob, "<f4").reshape(-1, row.dimension)
+        blob = b"".join(vector for _, vector, _ in part)
+        vectors[[place[number] for number, _, _ in part]] = np.frombuffer(blob, "<f4").reshape(-1, row.dimension)
     ids = np.fromiter(place, np.int64, len(place))
-    return Templates(vectors, ids, [label for _, label in photos], row.revision)
+    return Templates(vectors, ids, [label for _, label, _ in photos], row.revision)
 
 
 def root(session: Session, digests: Iterable[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import unicodedata
 
 from argon2 import PasswordHasher
@@ -10,7 +12,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError, RightsError, UsageError
+from forensic.gallery import audit
 from forensic.gallery.casework_models import User
+from forensic.gallery.records import Problem
 from forensic.gallery.rights import Operator, Right, Role, needs
 from forensic.gallery.storage import Storage
 
@@ -34,7 +38,7 @@ def add(gallery: Storage, name: str, role: Role, password: str) -> None:
         if role is not Role.ADMINISTRATOR and not session.scalars(select(User.id).limit(1)).first():
             raise UsageError("The first user has to be an administrator, who can then name the others.")
         session.add(User(name=name, role=role, password=hashed, active=True))
-        gallery.note(session, "user-add", user=name, role=role)
+        gallery.note(session, "user-add", user=name, role=role, password=_digest(hashed))
 
 
 @needs(Right.USERS)
@@ -76,7 +80,7 @@ def set_password(gallery: Storage, name: str, password: str) -> None:
         _may_change(gallery)
     with gallery.writing() as session:
         _find(session, name).password = hashed
-        gallery.note(session, "user-password", user=name)
+        gallery.note(session, "user-password", user=name, password=_digest(hashed))
 
 
 @needs(Right.USERS)
@@ -92,10 +96,12 @@ def sign_in(gallery: Storage, name: str, password: str) -> Operator:
     Raises:
         RightsError: Name or password is wrong; which of both is not said.
     """
+    name = unicodedata.normalize("NFKC", name).strip()
+    _ = _nobody()  # made before the clock of an observer starts
     with gallery.reading() as session:
         user = session.scalars(select(User).where(User.name == name, User.active)).first()
     # An unknown name takes as long as a wrong password.
-    known = user.password if user else _hasher.hash("nobody")
+    known = user.password if user else _nobody()
     try:
         right = _hasher.verify(known, password) and user is not None
     except (VerificationError, InvalidHashError):
@@ -107,9 +113,27 @@ def sign_in(gallery: Storage, name: str, password: str) -> Operator:
     return Operator(user.name, Role(user.role))
 
 
-def exist(session: Session) -> bool:
-    """Whether anybody was ever named a user."""
-    return session.scalars(select(User.id).limit(1)).first() is not None
+def problems(session: Session) -> list[Problem]:
+    """Users who are not as the audit log has them."""
+    logged: dict[str, tuple[object, object, bool]] = {}
+    for entry in reversed(audit.entries(session)):
+        said, action = entry["details"], entry["action"]
+        name = str(said.get("user"))
+        role, password, active = logged.get(name, (None, None, True))
+        if action == "user-add":
+            logged[name] = said.get("role"), said.get("password"), True
+        elif action == "user-role":
+            logged[name] = said.get("role"), password, active
+        elif action == "user-password":
+            logged[name] = role, said.get("password"), active
+        elif action == "user-remove":
+            logged[name] = role, password, False
+    there = {user.name: (user.role, _digest(user.password), user.active) for user in session.scalars(select(User))}
+    return [
+        Problem("user", name, f"Is not as the audit log has it: {audit.RESTORE}")
+        for name in sorted(logged.keys() | there.keys())
+        if logged.get(name) != there.get(name)
+    ]
 
 
 @needs(Right.USERS)
@@ -131,10 +155,21 @@ def _keep_an_administrator(session: Session, user: User, *, leaves: bool) -> Non
 
 
 def _name(name: str) -> str:
-    name = name.strip()
+    name = unicodedata.normalize("NFKC", name).strip()
+    if name.casefold() == audit.PROGRAM or name.casefold().startswith("account "):
+        raise UsageError(f"{name!r} stands for the program or for a system's account in the log. Choose another name.")
     if not 0 < len(name) <= LONGEST or any(unicodedata.category(c)[0] == "C" for c in name):
         raise UsageError(f"A user is named {name[:40]!r}; expected 1 to {LONGEST} characters, no control characters.")
     return name
+
+
+@functools.cache
+def _nobody() -> str:
+    return _hasher.hash("nobody")
+
+
+def _digest(hashed: str) -> str:
+    return hashlib.sha256(hashed.encode()).hexdigest()
 
 
 def _hashed(password: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from forensic.gallery import audit, cases, cohorts, database
+from forensic.gallery import audit, cases, cohorts, database, users
 from forensic.gallery.models import IndexFile, LooseObject, Person, Photo, Template, TemplateSpace
 from forensic.gallery.objects import PARTIAL
 from forensic.gallery.people import described, described_photo
@@ -18,18 +18,22 @@ from forensic.gallery.storage import Storage
 from forensic.gallery.templates import CHUNK, load, seal
 
 
+def damage(gallery: Storage) -> list[Problem]:
+    """What SQLite itself finds wrong with the database; such a one is not looked into further."""
+    found = [Problem("database", "gallery.db", message) for message in database.integrity(gallery.engine)]
+    return found + list(_permissions(gallery.folder)) if found else []
+
+
 def verify(gallery: Storage, exported: audit.Head | None = None) -> list[Problem]:
-    """Everything that is wrong with a gallery; a database that SQLite calls damaged is not looked into further."""
-    damage = [Problem("database", "gallery.db", message) for message in database.integrity(gallery.engine)]
-    problems = damage + list(_permissions(gallery.folder))
-    if damage:
-        return problems
+    """Everything that is wrong with a gallery whose database is not damaged."""
+    problems = list(_permissions(gallery.folder))
     with gallery.reading() as session:
         problems += _people(session)
         problems += _templates(session)
         problems += cohorts.problems(session)
         problems += audit.verify(session, exported)
         problems += cases.problems(session)
+        problems += users.problems(session)
     return problems + list(_originals(gallery)) + list(_indexes(gallery))
 
 
@@ -81,14 +85,18 @@ def _indexes(gallery: Storage) -> Iterator[Problem]:
     for path in sorted(gallery.index_folder.glob("*")):
         if path.name.endswith(PARTIAL):  # being written, or left by a crash: never read
             continue
-        try:
-            found = hashlib.sha256(path.read_bytes()).hexdigest()
-        except FileNotFoundError:  # expunged meanwhile
-            continue
-        with gallery.reading() as session:  # after the file: it is noted before it is written
-            noted = session.get(IndexFile, path.name)
-        if noted is None or noted.sha256 != found:
+        if not any(_as_noted(gallery, path) for _ in range(2)):  # it may be replaced between two looks
             yield Problem("index", path.name, f"Was altered: delete {path}, the next search makes it anew.")
+
+
+def _as_noted(gallery: Storage, path: Path) -> bool:
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:  # expunged meanwhile
+        return True
+    with gallery.reading() as session:
+        noted = session.get(IndexFile, path.name)
+    return noted is not None and noted.sha256 == found
 
 
 def _templates(session: Session) -> Iterator[Problem]:

@@ -58,7 +58,7 @@ def test_a_case_from_its_opening_to_a_repetition(run, people: list[Made], tmp_pa
     assert run("gallery", "expunge", first, "--yes")[0] == 0
     status, output = run("search", "rerun", 1)
     assert (status, "another list" in output, "gallery" in output) == (1, True, True)
-    assert "expunged" in run("search", "show", 1)[1]
+    assert "no longer enrolled" in run("search", "show", 1)[1]
     assert first not in run("search", "list", "--case", "C-1", "--json")[1].splitlines()[0]
     assert "C-1" in run("case", "list")[1]
     assert json.loads(run("search", "show", 1, "--json")[1])["record"]["probes"]

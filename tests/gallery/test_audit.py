@@ -66,6 +66,37 @@ def test_the_chain_is_what_a_stranger_would_compute(busy):
     assert busy.verify(head) == []
 
 
+def test_a_log_that_was_removed_is_not_begun_again(busy, making):
+    """Whoever can write the database must not get the program to sign another history."""
+    run(busy, "DELETE FROM audit")
+    run(busy, "DELETE FROM identity")
+    busy.close()
+    with Gallery(busy.folder) as gallery:
+        assert "log" in [problem.subject for problem in gallery.verify()]
+        with pytest.raises(GalleryError, match="audit log was removed"):
+            gallery.enroll([making.record(50)])
+        assert rows(gallery) == []
+
+
+@pytest.mark.parametrize("text_", ["x", "[]", "5", '{"details": 5}', "null"])
+def test_what_is_no_entry_is_named_and_not_stumbled_over(busy, text_):
+    run(busy, "UPDATE audit SET entry = :t WHERE number = 3", t=text_)
+    assert "entry 3" in [problem.subject for problem in busy.verify()]
+    assert len(trail.entries(busy)) == 5
+
+
+def test_a_photo_that_was_given_to_somebody_else_is_found(busy):
+    run(busy, "UPDATE photos SET person_id = 2 WHERE id = 1")
+    assert [problem.subject for problem in busy.verify()] == ["photo 1"]
+
+
+def test_the_log_follows_merges_and_splits(busy):
+    busy.merge("P0000", "P0001")
+    busy.split("P0000", [1, 3], "P0009")
+    busy.expunge_photo(3)
+    assert busy.verify() == []
+
+
 def test_an_act_that_fails_is_not_in_the_log(busy):
     before = rows(busy)
     with pytest.raises(GalleryError):
@@ -178,3 +209,12 @@ def test_an_exported_head_is_checked_when_it_is_read(busy, tmp_path):
             Head.read(file)
     with pytest.raises(DataError):
         Head.read(tmp_path / "missing.json")
+
+
+def test_a_gallery_and_its_log_begin_together_or_not_at_all(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(audit.Signer, "begin", lambda signer, session: (_ for _ in ()).throw(OSError(28, "No space")))
+        with pytest.raises(GalleryError, match="No space"):
+            Gallery(tmp_path / "gallery", create=True)
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        assert gallery.verify() == []

@@ -9,7 +9,11 @@ from forensic.gallery.rights import Operator, Role
 
 RECORD = {
     "operator": "x",
-    "candidates": [{"rank": 1, "person_id": 1}, {"rank": 2, "person_id": 2}, {"rank": 3, "person_id": 77}],
+    "candidates": [
+        {"rank": 1, "person_id": 1, "photo_id": 1},
+        {"rank": 2, "person_id": 2, "photo_id": 3},
+        {"rank": 3, "person_id": 77, "photo_id": 99},
+    ],
 }
 DRAWING = Drawing(b"sketch", "sketch.png", Kind.FORENSIC, made_by="M. Ito", described_by="witness 2")
 
@@ -55,7 +59,7 @@ def test_a_reference_is_taken_once(case):
 
 def test_a_search_is_shown_with_those_who_are_still_enrolled(case):
     number = cases.record_search(case, RECORD, case="2026-1")
-    assert cases.searched(case, number).people == {1: "P0000", 2: "P0001"}
+    assert cases.searched(case, number).people == {1: "P0000", 3: "P0001"}
     case.expunge("P0001")
     found = cases.searched(case, number)
     assert found.people == {1: "P0000"}
@@ -108,7 +112,23 @@ TAMPERING = {
     "UPDATE cases SET legal_basis = 'none'": "case 1",
     "UPDATE sketches SET data = x'00'": "sketch 1",
     "DELETE FROM sketches": "sketch 1",
+    "UPDATE sketches SET kind = 'viewed'": "sketch 1",
+    "UPDATE searches SET case_id = NULL": "search 1",
 }
+
+
+def test_the_log_does_not_give_a_verdict_away(case):
+    number = cases.record_search(case, RECORD)
+    cases.decide(case, number, 1, Verdict.EXCLUDE, "nose differs")
+    (entry,) = trail.entries(case, action="decide")
+    assert set(entry["details"]) == {"search", "rank", "content"}
+    by(case, "ines", Role.INVESTIGATOR)
+    assert cases.searched(case, number).opinions[0].verdict is None
+
+
+def test_an_enrolled_photo_is_no_sketch(case, making):
+    with pytest.raises(UsageError, match="enrolled as a photo"):
+        cases.add_sketch(case, "2026-1", DRAWING._replace(data=making.record(0).data))
 
 
 @pytest.mark.parametrize("statement", TAMPERING)

@@ -157,6 +157,7 @@ def test_templates_of_many_photos_are_fetched_in_chunks(gallery, making):
     from sqlalchemy import insert
 
     from forensic.gallery.models import Person, Photo, Template
+    from forensic.gallery.templates import seal
 
     gallery.enroll([making.record(0)])
     rng = np.random.default_rng(0)
@@ -169,8 +170,10 @@ def test_templates_of_many_photos_are_fetched_in_chunks(gallery, making):
         session.execute(insert(Person), [{"id": 2, "label": "many", "extra": {}}])
         rows = [shared | {"id": 2 + i, "sha256": sha256, "person_id": 2} for i, sha256 in enumerate(hashes)]
         session.execute(insert(Photo), rows)
-        sealed = {"space_id": 1, "seal": b""}
-        blobs = [sealed | {"photo_id": 2 + i, "vector": vector.tobytes()} for i, vector in enumerate(vectors)]
+        blobs = [
+            {"space_id": 1, "photo_id": 2 + i, "vector": blob, "seal": seal(digest, hashes[i], blob)}
+            for i, blob in enumerate(vector.tobytes() for vector in vectors)
+        ]
         session.execute(insert(Template), blobs)
     found = gallery.templates(digest)
     order = np.argsort(hashes)

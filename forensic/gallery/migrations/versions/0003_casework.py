@@ -28,19 +28,20 @@ def upgrade() -> None:
 
 def _seal() -> None:
     """As `forensic.gallery.templates.seal` did it when this was written."""
-    connection = op.get_bind()
-    rows = connection.execute(
-        sa.text(
-            "SELECT templates.id, template_spaces.digest, photos.sha256, templates.vector FROM templates"
-            " JOIN template_spaces ON template_spaces.id = templates.space_id"
-            " JOIN photos ON photos.id = templates.photo_id"
-        )
+    connection, last = op.get_bind(), 0
+    some = sa.text(
+        "SELECT templates.id, template_spaces.digest, photos.sha256, templates.vector FROM templates"
+        " JOIN template_spaces ON template_spaces.id = templates.space_id"
+        " JOIN photos ON photos.id = templates.photo_id"
+        " WHERE templates.id > :last ORDER BY templates.id LIMIT 4096"
     )
-    for number, space, photo, vector in rows.fetchall():
-        seal = hashlib.sha256(f"{space} {photo}\n".encode() + bytes(vector)).digest()
-        connection.execute(
-            sa.text("UPDATE templates SET seal = :seal WHERE id = :number").bindparams(seal=seal, number=number)
-        )
+    while rows := connection.execute(some, {"last": last}).fetchall():
+        seals = [
+            {"number": number, "seal": hashlib.sha256(f"{space} {photo}\n".encode() + bytes(vector)).digest()}
+            for number, space, photo, vector in rows
+        ]
+        connection.execute(sa.text("UPDATE templates SET seal = :seal WHERE id = :number"), seals)
+        last = rows[-1][0]
 
 
 def _log() -> None:
@@ -122,6 +123,7 @@ def _cases() -> None:
         sa.Column("examiner", sa.String(), nullable=False),
         sa.Column("verdict", sa.String(16), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("salt", sa.String(32), nullable=False),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["search_id"], ["searches.id"], "fk_decisions_search_id_searches"),
         sa.PrimaryKeyConstraint("id", name="pk_decisions"),
