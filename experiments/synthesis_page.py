@@ -55,12 +55,13 @@ ROWS = """\
       --size 128 --width compact --default batch=4 --default learning_rate=5e-4 --default average=0.99 \\
       --default discriminator_rate=0.05 --default perceptual=embedder --budget 80m --out runs/campaign
 
-and likewise the other methods; seconds are those of a core beside other work. The weights of the losses are the papers'; the rows of one table had the same epochs,
-seed and data. They are so few epochs that these tables say which parts help a model that has only begun to learn, no
-more; differences within the brackets say nothing. Of the training split 20 people were held out: `held-out L1` is
-their mean absolute difference, of faces in [-1, 1], after the last epoch. Columns of the paper are from its table, at
-256 x 256 after all its epochs. DeepFacePencil's table has nothing that can be computed here. HIDA's other settings of
-DOG take a quarter of an hour an epoch on a CPU, and have no published figures: they were left out.
+and likewise the other methods; seconds are those of a core beside other work. The weights of the losses are the
+papers'; the rows of one table had the same epochs, seed and data. They are so few epochs that these tables say which
+parts help a model that has only begun to learn, no more; differences within the brackets say nothing. Of the training
+split 20 people were held out: `held-out L1` is their mean absolute difference, of faces in [-1, 1], after the last
+epoch. Columns of the paper are from its table, at 256 x 256 after all its epochs. DeepFacePencil's table has nothing
+that can be computed here. HIDA's other settings of DOG take a quarter of an hour an epoch on a CPU, and have no
+published figures: they were left out.
 
 What they say: the perceptual and the compositional term carry ISEGAN, and neither parsing matching nor stage II shows
 yet; SDGAN gains by the affinity loss and the perceptual one, not by saliency and parsing alone; HIDA by depth and
