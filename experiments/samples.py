@@ -28,7 +28,7 @@ from forensic.synthesis.styles import Styled
 from forensic.synthesis.translator import Batch, Modality
 
 SHIPPED = ("pencil", "sdgan", "msg-sarl@photo", "hida", "pix2pix@sketch", "isegan", "msg-sarl@sketch")
-CELL, LABEL = 128, 200  # pixels: a face; the column of names
+CELL = 128  # pixels of a face
 
 
 def drawn_people(count: int, seed: int) -> Batch:
@@ -47,7 +47,7 @@ def rows_of(system: System, people: Batch) -> Iterator[tuple[Modality, str, Tens
     for style in translator.styles if isinstance(translator, Styled) else (0,):
         if isinstance(translator, Styled):
             translator.style = style
-        title = f"{system.title.partition('@')[0]}{f', style {style}' if style else ''}"
+        title = f"{system.title.partition('@')[0].partition(', from ')[0]}{f', style {style}' if style else ''}"
         yield translator.source, title, _translated(translator, people)
 
 
@@ -58,14 +58,15 @@ def _translated(translator: Translator, people: Batch) -> Tensor:
 
 def grid(rows: list[tuple[str, Tensor]]) -> Image.Image:
     """Rows of faces, each with its name on the left."""
-    width = LABEL + CELL * len(rows[0][1])
-    sheet = Image.new("RGB", (width, CELL * len(rows)), "white")
+    names = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+    margin = 16 + int(max(names.textlength(title, font_size=15) for title, _ in rows))
+    sheet = Image.new("RGB", (margin + CELL * len(rows[0][1]), CELL * len(rows)), "white")
     write = ImageDraw.Draw(sheet)
     for line, (title, faces) in enumerate(rows):
         write.text((8, CELL * line + CELL // 2), title, fill="black", anchor="lm", font_size=15)
         for column, face in enumerate(faces):
             sheet.paste(
-                to_image(face).resize((CELL, CELL), Image.Resampling.LANCZOS), (LABEL + CELL * column, CELL * line)
+                to_image(face).resize((CELL, CELL), Image.Resampling.LANCZOS), (margin + CELL * column, CELL * line)
             )
     return sheet
 

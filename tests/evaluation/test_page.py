@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from evaluation.toys import repeated
 
+from forensic import provenance
 from forensic.errors import UsageError
 from forensic.evaluation import (
     closed_set,
@@ -19,7 +20,6 @@ from forensic.evaluation import (
     open_set,
     page,
     plots,
-    provenance,
     tables,
 )
 from forensic.evaluation.accuracy import Report
