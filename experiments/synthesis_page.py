@@ -8,6 +8,7 @@ Methods first, beside published figures; then, for each paper, the rows of its t
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -63,9 +64,12 @@ epoch. Columns of the paper are from its table, at 256 x 256 after all its epoch
 that can be computed here. HIDA's other settings of DOG take a quarter of an hour an epoch on a CPU, and have no
 published figures: they were left out.
 
+The pictures are of people who do not exist (`python experiments/samples.py --campaign runs/campaign ...`).
+
 What they say: the perceptual and the compositional term carry ISEGAN, and neither parsing matching nor stage II shows
 yet; SDGAN gains by the affinity loss and the perceptual one, not by saliency and parsing alone; HIDA by depth and
-DySPADE, and not yet by its activation and DOG; MSG-SARL's parts show in SSIM and the held-out difference, not in FSIM.
+DySPADE, and not yet by its activation and DOG; its styles differ from DySPADE on, as the paper says. MSG-SARL's parts
+show in SSIM and in the held-out difference, not in FSIM.
 """
 
 
@@ -140,6 +144,8 @@ def ablations(measured: dict[str, Any], data: str, method: str, source: str) -> 
     yield f"## {registry.find(method).__name__}'s rows: {NAMES[data]}, {source} to {rows[0]['target']}\n"
     yield from markdown(["row"], ["epochs (paper)", "seconds", *heads], cells)
     yield _conditions(rows)
+    if source == inspect.signature(registry.find(method)).parameters["source"].default:
+        yield f"![invented people through these rows](samples-{method}.jpg)\n"
 
 
 def _conditions(rows: Sequence[dict[str, Any]]) -> str:
