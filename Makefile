@@ -29,7 +29,7 @@ demo: install ## make synthetic people, enroll them, match three sketches, write
 test: install check ## install, then every check
 
 check: lint imports types ## lint, import law, types, tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-all: install ## the slow tests too
 	$(BIN)/python -m pytest

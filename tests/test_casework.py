@@ -38,7 +38,7 @@ def test_a_search_records_what_is_needed_to_stand_by_it(gallery: Gallery, people
         "root": gallery.root([Identifier(gallery, ROUTE).matcher.routes[0].space]),
     }
     assert (record["route"], record["models"], record["code"]) == (ROUTE, search.models, provenance.code())
-    assert [found.people[c["person_id"]] for c in record["candidates"]] == [c.person for c in search.candidates]
+    assert [found.people[c["photo_id"]] for c in record["candidates"]] == [c.person for c in search.candidates]
     assert [c["score"] for c in record["candidates"]] == [c.score for c in search.candidates]
     assert not any(people[3].label in str(value) for value in record.values())  # by number alone
     assert gallery.size().photos == record["gallery"]["photos"]  # the probe is not enrolled

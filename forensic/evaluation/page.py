@@ -19,7 +19,10 @@ SECTIONS = {
     "groups": ("Groups", "Whom the systems serve worse, and who is mistaken for whom."),
     "nlda": ("NLDA protocol of the field", "Null-space LDA fitted on some of the identities, over random splits."),
 }
-ON_DARK = ("#9ca3af", "#60a5fa", "#fb923c", "#4ade80", "#c4b5fd", "#fb7185", "#22d3ee", "#facc15", "#cbd5e1")
+ON_DARK = (
+    *("#9ca3af", "#60a5fa", "#fb923c", "#4ade80", "#c4b5fd", "#fb7185", "#22d3ee", "#facc15", "#cbd5e1"),
+    *("#f0abfc", "#a3e635", "#fca5a5", "#93c5fd"),
+)
 """The baseline's and the curves' colours on a dark page, in the order of those on a light one."""
 
 
