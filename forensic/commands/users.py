@@ -25,7 +25,7 @@ def user() -> None:
     \b
     analyst        enrolls, changes and expunges people
     investigator   opens cases and searches
-    examiner       searches, and decides on candidates
+    examiner       the same, and decides on candidates
     auditor        reads cases and the audit log
     administrator  changes users, expunges, reads the audit log
     """

@@ -41,6 +41,10 @@ PROGRAM = "forensic"
 RESTORE = "restore the gallery from a backup."
 
 
+Entry = dict[str, Any]
+"""What was written of one act: `FIELDS`, with the act's own ``details``."""
+
+
 class Head(NamedTuple):
     """The end of a log at some moment, signed: proof, kept elsewhere, of all that was in it then.
 
@@ -162,7 +166,7 @@ def head(session: Session) -> Head:
     return Head(identity.gallery, last.number, last.hash, identity.public_key, last.signature)
 
 
-def entries(session: Session, *, action: str | None = None, limit: int | None = None) -> list[dict[str, Any]]:
+def entries(session: Session, *, action: str | None = None, limit: int | None = None) -> list[Entry]:
     """The entries, newest first, as they were written; what is no entry is left to `verify`."""
     query = select(AuditEntry.entry).order_by(AuditEntry.number.desc()).execution_options(yield_per=CHUNK)
     found = []
@@ -208,7 +212,7 @@ def verify(session: Session, exported: Head | None = None) -> Iterator[Problem]:
     yield from _accounted(session, owners)
 
 
-def _read(text: str) -> dict[str, Any]:
+def _read(text: str) -> Entry:
     """An entry, or nothing where the text is none."""
     try:
         entry = json.loads(text)
@@ -218,7 +222,7 @@ def _read(text: str) -> dict[str, Any]:
     return entry if sound else {}
 
 
-def _fault(row: AuditEntry, entry: dict[str, Any], identity: Identity, previous: str) -> str:
+def _fault(row: AuditEntry, entry: Entry, identity: Identity, previous: str) -> str:
     """What is wrong with a row; empty where nothing is."""
     if not entry:
         return "is no entry"
@@ -235,7 +239,7 @@ def _fault(row: AuditEntry, entry: dict[str, Any], identity: Identity, previous:
     return ""
 
 
-def _follow(entry: dict[str, Any], owners: dict[int, int]) -> None:
+def _follow(entry: Entry, owners: dict[int, int]) -> None:
     """Whose each photo is after an act; the entry is as it was written."""
     said, action = entry["details"], entry["action"]
     if action in ("begin", "enroll"):

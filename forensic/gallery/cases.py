@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -276,10 +276,10 @@ def check(gallery: Storage, reference: str | None) -> None:
             _find(session, reference)
 
 
-def problems(session: Session) -> list[Problem]:
-    """Cases, sketches, searches and decisions that are not as the audit log has them."""
+def problems(session: Session, entries: Iterable[audit.Entry]) -> list[Problem]:
+    """Cases, sketches, searches and decisions that are not as the entries of the audit log have them."""
     logged: dict[str, object] = {}
-    for entry in audit.entries(session):
+    for entry in entries:
         said, action = entry["details"], entry["action"]
         if action in ("case-open", "case-sketch", "search"):
             kind = action.rpartition("-")[2].replace("open", "case")

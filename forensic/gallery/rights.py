@@ -20,7 +20,7 @@ class Role(StrEnum):
 
     ANALYST = "analyst"  # looks after the gallery
     INVESTIGATOR = "investigator"  # opens cases and searches
-    EXAMINER = "examiner"  # searches, and decides on candidates
+    EXAMINER = "examiner"  # the same, and decides on candidates
     AUDITOR = "auditor"  # reads everything that was done
     ADMINISTRATOR = "administrator"  # looks after users
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import unicodedata
+from collections.abc import Sequence
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -113,10 +114,10 @@ def sign_in(gallery: Storage, name: str, password: str) -> Operator:
     return Operator(user.name, Role(user.role))
 
 
-def problems(session: Session) -> list[Problem]:
-    """Users who are not as the audit log has them."""
+def problems(session: Session, entries: Sequence[audit.Entry]) -> list[Problem]:
+    """Users who are not as the entries of the audit log, newest first, have them."""
     logged: dict[str, tuple[object, object, bool]] = {}
-    for entry in reversed(audit.entries(session)):
+    for entry in reversed(entries):
         said, action = entry["details"], entry["action"]
         name = str(said.get("user"))
         role, password, active = logged.get(name, (None, None, True))

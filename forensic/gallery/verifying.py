@@ -32,8 +32,9 @@ def verify(gallery: Storage, exported: audit.Head | None = None) -> list[Problem
         problems += _templates(session)
         problems += cohorts.problems(session)
         problems += audit.verify(session, exported)
-        problems += cases.problems(session)
-        problems += users.problems(session)
+        entries = audit.entries(session)
+        problems += cases.problems(session, entries)
+        problems += users.problems(session, entries)
     return problems + list(_originals(gallery)) + list(_indexes(gallery))
 
 
