@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check lint types imports bench clean
+.PHONY: help install demo test test-all check lint types imports audit bench clean
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ types:
 
 imports:
 	$(BIN)/lint-imports
+
+audit: install ## known vulnerabilities of the dependencies (asks the network)
+	$(BIN)/pip-audit --skip-editable
 
 bench: install ## the benchmarks of benchmarks/
 	$(BIN)/python -m benchmarks

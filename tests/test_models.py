@@ -125,6 +125,10 @@ def test_what_does_not_fit_is_not_installed(published: Path, tmp_path: Path) -> 
     assert not [entry for entry in weights.entries() if not entry.shipped]
 
 
+def test_models_are_fetched_over_https_alone() -> None:
+    assert {model.url.partition(":")[0] for model in models.KNOWN} == {"https"}
+
+
 def test_fetch_reads_checks_and_installs(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     there = models.KNOWN[0]._replace(url=published.as_uri())
     monkeypatch.setattr(models, "KNOWN", (there,))

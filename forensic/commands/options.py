@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from forensic.gallery import Gallery
 
-PASSWORD = "FORENSIC_PASSWORD"
+PASSWORD = "FORENSIC_PASSWORD"  # noqa: S105 - the variable's name
 USER = "forensic.user"
 """Where a command's context keeps who ``--as`` names."""
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -10,7 +10,7 @@ from forensic.commands.output import Column, echo_json, print_table
 from forensic.text import printable
 
 ROLES = ("analyst", "investigator", "examiner", "auditor", "administrator")
-NEW_PASSWORD = "FORENSIC_NEW_PASSWORD"
+NEW_PASSWORD = "FORENSIC_NEW_PASSWORD"  # noqa: S105 - the variable's name
 
 role_option = click.option("--role", required=True, type=click.Choice(ROLES), help="What they may do.")
 
