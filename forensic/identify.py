@@ -187,10 +187,13 @@ class Identifier:
         templates = [matcher.describe(probe.face, "probe") for probe in probes]
         query = matcher.scoring.query(*templates)
         found = best_per_person(index, query.vector[None], state.people, k)[0] if len(index) else []
+        photos = self.gallery.photos_by_number(best.id for best in found)
+        if len(photos) < len(found):  # somebody was expunged since
+            return self._search(probes, k, kept, started)
         calibration = matcher.scoring.calibration
         candidates = []
         for rank, best in enumerate(found, 1):
-            photo, score = self.gallery.photo(best.id), best.score + query.offset
+            photo, score = photos[best.id], best.score + query.offset
             log_lr = None if calibration is None else float(calibration.log_lr(score))
             bounded = log_lr is not None and calibration is not None and bool(calibration.bounded(log_lr))
             own = _own_scores(matcher, templates, index.vector(best.id))
@@ -303,24 +306,26 @@ class Identifier:
     def _state(self) -> _Loaded:
         """The matcher and its index, of the gallery as it is now."""
         with self._loading:  # the threads of one batch load it once
-            revisions = self._revisions()
-            while self._loaded is None or self._loaded.revisions != revisions:
-                loaded = self._load(revisions)
+            fresh: list[_Fresh] = []
+            with self.gallery.snapshot():  # whatever is enrolled meanwhile is for the next search
                 revisions = self._revisions()
-                if loaded.revisions == revisions:  # else somebody enrolled or expunged meanwhile
-                    self._loaded = loaded
+                if self._loaded is None or self._loaded.revisions != revisions:
+                    self._loaded = None  # what was expunged leaves the memory before what is there now comes in
+                    self._loaded = self._load(revisions, fresh)
+            for name, content, space, revision in fresh:
+                self.gallery.save_index(name, content, space=space, revision=revision)
             return self._loaded
 
     def _revisions(self) -> tuple[int, ...]:
         spaces = (self.gallery.revision(route.space) for route in self.matcher.routes)
         return (*spaces, self.gallery.cohort_revision(), self.gallery.size().photos)
 
-    def _load(self, revisions: tuple[int, ...]) -> _Loaded:
+    def _load(self, revisions: tuple[int, ...], fresh: list[_Fresh]) -> _Loaded:
         """The indexes of the routes whose templates are complete; a search goes on without the others, and says so."""
         photos = revisions[-1]
         if not photos:
             raise GalleryError(f"The gallery {self.gallery.folder} is empty. Enroll photos: forensic enroll PATH...")
-        indexes = [self._index(route.space) for route in self.matcher.routes]
+        indexes = [self._index(route.space, fresh) for route in self.matcher.routes]
         complete = [len(index) >= photos for index in indexes]
         lacking = [
             f"{photos - len(index)} photos of the gallery have no template of the route {route.name!r} with its "
@@ -347,8 +352,8 @@ class Identifier:
         people, root = self.gallery.labels(index.ids), self.gallery.root(route.space for route in matcher.routes)
         return _Loaded(revisions, matcher, size, index, people, tuple(warnings), root)
 
-    def _index(self, space: str) -> Index:
-        """A space's index from its cache, or from the gallery's templates where the cache is missing or out of date."""
+    def _index(self, space: str, fresh: list[_Fresh]) -> Index:
+        """A space's index from its cache, or, as ``fresh``, from the templates where that is missing or out of date."""
         revision = self.gallery.revision(space)
         cache = self.gallery.index_folder / f"{space[:16]}.safetensors"
         known = self.gallery.index_is_known(cache.name)
@@ -359,12 +364,21 @@ class Identifier:
         index = Index.build(templates.vectors, templates.photo_ids)
         if len(index):
             content = index.to_bytes(space=space, revision=str(templates.revision))
-            self.gallery.save_index(cache.name, content, space=space, revision=templates.revision)
+            fresh.append(_Fresh(cache.name, content, space, templates.revision))
         return index
 
     def _known_probe(self, sha256: str) -> Sequence[str]:
         person = self.gallery.known([sha256]).get(sha256)
         return () if person is None else (f"{KNOWN_PROBE}, as {person!r}.",)
+
+
+class _Fresh(NamedTuple):
+    """An index that was just built, to be kept."""
+
+    name: str
+    content: bytes
+    space: str
+    revision: int
 
 
 class _Probe(NamedTuple):

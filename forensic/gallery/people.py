@@ -77,6 +77,15 @@ def labels(session: Session, photo_ids: Iterable[int]) -> dict[int, str]:
     }
 
 
+def photos(session: Session, photo_ids: Iterable[int]) -> dict[int, Photo]:
+    """Photo id -> photo, without those that are not there."""
+    found = (
+        session.scalars(select(Photo).where(Photo.id.in_(some)))
+        for some in chunks([int(number) for number in photo_ids])
+    )
+    return {photo.id: photo for part in found for photo in part}
+
+
 def complete(person: Person, metadata: Metadata) -> list[str]:
     """Fill what is not known of a person yet.
 

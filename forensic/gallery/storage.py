@@ -7,6 +7,7 @@ files may lie in between, and whoever takes the lock next settles them.
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,7 +30,7 @@ OWN_NAMES = {DATABASE, *(DATABASE + end for end in ("-wal", "-shm", "-journal"))
 }
 
 
-class _Locked(GalleryError):
+class Locked(GalleryError):
     """Another process is writing."""
 
 
@@ -43,6 +44,7 @@ class Storage:
         self.objects = ObjectStore(self.folder / "objects")
         self.patience = patience
         self.operator = Operator.of_system()
+        self._seen = threading.local()  # the session of a thread that is in a snapshot
         self._signer = audit.Signer(self.folder)
         self._file = None if url else self.folder / DATABASE
         self._name = str(self._file or self.folder)
@@ -118,7 +120,7 @@ class Storage:
         with self._reading() as session:
             if session.scalars(select(LooseObject).limit(1)).first() is None:
                 return
-        with suppress(_Locked), self._lock(patience=0):
+        with suppress(Locked), self._lock(patience=0):
             self._settle()
 
     # Who, and what was done
@@ -144,7 +146,7 @@ class Storage:
         try:
             lock.acquire(poll_interval=0.005)
         except Timeout as error:
-            raise _Locked(
+            raise Locked(
                 f"Another process has been writing to {self.folder} for {self.patience:g} seconds: wait for it to "
                 "end, then try again."
             ) from error
@@ -167,8 +169,24 @@ class Storage:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session that sees one state of the database throughout; what it returns can be used after it."""
+        if (seen := getattr(self._seen, "session", None)) is not None:
+            yield seen
+            return
         with database.in_words(self._name), self._reading() as session:
             yield session
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """One state of the database for everything that this thread reads in it, whatever others write meanwhile.
+
+        Nothing may be written in it: a writer wipes traces, and would wait for this reader's end.
+        """
+        with self.reading() as session:
+            self._seen.session = session
+            try:
+                yield
+            finally:
+                self._seen.session = None
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
@@ -177,8 +195,8 @@ class Storage:
             yield session
 
     @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        with database.in_words(self._name), self._lock():
+    def _exclusive(self, patience: float | None = None) -> Iterator[None]:
+        with database.in_words(self._name), self._lock(patience):
             self._settle()
             yield
 

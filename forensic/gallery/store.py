@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, select
@@ -25,6 +26,7 @@ from forensic.gallery.records import (
 )
 from forensic.gallery.rights import Operator, Right, needs
 from forensic.gallery.rights import check as check_right
+from forensic.gallery.storage import Locked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -161,6 +163,12 @@ class Gallery(Curating):
             return people.find_photo(session, photo_id)
 
     @needs(Right.VIEW)
+    def photos_by_number(self, photo_ids: Iterable[int]) -> dict[int, Photo]:
+        """Photo id -> photo, for those that are enrolled."""
+        with self.reading() as session:
+            return people.photos(session, photo_ids)
+
+    @needs(Right.VIEW)
     def view(self, label: str) -> tuple[Person, list[Photo]]:
         """A person with all photos, for somebody to look at: that is on record."""
         with self.writing() as session:
@@ -266,12 +274,13 @@ class Gallery(Curating):
     def save_index(self, name: str, data: bytes, *, space: str, revision: int) -> bool:
         """Keep an index as ``index_folder / name`` unless its space has changed since ``revision``.
 
-        The lock is held, so that no index of someone just expunged can be left behind.
+        The lock is held, so that no index of someone just expunged can be left behind. Nobody waits for it: an index
+        is only a cache, and while others write it would be out of date at once.
 
         Returns:
             Whether it was kept.
         """
-        with self._exclusive():
+        with suppress(Locked), self._exclusive(patience=0):
             if self.revision(space) != revision:
                 return False
             self.index_folder.mkdir(mode=0o700, exist_ok=True)
@@ -281,6 +290,7 @@ class Gallery(Curating):
                 session.merge(IndexFile(name=name, sha256=hashlib.sha256(data).hexdigest()))
             write_private({self.index_folder / name: data})
             return True
+        return False
 
     @needs(Right.VIEW)
     def index_is_known(self, name: str) -> bool:
