@@ -97,15 +97,21 @@ def scrub(engine: Engine, *, vacuum: bool) -> bool:
 
     Returns:
         False if another process was reading, so that the log could not be truncated.
+
+    Raises:
+        DBAPIError: The disk is full, or another process keeps the database locked.
     """
     if engine.dialect.name != "sqlite":
         return True
-    with closing(engine.raw_connection()) as connection:
-        cursor = connection.cursor()
-        if vacuum:
-            cursor.execute("VACUUM")
-        busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        cursor.close()
+    try:
+        with closing(engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            if vacuum:
+                cursor.execute("VACUUM")
+            busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            cursor.close()
+    except engine.dialect.loaded_dbapi.Error as error:
+        raise DBAPIError("VACUUM", None, error) from error
     return not busy
 
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from sqlalchemy import Connection, delete, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError
@@ -245,13 +246,25 @@ class Storage:
             with self._transaction() as session:
                 hashes = sorted(remove(session))
                 self._note_loose(session, hashes, expunged=True)
-            settled = self._settle() if hashes else database.scrub(self.engine, vacuum=True)
-            if not settled:
-                raise GalleryError(
-                    "They are out of the gallery, but another process is reading it, so that traces may remain in "
-                    f"{self._name}-wal: end that process; the next use of the gallery then wipes them."
-                )
+            self._wipe(bool(hashes))
         return hashes
+
+    def _wipe(self, photos: bool) -> None:
+        """Wipe what was just removed.
+
+        Raises:
+            GalleryError: It could not be wiped yet; the journal says so, and the next writer tries again.
+        """
+        try:
+            settled = self._settle() if photos else database.scrub(self.engine, vacuum=True)
+            reason = "another process is reading it: end that process"
+        except (SQLAlchemyError, OSError) as error:
+            settled, reason = False, f"{getattr(error, 'orig', None) or error}: see to that"
+        if not settled:
+            raise GalleryError(
+                f"They are out of the gallery, but traces may remain in {self._name}, since {reason}; the next use of "
+                "the gallery then wipes them."
+            )
 
     # The index's cache
 

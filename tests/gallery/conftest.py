@@ -12,15 +12,26 @@ from forensic.gallery import Gallery
 SCRIPT = Path(__file__).with_name("making.py")
 
 
-@pytest.fixture(scope="session")
-def making() -> ModuleType:
-    """The module of made-up records."""
-    spec = spec_from_file_location("making", SCRIPT)
+def module_of(script: Path) -> ModuleType:
+    """A script as a module."""
+    spec = spec_from_file_location(script.stem, script)
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def making() -> ModuleType:
+    """The module of made-up records."""
+    return module_of(SCRIPT)
+
+
+@pytest.fixture(scope="session")
+def faults() -> ModuleType:
+    """The module of processes that are killed."""
+    return module_of(SCRIPT.with_name("faults.py"))
 
 
 @pytest.fixture

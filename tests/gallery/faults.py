@@ -7,7 +7,8 @@ the package anew for each would take most of the time:
 
     ["kill", SEED, SECONDS]     fork; work until SIGKILL after so many seconds; the acts that it spoke of
     ["fill", SEED, BYTES]       fork; fill the file system of FOLDER but for so many bytes, work until an act fails
-    ["run", [KIND, ...], SECONDS]   fork one process for each kind, "enroll" or "search"; what each has done
+    ["look", HEAD]              what is in the gallery; the log is checked against the head
+    ["run", SEED, [KIND, ...], SECONDS]   fork one process for each kind, "enroll" or "search"; what each has done
 
 An act is spoken of twice: before it is begun, and when it was acknowledged. Acts are dictionaries: ``act``, what it
 changes, and ``done``.
@@ -35,7 +36,7 @@ from making import record, space, template
 from forensic import Gallery, Identifier, matching
 from forensic.errors import ForensicError
 from forensic.faces import Aligned, Face
-from forensic.gallery import audit
+from forensic.gallery import audit, cases
 from forensic.matching import Matcher
 from forensic.recognition.fusion import Scoring
 
@@ -202,7 +203,7 @@ def fill(folder: Path, seed: int, free: int) -> dict[str, Any]:
     return {"code": code, "said": said}
 
 
-def run(folder: Path, kinds: list[str], seconds: float) -> list[dict[str, Any]]:
+def run(folder: Path, first: int, kinds: list[str], seconds: float) -> list[dict[str, Any]]:
     """Processes that enroll and search side by side."""
     end = time.monotonic() + seconds
 
@@ -211,7 +212,7 @@ def run(folder: Path, kinds: list[str], seconds: float) -> list[dict[str, Any]]:
             if time.monotonic() > end:
                 return
 
-    children = [forked(lambda tell, s=seed, k=kind: work(s, k, tell)) for seed, kind in enumerate(kinds, 1001)]
+    children = [forked(lambda tell, s=seed, k=kind: work(s, k, tell)) for seed, kind in enumerate(kinds, first)]
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(len(children)) as pool:
@@ -220,12 +221,26 @@ def run(folder: Path, kinds: list[str], seconds: float) -> list[dict[str, Any]]:
     return [{"code": code, "said": acts} for code, acts in zip(codes, said, strict=True)]
 
 
+def look(folder: Path, head: dict[str, Any] | None) -> dict[str, Any]:
+    """What is there: what `verify` finds wrong, people with their names and records, searches with their lists."""
+    with Gallery(folder, create=True) as gallery:
+        people: dict[str, tuple[str | None, list[int]]] = {p.label: (p.name, []) for p in gallery.people()}
+        for photo in gallery.photos():
+            people[photo.person.label][1].append(int(photo.file_name.partition(".")[0]))
+        searches = {
+            found.number: [[candidate["photo_id"], candidate["score"]] for candidate in found.record["candidates"]]
+            for found in cases.searches(gallery)
+        }
+        problems = gallery.verify(None if head is None else audit.Head(**head))
+        return {"problems": list(map(str, problems)), "people": people, "searches": searches}
+
+
 def main(folder: Path) -> None:
     """Answer commands until the input ends."""
     warm = Worker(folder.with_name("warm"), 0, lambda said: None)  # children find everything imported
     for _, act in zip(range(4), ("enroll", "update", "search", "expunge"), strict=True):
         next(warm.work((act,)))
-    commands = {"kill": kill, "fill": fill, "run": run}
+    commands = {"kill": kill, "fill": fill, "run": run, "look": look}
     print("up", flush=True)
     for line in sys.stdin:
         name, *arguments = json.loads(line)
