@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from forensic.faces import Finder
 from forensic.faces.policy import Policy
 from forensic.faces.policy import load as load_policy
 from forensic.gallery import Enrollment, Gallery, Space, exchange, nist
+from forensic.gallery.records import with_default
 from forensic.routes import Route
 
 BATCH = 64
@@ -58,6 +60,7 @@ class _Maker(NamedTuple):
     routes: Sequence[Route]
     finder: Finder
     policy: Policy
+    keep_until: date | None
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,7 @@ def enroll(
     finder: Finder,
     *,
     policy: Policy | None = None,
+    keep_until: date | None = None,
     progress: Callable[[Summary], None] = lambda summary: None,
     workers: int | None = None,
 ) -> Summary:
@@ -179,13 +183,14 @@ def enroll(
         finder: Finds the faces.
         policy: What is good enough: what it warns of becomes a warning, what it refuses a failure. By default the
             shipped one.
+        keep_until: Last day (UTC) on which new people may be kept, where their item says nothing of it.
         progress: Called as photos are dealt with.
         workers: Threads that prepare photos; by default one a core.
 
     Raises:
         GalleryError: The gallery cannot be written; what was stored before stays.
     """
-    maker = _Maker(list({route.space: route for route in routes}.values()), finder, policy or load_policy())
+    maker = _Maker(list({route.space: route for route in routes}.values()), finder, policy or load_policy(), keep_until)
     summary = Summary(warnings=_shared_names(items))
     with parallel.workers(workers) as pool:
         batch: list[Enrollment] = []
@@ -268,6 +273,7 @@ def _prepare(
     assessed = maker.policy.assess(decoded.image, aligned.face)
     if assessed.verdict == "refuse":
         return Failure(item.name, f"the policy on quality refuses it: {'; '.join(assessed.reasons)}.")
+    until = maker.keep_until
     remarks = (*(f"{reason}." for reason in assessed.reasons), *(item.record.warnings if item.record else ()))
     return Enrollment(
         person=item.person,
@@ -280,7 +286,7 @@ def _prepare(
         method=aligned.face.method,
         score=aligned.face.score,
         warnings=(*aligned.warnings, *remarks),
-        metadata=item.metadata,
+        metadata=with_default(item.metadata, "keep_until", until.isoformat()) if until else item.metadata,
         templates={gallery_space(route): route.describe([aligned], "gallery")[0] for route in maker.routes},
         quality=assessed.to_json(),
     )

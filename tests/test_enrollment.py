@@ -5,6 +5,7 @@ import random
 import re
 import signal
 import threading
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -254,3 +255,12 @@ def test_a_killed_enrollment_resumes_to_the_same_gallery(
         with Gallery(folder) as gallery:
             assert (gallery.digest(), gallery.size()) == (expected, size), f"after kill {kill}"
     assert partial >= KILLS // 3, "hardly a kill fell into the middle of an enrollment; the test proved nothing"
+
+
+def test_a_date_for_whoever_has_none(people: list[Made], tmp_path: Path) -> None:
+    first, second = people[0].photos[0], people[1].photos[0]
+    items = [enrollment.Item("A", first, {}), enrollment.Item("B", second, {"keep_until": "2050-01-01"})]
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        identifier = Identifier(gallery, "direct")
+        enrollment.enroll(gallery, items, identifier.matcher.routes, identifier.finder, keep_until=date(2031, 12, 31))
+        assert [str(person.keep_until) for person in gallery.people()] == ["2031-12-31", "2050-01-01"]

@@ -64,7 +64,7 @@ def merge(person: str, other: str, gallery: Path, yes: bool) -> None:
     """Make PERSON and OTHER one: OTHER's photos move to PERSON, and OTHER's label is gone.
 
     PERSON takes the metadata of OTHER that it lacks. Where both have a value, PERSON's stays and the other one is
-    reported and dropped.
+    reported and dropped; of two dates until which they may be kept the later one holds, which is reported too.
     """
     with open_gallery(gallery) as opened:
         count = opened.person(other).photo_count
@@ -97,11 +97,13 @@ def keep(person: str, other: str, gallery: Path) -> None:
 def split(person: str, gallery: Path, photos: tuple[int, ...], new: str) -> None:
     """Give some photos of PERSON to a new person, and keep the two apart.
 
-    The new person has no metadata: whose they are is for a person to say ('forensic gallery update').
+    The new person has no metadata but the date until which the photos may be kept: whose they are is for a person to
+    say ('forensic gallery update').
     """
     with open_gallery(gallery) as opened:
         made = opened.split(person, photos, new)
-    click.echo(f"{printable(made.label)} has {len(set(photos))} photos of {printable(person)}, and no metadata yet.")
+    known = f"no metadata yet but keep_until={made.keep_until}" if made.keep_until else "no metadata yet"
+    click.echo(f"{printable(made.label)} has {len(set(photos))} photos of {printable(person)}, and {known}.")
 
 
 def _row(pair: Pair, names: dict[int, str]) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from forensic.commands.options import ROUTE, gallery_option, open_gallery, pairs, policy_option, route_option
+from forensic.commands.options import ROUTE, day, gallery_option, open_gallery, pairs, policy_option, route_option
 from forensic.progress import bar
 
 if TYPE_CHECKING:
@@ -41,6 +42,12 @@ SHOWN = 20
     help="Route to make templates for, or several with + between; may be given several times.",
 )
 @policy_option
+@click.option(
+    "--keep-until",
+    callback=day,
+    metavar="DATE",
+    help="Last day (UTC) on which they may be kept, such as 2031-12-31, for rows without a date of their own.",
+)
 @click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ...")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def enroll(
@@ -50,6 +57,7 @@ def enroll(
     gallery: Path,
     route_names: tuple[str, ...],
     policy: Path | None,
+    keep_until: date | None,
     device: str,
     as_json: bool,
 ) -> int:
@@ -57,11 +65,14 @@ def enroll(
 
     PATHS are photos, ANSI/NIST-ITL files, or folders of both, sub-folders included; each file names its person by its
     stem. A table given with --csv names people itself, several photos a person, with metadata: name, sex, birth_year,
-    case_reference, source, date_taken, and any column of your own. Its files are relative to the table.
+    case_reference, keep_until, source, date_taken, and any column of your own. Its files are relative to the table.
 
     ANSI/NIST-ITL files (.an2, .eft, .nist) are known by their content. Each Type-10 record of a FACE is a photo of one
     person, named by the file's stem, or by the field of --nist person=FIELD: which fields hold a number or a name is
     every agency's own rule. The date is that of 10.005, the source that of 10.004.
+
+    Whoever is enrolled already keeps what is known of them, also the date until which they may be kept; 'forensic
+    gallery update' changes it, and 'forensic retention' shows who is due.
 
     The quality of each photo is measured and kept. What the policy warns of is enrolled with a warning; what it
     refuses is not enrolled.
@@ -93,7 +104,13 @@ def enroll(
     with open_gallery(gallery, create=True) as opened:
         with bar("Enrolling", len(items)) as shown:
             summary = enrollment.enroll(
-                opened, items, chosen, finder, policy=limits, progress=lambda so_far: shown(so_far.done)
+                opened,
+                items,
+                chosen,
+                finder,
+                policy=limits,
+                keep_until=keep_until,
+                progress=lambda so_far: shown(so_far.done),
             )
         size = opened.size()
     for failure in summary.failures:

@@ -44,7 +44,7 @@ def list_people(gallery: Path, where: dict[str, str], limit: int | None, offset:
     titles = [
         Column("person"),
         Column("photos", right=True),
-        *map(Column, ("name", "sex", "birth year", "case", "other")),
+        *map(Column, ("name", "sex", "birth year", "case", "keep until", "other")),
     ]
     print_table(titles, [_row(person) for person in people])
     click.echo(f"{len(people)} shown of {size.people} people with {size.photos} photos.")
@@ -171,7 +171,7 @@ def _one_of(person: object, photo: int | None) -> None:
 
 def _row(person: "Person") -> list[str]:
     other = ", ".join(f"{key}={value}" for key, value in sorted(person.extra.items()))
-    fields = (person.name, person.sex, person.birth_year, person.case_reference)
+    fields = (person.name, person.sex, person.birth_year, person.case_reference, person.keep_until)
     return [person.label, str(person.photo_count), *("" if value is None else str(value) for value in fields), other]
 
 

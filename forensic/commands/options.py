@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -103,6 +104,17 @@ def route_option(command: Command) -> Command:
         help="How sketch and photos are compared: one route, or several with + between.",
     )
     return option(command)
+
+
+def day(context: click.Context, parameter: click.Parameter, text: str | None) -> date | None:
+    """An option's text as a date.
+
+    Raises:
+        UsageError: It is none.
+    """
+    from forensic.gallery.records import parse_day
+
+    return None if text is None else parse_day(text)
 
 
 def pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

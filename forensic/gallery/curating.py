@@ -86,7 +86,7 @@ class Curating(Storage):
 
     @needs(Right.ENROLL)
     def split(self, label: str, photo_ids: Sequence[int], new: str) -> Person:
-        """Give some of a person's photos to a new person without metadata; the two are then known to be two."""
+        """Give some of a person's photos to a new person, with their date alone; the two are then known to be two."""
         with self.writing() as session:
             made = merging.split(session, label, photo_ids, new)
             self.note(session, "split", photos=sorted(photo_ids), person=made.id)

@@ -1,6 +1,7 @@
 """People who are one, and one who is two, inside one transaction. ``Gallery`` is the door to these functions."""
 
 from collections.abc import Sequence
+from datetime import date
 
 from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
@@ -10,12 +11,17 @@ from forensic.gallery import people, templates
 from forensic.gallery.models import Distinct, Person, Photo
 from forensic.gallery.records import PERSON_FIELDS, Metadata, parse_label
 
+KEEP = "keep_until"
+
 
 def merge(session: Session, label: str, other: str) -> list[str]:
     """Give another person's photos to a person, with the metadata that the person lacks; the other one is gone.
 
+    Of two dates until which they may be kept the later one holds: to expunge cannot be undone, to shorten the time can
+    be done any day. A date that only one of them has holds for both.
+
     Returns:
-        A remark for each value of the other person that was dropped, and where the two had been kept apart.
+        A remark for each value that was dropped, on the date that holds now, and where the two had been kept apart.
 
     Raises:
         GalleryError: one of them is unknown.
@@ -23,8 +29,9 @@ def merge(session: Session, label: str, other: str) -> list[str]:
     """
     person, gone = _two(session, label, other)
     templates.touch_people(session, [gone.id])
-    fields: dict[str, str | int | None] = {key: getattr(gone, key) for key in PERSON_FIELDS}
-    remarks = people.complete(person, Metadata(fields, {}, dict(gone.extra)))
+    remarks = _keep_until(person, gone)
+    fields: dict[str, str | int | date | None] = {key: getattr(gone, key) for key in PERSON_FIELDS if key != KEEP}
+    remarks = people.complete(person, Metadata(fields, {}, dict(gone.extra))) + remarks
     remarks += _inherit(session, person, gone)
     session.execute(update(Photo).where(Photo.person_id == gone.id).values(person_id=person.id))
     session.flush()
@@ -57,7 +64,9 @@ def kept(session: Session) -> set[frozenset[str]]:
 
 
 def split(session: Session, label: str, photo_ids: Sequence[int], new: str) -> Person:
-    """Give some of a person's photos to a new person, who has no metadata; the two are known to be two.
+    """Give some of a person's photos to a new person; the two are known to be two.
+
+    The new person has no metadata but the date until which the photos may be kept: it was given for them too.
 
     Raises:
         GalleryError: the person is unknown, a photo is not theirs, or the new label is someone's already.
@@ -77,7 +86,7 @@ def split(session: Session, label: str, photo_ids: Sequence[int], new: str) -> P
             f"{fresh!r} is someone's label; give a new one, and merge the two afterwards if they are one."
         )
     templates.touch_people(session, [person.id])
-    made = Person(label=fresh, extra={})
+    made = Person(label=fresh, keep_until=person.keep_until, extra={})
     session.add(made)
     session.flush()
     for some in templates.chunks(sorted(chosen)):
@@ -90,6 +99,18 @@ def _two(session: Session, label: str, other: str) -> tuple[Person, Person]:
     if label == other:
         raise UsageError(f"{label!r} was named twice; give two people.")
     return people.find(session, label), people.find(session, other)
+
+
+def _keep_until(person: Person, gone: Person) -> list[str]:
+    """Give a person the later of two people's dates; what is to be said of it."""
+    dates = {one.keep_until for one in (person, gone)}
+    if len(dates) == 1:
+        return []
+    latest = max(day for day in dates if day is not None)
+    person.keep_until = latest
+    dropped = min(dates - {latest}, key=str)
+    was = f"the earlier {dropped} is dropped" if dropped else "only one of the two had a date"
+    return [f"{KEEP} is {latest} for all photos now, {was}"]
 
 
 def _note(session: Session, one: int, other: int) -> bool:

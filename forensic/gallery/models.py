@@ -1,6 +1,6 @@
 """The tables. A change here needs a migration in ``migrations/versions`` (a test compares the two)."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, ClassVar
 
 from sqlalchemy import JSON, DateTime, Double, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint, func, select
@@ -88,6 +88,7 @@ class Person(Base):
     sex: Mapped[str | None]
     birth_year: Mapped[int | None]
     case_reference: Mapped[str | None] = mapped_column(index=True)
+    keep_until: Mapped[date | None]  # the last day on which the person may be kept
     extra: Mapped[dict[str, str]]  # every other column of the user's table
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)

@@ -1,6 +1,7 @@
 """People and photos inside one transaction: find, filter, describe. ``Gallery`` is the door to these functions."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from itertools import islice
 from typing import Any
 
@@ -98,7 +99,7 @@ def complete(person: Person, metadata: Metadata) -> list[str]:
         if stored is None:
             setattr(person, key, value)
         elif value not in (None, stored):
-            kept.append(f"{key} stays {stored!r}, not {value!r}")
+            kept.append(f"{key} stays {_plain(stored)!r}, not {_plain(value)!r}")
     fresh = {key: text for key, text in metadata.extra.items() if text is not None and key not in person.extra}
     for key, text in metadata.extra.items():
         if text is not None and text != person.extra.get(key, text):
@@ -119,7 +120,7 @@ def change(person: Person, metadata: Metadata) -> None:
 
 def described(person: Person | Row[Any]) -> dict[str, str | int]:
     """A person's metadata that have a value, fields first."""
-    fields = {key: getattr(person, key) for key in PERSON_FIELDS}
+    fields = {key: _plain(getattr(person, key)) for key in PERSON_FIELDS}
     extra: dict[str, str] = person.extra
     return {key: value for key, value in fields.items() if value is not None} | extra
 
@@ -128,3 +129,7 @@ def described_photo(photo: Photo | Row[Any]) -> dict[str, str]:
     """A photo's metadata that have a value."""
     fields = {key: getattr(photo, key) for key in PHOTO_FIELDS}
     return {key: value for key, value in fields.items() if value is not None}
+
+
+def _plain(value: str | int | date) -> str | int:
+    return value.isoformat() if isinstance(value, date) else value

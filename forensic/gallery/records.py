@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from forensic.errors import GalleryError, UsageError
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-PERSON_FIELDS = ("name", "sex", "birth_year", "case_reference")
+PERSON_FIELDS = ("name", "sex", "birth_year", "case_reference", "keep_until")
 PHOTO_FIELDS = ("date_taken", "source")
 RESERVED = ("person", "file")
 MEASURED = {
@@ -62,8 +63,8 @@ class Enrollment:
         landmarks: five points, shape (5, 2), in pixels of the upright photo.
         method: how the face was found ("mtcnn", "manual", ...).
         score: the detector's score.
-        metadata: columns of the user's table; ``name``, ``sex``, ``birth_year``, ``case_reference`` and any
-            unknown one describe the person, ``date_taken`` and ``source`` the photo. Empty values are left out.
+        metadata: columns of the user's table; ``name``, ``sex``, ``birth_year``, ``case_reference``, ``keep_until`` and
+            any unknown one describe the person, ``date_taken`` and ``source`` the photo. Empty values are left out.
         templates: unit vectors, shape (space.dimension,).
         quality: measures, verdict, reasons and the policy's hash as plain data; None where nothing was measured.
     """
@@ -131,7 +132,7 @@ class Problem(NamedTuple):
 class Metadata(NamedTuple):
     """Checked metadata; None stands for an empty value."""
 
-    person: dict[str, str | int | None]
+    person: dict[str, str | int | date | None]
     photo: dict[str, str | None]
     extra: dict[str, str | None]
 
@@ -157,7 +158,7 @@ def parse_metadata(columns: Mapping[str, str]) -> Metadata:
     """Sort a table's columns into those of the person and those of the photo.
 
     Raises:
-        UsageError: an empty or reserved column name, a birth year that is none, text that cannot be stored.
+        UsageError: an empty or reserved column name, a birth year or a date that is none, text that cannot be stored.
 
     >>> parse_metadata({"Birth year": "1970", "source": "", "eyes": "brown"})
     Metadata(person={'birth_year': 1970}, photo={'source': None}, extra={'eyes': 'brown'})
@@ -175,6 +176,8 @@ def parse_metadata(columns: Mapping[str, str]) -> Metadata:
             parsed.photo[key] = value or None
         elif key == "birth_year":
             parsed.person[key] = _birth_year(value) if value.strip() else None
+        elif key == "keep_until":
+            parsed.person[key] = parse_day(value) if value.strip() else None
         elif key in PERSON_FIELDS:
             parsed.person[key] = value or None
         else:
@@ -182,9 +185,42 @@ def parse_metadata(columns: Mapping[str, str]) -> Metadata:
     return parsed
 
 
+def parse_day(text: str) -> date:
+    """A date as ISO 8601 writes it.
+
+    Raises:
+        UsageError: it is none.
+
+    >>> parse_day(" 2031-12-31 ")
+    datetime.date(2031, 12, 31)
+    """
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text.strip(), re.ASCII):  # Python reads other forms of ISO 8601 too
+            return date.fromisoformat(text.strip())
+    except ValueError:  # such as the 30th of February
+        pass
+    raise UsageError(f"The date is {text[:40]!r}; expected a day as year-month-day, such as 2031-12-31.")
+
+
+def with_default(columns: Mapping[str, str], field: str, value: str) -> dict[str, str]:
+    """The columns with a value of a field where they have none, however they write its name.
+
+    >>> with_default({"Keep until": "", "eyes": "brown"}, "keep_until", "2031-12-31")
+    {'eyes': 'brown', 'keep_until': '2031-12-31'}
+    """
+    own = {column for column in columns if _folded(column) == field}
+    if any(columns[column].strip() for column in own):
+        return dict(columns)
+    return {column: text for column, text in columns.items() if column not in own} | {field: value}
+
+
+def _folded(column: str) -> str:
+    return re.sub(r"[\s-]+", "_", column.strip()).lower()
+
+
 def _key(column: str) -> str:
     column = column.strip()
-    known = re.sub(r"[\s-]+", "_", column).lower()
+    known = _folded(column)
     if known in PERSON_FIELDS + PHOTO_FIELDS:
         return known
     if not column or known in RESERVED or column.lower() in MEASURED:

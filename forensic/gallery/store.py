@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError
 from forensic.gallery import audit, cohorts, filtering, people, templates, users
-from forensic.gallery.curating import Curating
 from forensic.gallery.enrolling import Plan
+from forensic.gallery.expunging import Expunging
 from forensic.gallery.filtering import Filter, Matching
 from forensic.gallery.models import Cohort, IndexFile, Person, Photo, TemplateSpace
 from forensic.gallery.objects import sync, write_private
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Gallery(Curating):
+class Gallery(Expunging):
     """An enrolled gallery; use it as a context manager or call ``close``.
 
     Args:
@@ -56,7 +56,7 @@ class Gallery(Curating):
         self.operator = Operator.of_system()  # a refusal leaves nobody signed in
         self.operator = users.sign_in(self, name, password)
 
-    # Enrolling and removing
+    # Enrolling
 
     @needs(Right.ENROLL)
     def enroll(self, records: Sequence[Enrollment]) -> list[Outcome]:
@@ -82,43 +82,6 @@ class Gallery(Curating):
     def _enrolled(self, session: Session, photos: list[tuple[int, int]]) -> None:
         numbers, owners = ([pair[side] for pair in photos] for side in (0, 1))
         self.note(session, "enroll", photos=numbers, people=owners)
-
-    @needs(Right.EXPUNGE)
-    def expunge(self, *labels: str) -> list[str]:
-        """Remove people with their photos, originals and templates, and the index, so that no trace is left.
-
-        Returns:
-            The content hashes of the removed photos.
-
-        Raises:
-            GalleryError: a label is unknown (nobody is removed then), or another process reads without end.
-        """
-
-        def remove(session: Session) -> Sequence[str]:
-            ids = [people.find(session, label).id for label in labels]
-            photos = session.execute(select(Photo.id, Photo.sha256).where(Photo.person_id.in_(ids))).all()
-            templates.touch_people(session, ids)
-            session.execute(delete(Person).where(Person.id.in_(ids)))
-            self.note(session, "expunge", people=ids, photos=[number for number, _ in photos])
-            return [sha256 for _, sha256 in photos]
-
-        return self._expunge(remove)
-
-    @needs(Right.EXPUNGE)
-    def expunge_photo(self, photo_id: int) -> list[str]:
-        """Remove one photo as ``expunge`` does; its person too if it was the last one."""
-
-        def remove(session: Session) -> Sequence[str]:
-            photo = people.find_photo(session, photo_id)
-            templates.touch_people(session, [photo.person_id])
-            session.execute(delete(Photo).where(Photo.id == photo_id))
-            gone = not session.scalars(select(func.count()).where(Photo.person_id == photo.person_id)).one()
-            if gone:
-                session.execute(delete(Person).where(Person.id == photo.person_id))
-            self.note(session, "expunge", people=[photo.person_id] if gone else [], photos=[photo_id])
-            return [photo.sha256]
-
-        return self._expunge(remove)
 
     # Looking up
 

@@ -1,0 +1,90 @@
+"""``forensic retention``: until when people may be kept, and the end of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from forensic.commands.options import day, gallery_option, open_gallery
+from forensic.commands.output import Column, echo_json, print_table
+from forensic.text import printable
+
+if TYPE_CHECKING:
+    from forensic.gallery.expunging import Due
+
+
+@click.group()
+def retention() -> None:
+    """Until when people may be kept, and who is due.
+
+    A date is given with 'forensic enroll --keep-until', in a table's column keep_until, or by 'forensic gallery update
+    PERSON --set keep_until=2031-12-31'. It is the last day, in UTC, on which the person may be kept.
+    """
+
+
+@retention.command("list")
+@gallery_option
+@click.option("--before", callback=day, metavar="DATE", help="Only whose date is before this day: due on it.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_due(gallery: Path, before: date | None, as_json: bool) -> None:
+    """List who has a date, the earliest first."""
+    from forensic.gallery.expunging import today
+
+    with open_gallery(gallery) as opened:
+        found, size = opened.due(before), opened.size()
+    if as_json:
+        _print_json(found)
+        return
+    _print(found)
+    overdue = sum(person.keep_until < today() for person in found)
+    shown = f"{len(found)} of {size.people} people have a date" + ("" if before is None else f" before {before}")
+    click.echo(f"{shown}; {overdue} are due today ({today()} in UTC): 'forensic retention apply' expunges them.")
+
+
+@retention.command()
+@gallery_option
+@click.option("--dry-run", is_flag=True, help="Only show who would be expunged.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line; needs --yes or --dry-run.")
+def apply(gallery: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Expunge everybody whose date has passed, in one act; on the day itself they are still kept.
+
+    All that 'forensic expunge' does is done. The log has one entry, with numbers and the reason, without labels.
+    """
+    from forensic.errors import UsageError
+    from forensic.gallery.expunging import today
+
+    if as_json and not (yes or dry_run):
+        raise UsageError("--json cannot ask: give --yes too, or --dry-run.")
+    with open_gallery(gallery) as opened:
+        found = opened.due(today())
+        if not dry_run and not as_json:
+            _print(found)
+        if found and not dry_run:
+            if not yes and not click.confirm(f"Expunge these {len(found)} people for good?"):
+                click.echo("Nothing was removed.")
+                return
+            found = opened.expunge_due()
+    if as_json:
+        _print_json(found)
+        return
+    if dry_run:
+        _print(found)
+    what = "would be expunged" if dry_run else "were expunged"
+    click.echo(f"{len(found)} people, due on {today()} (UTC), {what}.")
+
+
+def _print(found: Sequence[Due]) -> None:
+    columns = [Column("keep until"), Column("person"), Column("number", right=True), Column("photos", right=True)]
+    if found:
+        rows = ((str(one.keep_until), printable(one.label), str(one.number), str(one.photos)) for one in found)
+        print_table(columns, rows)
+
+
+def _print_json(found: Sequence[Due]) -> None:
+    for one in found:
+        echo_json(one._asdict() | {"keep_until": one.keep_until.isoformat()})

@@ -1,0 +1,128 @@
+"""How people leave a gallery for good: named, photo by photo, or all whose time has passed."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import NamedTuple
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from forensic.gallery import people, templates
+from forensic.gallery.curating import Curating
+from forensic.gallery.models import Person, Photo, now
+from forensic.gallery.rights import Right, needs
+
+
+class Due(NamedTuple):
+    """A person who may be kept until a certain day.
+
+    Attributes:
+        number: The person's id: what the log says instead of the label.
+        keep_until: The last day, in UTC, on which they may be kept.
+        photos: How many there are of them.
+    """
+
+    label: str
+    number: int
+    keep_until: date
+    photos: int
+
+
+class Expunging(Curating):
+    """The part of ``Gallery`` that removes people so that no trace is left.
+
+    The log keeps an entry without personal data, the tombstone: `forensic.gallery.proving` checks against it.
+    """
+
+    @needs(Right.EXPUNGE)
+    def expunge(self, *labels: str) -> list[str]:
+        """Remove people with their photos, originals and templates, and the index, so that no trace is left.
+
+        Returns:
+            The content hashes of the removed photos.
+
+        Raises:
+            GalleryError: a label is unknown (nobody is removed then), or another process reads without end.
+        """
+
+        def remove(session: Session) -> Sequence[str]:
+            return self._removed(session, sorted({people.find(session, label).id for label in labels}))
+
+        return self._expunge(remove)
+
+    @needs(Right.EXPUNGE)
+    def expunge_photo(self, photo_id: int) -> list[str]:
+        """Remove one photo as ``expunge`` does; its person too if it was the last one."""
+
+        def remove(session: Session) -> Sequence[str]:
+            photo = people.find_photo(session, photo_id)
+            templates.touch_people(session, [photo.person_id])
+            session.execute(delete(Photo).where(Photo.id == photo_id))
+            gone = not session.scalars(select(func.count()).where(Photo.person_id == photo.person_id)).one()
+            if gone:
+                session.execute(delete(Person).where(Person.id == photo.person_id))
+            self.note(session, "expunge", people=[photo.person_id] if gone else [], photos=[photo_id])
+            return [photo.sha256]
+
+        return self._expunge(remove)
+
+    @needs(Right.VIEW)
+    def due(self, before: date | None = None) -> list[Due]:
+        """Whoever has a date until which they may be kept, the earliest first.
+
+        Args:
+            before: only those whose date is before this day: who would be expunged on it.
+        """
+        with self.reading() as session:
+            return _due(session, before)
+
+    @needs(Right.EXPUNGE)
+    def expunge_due(self) -> list[Due]:
+        """Expunge everybody whose date has passed, in one act; on the day itself (in UTC) they are still kept.
+
+        Returns:
+            Who was removed.
+
+        Raises:
+            GalleryError: another process reads without end.
+        """
+        found: list[Due] = []
+
+        def remove(session: Session) -> Sequence[str]:
+            day = today()
+            found.extend(_due(session, day))
+            numbers = [person.number for person in found]
+            return self._removed(session, numbers, reason="retention", day=day.isoformat()) if found else []
+
+        if self.due(today()):  # nobody is due: nothing to wipe
+            self._expunge(remove)
+        return found
+
+    def _removed(self, session: Session, numbers: Sequence[int], **why: str) -> list[str]:
+        """Delete people's rows and note it; the hashes of their photos."""
+        photos = [
+            photo
+            for some in templates.chunks(numbers)
+            for photo in session.execute(select(Photo.id, Photo.sha256).where(Photo.person_id.in_(some)))
+        ]
+        for some in templates.chunks(numbers):
+            templates.touch_people(session, some)
+            session.execute(delete(Person).where(Person.id.in_(some)))
+        self.note(session, "expunge", people=list(numbers), photos=[number for number, _ in photos], **why)
+        return [sha256 for _, sha256 in photos]
+
+
+def today() -> date:
+    """The present day in UTC."""
+    return now().date()
+
+
+def _due(session: Session, before: date | None) -> list[Due]:
+    query = select(Person).where(Person.keep_until.is_not(None)).order_by(Person.keep_until, Person.label)
+    if before is not None:
+        query = query.where(Person.keep_until < before)
+    return [
+        Due(person.label, person.id, person.keep_until, person.photo_count)
+        for person in session.scalars(query.options(people.COUNTED))
+        if person.keep_until is not None  # said again for the types' sake
+    ]

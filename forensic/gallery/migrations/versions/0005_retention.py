@@ -1,0 +1,30 @@
+"""Until when a person may be kept."""
+
+import re
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+NAME = "keep_until"
+EARLIER = "keep_until (earlier column)"
+
+
+def upgrade() -> None:
+    """Make the column. Nobody has a date yet: what a user's own column of that name says was never meant to delete."""
+    # Added in place: to write the table anew would drop the old one, and its photos with it (ON DELETE CASCADE).
+    op.add_column("people", sa.Column(NAME, sa.Date(), nullable=True))
+    people = sa.table("people", sa.column("id", sa.Integer()), sa.column("extra", sa.JSON()))
+    connection = op.get_bind()
+    named = sa.cast(people.c.extra, sa.Text()).ilike("%keep%until%")
+    for number, extra in connection.execute(sa.select(people.c.id, people.c.extra).where(named)).fetchall():
+        renamed = {EARLIER if _folded(key) == NAME else key: value for key, value in extra.items()}
+        if renamed != extra:
+            connection.execute(sa.update(people).where(people.c.id == number).values(extra=renamed))
+
+
+def _folded(column: str) -> str:
+    """As `forensic.gallery.records` compared columns' names when this was written."""
+    return re.sub(r"[\s-]+", "_", column.strip()).lower()
