@@ -42,6 +42,7 @@ from forensic.quality.pairing import cropped, to_grey
 from forensic.recognition.nlda import NLDA
 from forensic.synthesis import Translator, examples, load
 from forensic.synthesis.examples import Examples
+from forensic.synthesis.registry import find
 from forensic.synthesis.styles import Styled
 from forensic.synthesis.translator import Exemplary, Modality
 
@@ -81,17 +82,18 @@ def named(text: str) -> System:
 
 
 def of_campaign(folder: Path, data: str) -> Iterator[System]:
-    """The runs of a campaign on a data set, two-way ones in each direction that their paper's table has."""
+    """The runs of a campaign on a data set: two-way methods each way, their rows where their paper's table has them."""
     for run in sorted((folder / "runs" / data).iterdir()):
         record = read_record(run)
         if "weights" not in record:
             print(f"{run.name} has no weights yet: left out")
             continue
-        row, given = record["row"] or "as in the paper", str(run / record["weights"]["file"])
+        method, row, given = record["method"], record["row"], str(run / record["weights"]["file"])
         for source in ("photo", "sketch"):
-            published = ABLATIONS.get((record["method"], source), {})
-            if source == record["settings"]["source"] or row in published:
-                yield System(f"{record['method']}: {row}, from {source}", given, source, record)
+            there = find(method).two_way if row is None else row in ABLATIONS.get((method, source), {})
+            if there or source == record["settings"]["source"]:
+                what = row or f"{record['width']}, {record['epochs']['done']} of {record['epochs']['paper']} epochs"
+                yield System(f"{method}: {what}, from {source}", given, source, record)
 
 
 def pairs(data: Path, split: str) -> list[Pair]:

@@ -78,7 +78,7 @@ def page(results: dict[str, Any]) -> Iterator[str]:
     yield INTRODUCTION
     for data, measured in results.items():
         for source, target in (("photo", "sketch"), ("sketch", "photo")):
-            rows = [row for row in _of(measured, source) if not row["training"]]
+            rows = [row for row in _of(measured, source) if row["row"] is None]
             if rows:
                 yield from methods(data, measured, (source, target), rows)
     yield from cards(results)
@@ -108,17 +108,23 @@ def methods(data: str, measured: dict[str, Any], way: tuple[str, str], rows: lis
 def cards(results: dict[str, Any]) -> Iterator[str]:
     """How the shipped weights were made, as their cards say, and the hashes of all others."""
     shipped = {entry.sha256: entry for entry in weights.entries() if entry.shipped}
-    rows, others = [], []
+    rows, trained, others = [], [], []
     for measured in results.values():
         for row in measured["systems"]:
             if entry := shipped.get(row["sha256"]):
                 said, link = _card(entry), f"../../forensic/weights/{entry.name}.md"
                 rows.append((f"[{entry.name}]({link})", *(said.get(head, "") for head in CARD)))
-            elif not row["training"] and row["settings"]:
+            elif row["row"] is None and row["training"]:
+                trained.append(f"- {row['title']} ({row['sha256'][:12]}): {_conditions([row])}")
+            elif row["row"] is None and row["settings"]:
                 others.append(f"{row['title']} {row['sha256'][:12]}")
     yield "## How the shipped weights were made\n"
     yield from markdown(["weights", *CARD], [], sorted(set(rows)))
     yield f"Others: {'; '.join(others)}.\n"
+    if trained:
+        yield "Trained as a campaign has it, to have a figure of every method, and not shipped:\n"
+        yield from (line.rstrip("\n") for line in trained)
+        yield ""
 
 
 def ablations(measured: dict[str, Any], data: str, method: str, source: str) -> Iterator[str]:

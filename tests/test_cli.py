@@ -70,7 +70,9 @@ def test_json_is_the_same_to_the_byte(enrolled: Path, people: list[Made], capsys
     texts = []
     for _ in range(2):
         assert forensic("match", people[0].sketch, people[1].sketch, "--gallery", enrolled, "--json", "-") == 0
-        texts.append(capsys.readouterr().out)
+        told = capsys.readouterr()
+        texts.append(told.out)
+        assert re.search(r"On record as search \d+, \d+, in the probes' order", told.err)
     assert texts[0] == texts[1]
     assert len([json.loads(line) for line in texts[0].splitlines()]) == 2
 

@@ -151,7 +151,7 @@ def _collect(
     """Write every answer where it belongs as it comes; the searches, if they are to be kept, and the failures."""
     from forensic.errors import ForensicError
 
-    searches, failures = [], 0
+    searches, numbers, failures = [], [], 0
     with _lines(json_file) as write_line, bar("Matching", len(names)) as shown:
         for done, (name, search) in enumerate(zip(names, results, strict=True), 1):
             if isinstance(search, ForensicError):
@@ -160,11 +160,15 @@ def _collect(
                 write_line({"probe": name, "error": str(search), "candidates": []})
             else:
                 write_line(search.to_json())
+                numbers.append(str(search.number))
                 if keep:
                     searches.append(search)
                 elif json_file != "-":
                     _line(search)
             shown(done)
+    if json_file and numbers:  # not in the lines: these are the same to the byte whenever the search is repeated
+        told = ", ".join(numbers) if len(numbers) <= REPORTED else f"{numbers[0]} and on"
+        click.echo(f"On record as search {told}, in the probes' order.", err=True)
     return searches, failures
 
 
