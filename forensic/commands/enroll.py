@@ -48,6 +48,13 @@ SHOWN = 20
     metavar="DATE",
     help="Last day (UTC) on which they may be kept, such as 2031-12-31, for rows without a date of their own.",
 )
+@click.option(
+    "--database",
+    metavar="URL",
+    envvar="FORENSIC_DATABASE",
+    show_envvar=True,
+    help="PostgreSQL database of a new gallery, postgresql://USER@HOST/NAME; the folder keeps it for later commands.",
+)
 @click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ...")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def enroll(
@@ -58,6 +65,7 @@ def enroll(
     route_names: tuple[str, ...],
     policy: Path | None,
     keep_until: date | None,
+    database: str | None,
     device: str,
     as_json: bool,
 ) -> int:
@@ -101,7 +109,7 @@ def enroll(
     items += enrollment.items_of(paths, columns) if paths else []
     chosen = [route for name in route_names for route in matching.load(name, device=device).routes]
     finder = Finder(Detector(device))
-    with open_gallery(gallery, create=True) as opened:
+    with open_gallery(gallery, create=True, url=database) as opened:
         with bar("Enrolling", len(items)) as shown:
             summary = enrollment.enroll(
                 opened,

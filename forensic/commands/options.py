@@ -53,8 +53,8 @@ def _remember(context: click.Context, parameter: click.Parameter, name: str | No
         context.meta[USER] = name
 
 
-def open_gallery(folder: Path, *, create: bool = False) -> Gallery:
-    """The gallery that a command was given, with the operator of ``--as`` signed in.
+def open_gallery(folder: Path, *, create: bool = False, url: str | None = None) -> Gallery:
+    """The gallery that a command was given, with the operator of ``--as`` signed in; ``url`` as `Gallery` takes it.
 
     Raises:
         GalleryError: There is none, or it is damaged.
@@ -62,7 +62,7 @@ def open_gallery(folder: Path, *, create: bool = False) -> Gallery:
     """
     from forensic.gallery import Gallery
 
-    gallery = Gallery(folder, create=create)
+    gallery = Gallery(folder, create=create, url=url)
     name = click.get_current_context().meta.get(USER)
     try:
         if name is not None:

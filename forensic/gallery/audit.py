@@ -170,12 +170,13 @@ def entries(session: Session, *, action: str | None = None, limit: int | None = 
     """The entries, newest first, as they were written; what is no entry is left to `verify`."""
     query = select(AuditEntry.entry).order_by(AuditEntry.number.desc()).execution_options(yield_per=CHUNK)
     found = []
-    for text in session.scalars(query):
-        entry = _read(text)
-        if entry and action in (None, entry["action"]):
-            found.append(entry)
-        if limit is not None and len(found) >= limit:
-            break
+    with session.scalars(query) as texts:
+        for text in texts:
+            entry = _read(text)
+            if entry and action in (None, entry["action"]):
+                found.append(entry)
+            if limit is not None and len(found) >= limit:
+                break
     return found
 
 

@@ -1,9 +1,9 @@
-"""The connection to the database: pragmas, migrations, and errors in a user's words."""
+"""The connection to the database, and errors in a user's words. What SQLite and PostgreSQL do apart is decided here."""
 
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +11,39 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, t
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from forensic.errors import GalleryError
+from forensic.gallery import postgresql
 
 HEAD = "0005"  # the newest revision in migrations/versions
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_SECONDS = 30
+JOURNAL = "loose_objects"
 
 
-def connect(database: str | Path) -> Engine:
-    """An engine for an SQLite file (a path) or for any URL that SQLAlchemy knows."""
+def connect(database: URL | Path) -> Engine:
+    """An engine for an SQLite file (a path), or for the URL of an SQLite or PostgreSQL database."""
     url = URL.create("sqlite", database=str(database)) if isinstance(database, Path) else database
+    if url.get_backend_name() == "postgresql":
+        return postgresql.engine(url)
     engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare)
-        event.listen(engine, "begin", _begin)
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
     return engine
+
+
+@contextmanager
+def sole_writer(engine: Engine, patience: float) -> Iterator[Engine | Connection]:
+    """What transactions that write are to run on, while no other machine's writer can be at work.
+
+    SQLite's own lock serves on one machine; the folder's lock comes before it.
+
+    Raises:
+        TimeoutError: another machine is writing.
+    """
+    if engine.dialect.name == "postgresql":
+        with postgresql.sole_writer(engine, patience) as connection:
+            yield connection
+    else:
+        yield engine.execution_options(immediate=True)
 
 
 def _prepare(connection: Any, record: object) -> None:
@@ -75,34 +94,41 @@ def revision(engine: Engine) -> str | None:
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def migrate(engine: Engine, then: Callable[[Connection], None]) -> None:
-    """Bring the schema to HEAD, and do what belongs to it, in one transaction."""
+def migrate(writer: Engine | Connection, then: Callable[[Connection], None]) -> None:
+    """Bring the schema to HEAD, and do what belongs to it, in one transaction.
+
+    Args:
+        writer: as `sole_writer` gives it.
+        then: called with the connection once the tables are there.
+    """
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    with engine.execution_options(immediate=True).connect() as connection:
+    with writer.connect() if isinstance(writer, Engine) else nullcontext(writer) as connection, connection.begin():
         config.attributes |= {"connection": connection, "then": then}
         command.upgrade(config, HEAD)
-        connection.commit()
+        if connection.dialect.name == "postgresql":
+            postgresql.settle(connection)
 
 
 def scrub(engine: Engine, *, vacuum: bool) -> bool:
-    """Wipe what was deleted from an SQLite database's files; other databases do that themselves.
+    """Wipe what was deleted from the database's files; with ``vacuum`` from all, else from the journal.
 
-    ``secure_delete`` zeroes deleted cells, but B-tree balancing can leave a copy of a cell in a page's gap:
+    SQLite: ``secure_delete`` zeroes deleted cells, but B-tree balancing can leave a copy of a cell in a page's gap:
     only VACUUM, which writes every page anew, is sure to drop those. Truncating the write-ahead log then
-    removes the old pages in it.
+    removes the old pages in it. PostgreSQL: tables are rewritten; its write-ahead log is out of reach.
 
     Returns:
-        False if another process was reading, so that the log could not be truncated.
+        False if another process was reading, so that the log could not be truncated, or tables not rewritten.
 
     Raises:
         DBAPIError: The disk is full, or another process keeps the database locked.
     """
-    if engine.dialect.name != "sqlite":
-        return True
+    if engine.dialect.name == "postgresql":
+        tables = postgresql.table_names(engine) if vacuum else [JOURNAL]
+        return postgresql.rewrite(engine, tables, BUSY_SECONDS)
     try:
         with closing(engine.raw_connection()) as connection:
             cursor = connection.cursor()
@@ -116,10 +142,10 @@ def scrub(engine: Engine, *, vacuum: bool) -> bool:
 
 
 def integrity(engine: Engine) -> list[str]:
-    """What SQLite's own checks find wrong with the file; nothing for other databases."""
-    if engine.dialect.name != "sqlite":
-        return []
+    """What the database's own checks find wrong with it."""
     try:
+        if engine.dialect.name == "postgresql":
+            return postgresql.faults(engine)
         with closing(engine.raw_connection()) as connection:
             cursor = connection.cursor()
             found = [str(row[0]) for row in cursor.execute("PRAGMA integrity_check") if row[0] != "ok"]
@@ -137,8 +163,9 @@ def in_words(database: str) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error)
-        raise GalleryError(f"The gallery's database {database}: {reason}. {_advice(reason)}") from error
+        cause = getattr(error, "orig", None) or error
+        reason, state = " ".join(str(cause).split()).rstrip("."), getattr(cause, "sqlstate", None)
+        raise GalleryError(f"The gallery's database {database}: {reason}. {_advice(f'{reason} [{state}]')}") from error
     except UnicodeError as error:
         raise GalleryError(f"The gallery's database {database} stores Unicode text alone: {error}.") from error
     except OSError as error:
@@ -146,13 +173,30 @@ def in_words(database: str) -> Iterator[None]:
         raise GalleryError(f"The gallery of {database}: {error.strerror or error}{where}.") from error
 
 
+# Words of an error, or a server's SQLSTATE in brackets, which is the same in every language -> what to do about it.
+ADVICE = {
+    ("permission denied", "[42501]"): "This user needs the right to make, read and change tables in it.",
+    ('database "',): "Make it: createdb --encoding=UTF8 NAME; or name another.",
+    ("malformed", "not a database", "no such table", "relation", "[XX001]", "[XX002]"): (
+        "It is damaged: restore the gallery from a backup; 'forensic gallery verify' says more."
+    ),
+    ("locked", "busy", "[55P03]"): "Another process keeps it busy: wait for that one to end, then try again.",
+    ("readonly", "unable to open"): (
+        "This user needs the right to read and write the gallery's folder and all files in it."
+    ),
+    ("full", "[53100]"): "Free space on its disk, then try again; nothing of this step was stored.",
+    ("too many clients", "connection slots", "[53300]"): "Too many use the server at once: try again later.",
+    ("password", "pg_hba"): (
+        "Give the password in PGPASSWORD or in ~/.pgpass (the gallery's folder keeps none), and see that the server "
+        "lets this user in."
+    ),
+    ("[25006]",): "This is a standby server: name the primary one.",
+    ("connection", "resolve host", "database system is", "[57P0"): (
+        "See that the server runs and can be reached, then try again; what was under way is undone or finished."
+    ),
+}
+
+
 def _advice(reason: str) -> str:
-    if "malformed" in reason or "not a database" in reason or "no such table" in reason:
-        return "It is damaged: restore the gallery from a backup; 'forensic gallery verify' says more."
-    if "locked" in reason or "busy" in reason:
-        return "Another process keeps it busy: wait for that one to end, then try again."
-    if "readonly" in reason or "unable to open" in reason:
-        return "This user needs the right to read and write the gallery's folder and all files in it."
-    if "full" in reason:
-        return "Free space on its disk, then try again; nothing of this step was stored."
-    return "Nothing of this step was stored."
+    found = (advice for words, advice in ADVICE.items() if any(word in reason for word in words))
+    return next(found, "Nothing of this step was stored.")

@@ -1,33 +1,35 @@
 """One folder, one database, one writer at a time, and nothing half done after a crash.
 
-The folder holds ``gallery.db`` (the truth), ``objects/`` (the originals), ``index/`` (a cache that may be deleted),
-``audit.key`` (signs the log) and ``lock`` (held by whoever writes). An original outlasts a power cut before the row
-that names it is committed, and its row is gone before it is unlinked; ``loose_objects`` is the journal that tells which
-files may lie in between, and whoever takes the lock next settles them.
+The folder holds ``gallery.db`` (the truth; or ``database.url``, which names the server that has it), ``objects/`` (the
+originals), ``index/`` (a cache that may be deleted), ``audit.key`` (signs the log) and ``lock`` (held by whoever
+writes). An original outlasts a power cut before the row that names it is committed, and its row is gone before it is
+unlinked; ``loose_objects`` is the journal that tells which files may lie in between, and whoever takes the lock next
+settles them.
 """
 
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Engine, delete, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError
-from forensic.gallery import audit, database, people
+from forensic.gallery import address, audit, database, people
 from forensic.gallery.casework_models import User
 from forensic.gallery.models import IndexFile, LooseObject
-from forensic.gallery.objects import ObjectStore
+from forensic.gallery.objects import PARTIAL, ObjectStore
 from forensic.gallery.rights import Operator, Role, Standing
 
-DATABASE = "gallery.db"
-OWN_NAMES = {DATABASE, *(DATABASE + end for end in ("-wal", "-shm", "-journal"))} | {
-    *("objects", "index", "lock", audit.KEY_FILE)
+OWN_NAMES = {
+    *(address.FILE + end for end in ("", "-wal", "-shm", "-journal")),
+    *(address.RECORD + end for end in ("", PARTIAL)),
+    *("objects", "index", "lock", audit.KEY_FILE),
 }
 
 
@@ -47,17 +49,19 @@ class Storage:
         self.operator = Operator.of_system()
         self._seen = threading.local()  # the session of a thread that is in a snapshot
         self._signer = audit.Signer(self.folder)
-        self._file = None if url else self.folder / DATABASE
-        self._name = str(self._file or self.folder)
+        with database.in_words(str(self.folder)):
+            self._address = address.find(self.folder, url)
+        self._name = self._address.name
         if create:
             with database.in_words(self._name):
                 self._lay_out()
-        elif not self.folder.is_dir() or (self._file and not self._file.exists()):
+        elif not self._is_made():
             raise GalleryError(
                 f"No gallery in {self.folder}. 'forensic enroll PHOTOS --gallery {self.folder}' makes one there, "
                 "or name another with --gallery."
             )
-        self.engine = database.connect(url or self.folder / DATABASE)
+        self.engine = database.connect(self._address.url)
+        self._writer: Engine | Connection = self.engine  # what transactions run on while the lock is held
         try:
             with database.in_words(self._name):
                 self._settle_schema()
@@ -80,10 +84,14 @@ class Storage:
 
     # Opening
 
+    def _is_made(self) -> bool:
+        file = self._address.file
+        return self.folder.is_dir() and self._address.settled and (file is None or file.exists())
+
     def _lay_out(self) -> None:
         if self.folder.is_dir():
             strange = sorted({path.name for path in self.folder.iterdir()} - OWN_NAMES)
-            if strange and not (self._file and self._file.exists()):
+            if strange and not (self._address.file and self._address.file.exists()):
                 raise GalleryError(
                     f"{self.folder} is no gallery and holds other things ({', '.join(strange[:3])}); "
                     "give a new or an empty folder."
@@ -92,12 +100,12 @@ class Storage:
         self.folder.chmod(0o700)  # photos of people: nobody else's business
         for folder in (self.objects.folder, self.index_folder):
             folder.mkdir(mode=0o700, exist_ok=True)
-        if self._file:  # the database's side files take their mode from it
-            os.close(os.open(self._file, os.O_CREAT | os.O_RDWR, 0o600))
+        if self._address.file:  # the database's side files take their mode from it
+            os.close(os.open(self._address.file, os.O_CREAT | os.O_RDWR, 0o600))
 
     def _settle_schema(self) -> None:
         revision = database.revision(self.engine)
-        if revision == database.HEAD:
+        if revision == database.HEAD and self._address.settled:
             return
         if revision is not None and revision > database.HEAD:
             raise GalleryError(
@@ -105,10 +113,26 @@ class Storage:
                 f"{database.HEAD}): upgrade this program."
             )
         with self._lock():  # no revision: its making was cut off, or is under way in another process
-            if database.revision(self.engine) != database.HEAD:
+            revision = database.revision(self.engine)
+            if not self._address.settled:
+                self._claim(empty=revision is None)
+            if revision != database.HEAD:
                 for path in self.index_folder.glob("*"):  # of an older gallery: nothing vouches for them
                     path.unlink()
-                database.migrate(self.engine, self._begin_log)
+                database.migrate(self._writer, self._begin_log)
+
+    def _claim(self, *, empty: bool) -> None:
+        """Write down which server's database is this folder's, before anything is in it; the lock is held."""
+        self._address = address.find(self.folder, self._address.url.render_as_string(hide_password=False))
+        if self._address.settled:  # by another process, meanwhile
+            return
+        if not empty:
+            raise GalleryError(
+                f"The database {self._name} is that of a gallery in another folder: open that one, or give an empty "
+                f"database. If its originals were moved to {self.folder}, move its file {address.RECORD} there too."
+            )
+        address.record(self.folder, self._address.url)
+        self._address = self._address._replace(settled=True)
 
     def _begin_log(self, connection: Connection) -> None:
         """The first entry, with the tables: where it is missing later, somebody removed it."""
@@ -141,20 +165,20 @@ class Storage:
 
     @contextmanager
     def _lock(self, patience: float | None = None) -> Iterator[None]:
-        from filelock import FileLock, Timeout
+        from filelock import FileLock
 
-        lock = FileLock(self.folder / "lock", timeout=self.patience if patience is None else patience, mode=0o600)
-        try:
-            lock.acquire(poll_interval=0.005)
-        except Timeout as error:
-            raise Locked(
-                f"Another process has been writing to {self.folder} for {self.patience:g} seconds: wait for it to "
-                "end, then try again."
-            ) from error
-        try:
+        seconds = self.patience if patience is None else patience
+        lock = FileLock(self.folder / "lock", timeout=seconds, mode=0o600)
+        with ExitStack() as held:
+            try:
+                held.enter_context(lock.acquire(poll_interval=0.005))
+                self._writer = held.enter_context(database.sole_writer(self.engine, seconds))
+            except TimeoutError as error:
+                raise Locked(
+                    f"Another process has been writing to {self.folder} for {self.patience:g} seconds: wait for it "
+                    "to end, then try again."
+                ) from error
             yield
-        finally:
-            lock.release()
 
     @contextmanager
     def _reading(self) -> Iterator[Session]:
@@ -163,8 +187,7 @@ class Storage:
 
     @contextmanager
     def _transaction(self) -> Iterator[Session]:
-        engine = self.engine.execution_options(immediate=True)
-        with Session(engine, expire_on_commit=False) as session, session.begin():
+        with Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager

@@ -39,7 +39,8 @@ class Gallery(Expunging):
     Args:
         folder: where it lies.
         create: make it if it is not there.
-        url: another database than the folder's ``gallery.db``, as an SQLAlchemy URL.
+        url: of the PostgreSQL database that a new gallery shall have in place of ``gallery.db``; the folder keeps it
+            in ``database.url``, without a password, so that later it need not be given.
         patience: seconds to wait for another writer.
 
     Raises:

@@ -117,15 +117,16 @@ def load(session: Session, digest: str) -> Templates:
     place = {number: i for i, (number, _, _) in enumerate(photos)}
     vectors = np.empty((len(photos), row.dimension), np.float32)
     query = select(Template.photo_id, Template.vector, Template.seal).where(Template.space_id == row.id)
-    for part in session.execute(query.execution_options(yield_per=CHUNK)).partitions():
-        whole = 4 * row.dimension
-        if any(len(v) != whole or seal(digest, photos[place[n]].sha256, v) != s for n, v, s in part):
-            raise GalleryError(
-                f"Templates of route {row.route!r} were altered or cut. 'forensic gallery verify' names them, "
-                "'forensic gallery reindex --all' makes them anew."
-            )
-        blob = b"".join(vector for _, vector, _ in part)
-        vectors[[place[number] for number, _, _ in part]] = np.frombuffer(blob, "<f4").reshape(-1, row.dimension)
+    whole = 4 * row.dimension
+    with session.execute(query.execution_options(yield_per=CHUNK)) as found:
+        for part in found.partitions():
+            if any(len(v) != whole or seal(digest, photos[place[n]].sha256, v) != s for n, v, s in part):
+                raise GalleryError(
+                    f"Templates of route {row.route!r} were altered or cut. 'forensic gallery verify' names them, "
+                    "'forensic gallery reindex --all' makes them anew."
+                )
+            blob = b"".join(vector for _, vector, _ in part)
+            vectors[[place[number] for number, _, _ in part]] = np.frombuffer(blob, "<f4").reshape(-1, row.dimension)
     ids = np.fromiter(place, np.int64, len(place))
     return Templates(vectors, ids, [label for _, label, _ in photos], row.revision)
 

@@ -19,8 +19,9 @@ from forensic.gallery.templates import CHUNK, load, seal
 
 
 def damage(gallery: Storage) -> list[Problem]:
-    """What SQLite itself finds wrong with the database; such a one is not looked into further."""
-    found = [Problem("database", "gallery.db", message) for message in database.integrity(gallery.engine)]
+    """What the database itself finds wrong with it; such a one is not looked into further."""
+    name = Path(gallery.engine.url.database or "").name
+    found = [Problem("database", name, message) for message in database.integrity(gallery.engine)]
     return found + list(_permissions(gallery.folder)) if found else []
 
 

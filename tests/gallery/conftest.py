@@ -1,15 +1,32 @@
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from forensic.gallery import Gallery
 
 SCRIPT = Path(__file__).with_name("making.py")
+BACKEND = "FORENSIC_TEST_BACKEND"
+"""Set to postgresql, it gives each gallery that these tests make a database on a PostgreSQL server."""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if on_postgresql() and (mark := item.get_closest_marker("sqlite")):
+        pytest.skip(*mark.args)
+
+
+def on_postgresql() -> bool:
+    backend = os.environ.get(BACKEND, "sqlite")
+    if backend not in ("sqlite", "postgresql"):
+        pytest.exit(f"{BACKEND} is {backend!r}; expected sqlite or postgresql.")
+    return backend == "postgresql"
 
 
 def module_of(script: Path) -> ModuleType:
@@ -34,6 +51,47 @@ def faults() -> ModuleType:
     return module_of(SCRIPT.with_name("faults.py"))
 
 
+@pytest.fixture(scope="session")
+def server_module() -> ModuleType:
+    return module_of(SCRIPT.with_name("server.py"))
+
+
+@pytest.fixture(scope="session")
+def server(server_module: ModuleType) -> Iterator[Any]:
+    """A PostgreSQL server."""
+    with server_module.running() as started:
+        yield started
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _backend(request: pytest.FixtureRequest) -> Iterator[None]:
+    if not on_postgresql():
+        yield
+        return
+    server = request.getfixturevalue("server")
+    with request.getfixturevalue("server_module").every_gallery_on(server):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _drop_databases(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Remove the databases that a test made; each takes 7 MB."""
+    if not on_postgresql():
+        yield
+        return
+    server = request.getfixturevalue("server")
+    before = len(server.made)
+    yield
+    server.drop(server.made[before:])
+
+
+@pytest.fixture
+def copy(request: pytest.FixtureRequest) -> Callable[[Path, Path], Path]:
+    """Copies a gallery that is not open, with its database."""
+    copy: Callable[[Path, Path], Path] = shutil.copytree
+    return request.getfixturevalue("server").copy if on_postgresql() else copy
+
+
 @pytest.fixture
 def gallery(tmp_path: Path) -> Iterator[Gallery]:
     with Gallery(tmp_path / "gallery", create=True) as made:
@@ -41,13 +99,17 @@ def gallery(tmp_path: Path) -> Iterator[Gallery]:
 
 
 @pytest.fixture
-def nursery() -> Iterator[Callable[[Path], Callable[[str], str]]]:
+def nursery(request: pytest.FixtureRequest) -> Iterator[Callable[[Path], Callable[[str], str]]]:
     """Starts a process that forks enrolling children; gives a function that sends a command and returns the answer."""
     started: list[subprocess.Popen[str]] = []
+    port = [str(request.getfixturevalue("server").port)] if on_postgresql() else []
 
     def start(folder: Path) -> Callable[[str], str]:
         process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, str(SCRIPT), str(folder), *port],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         started.append(process)
         assert process.stdin is not None

@@ -115,4 +115,10 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if len(sys.argv) > 2:  # the port of a server that has the databases
+        from server import Server, every_gallery_on
+
+        with every_gallery_on(Server(Path(), int(sys.argv[2]))):
+            main(Path(sys.argv[1]))
+    else:
+        main(Path(sys.argv[1]))

@@ -7,10 +7,10 @@ import alembic.op
 import numpy as np
 import pytest
 import schemas
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from forensic.errors import GalleryError
-from forensic.gallery import Gallery, database
+from forensic.gallery import Gallery, address, database
 
 
 def sketches(numbers, dimension=16, seed=0):
@@ -112,6 +112,7 @@ def test_another_process_sees_every_change(gallery, making):
     assert changed(), "the number of an earlier cohort came back"
 
 
+@pytest.mark.sqlite("the files of a server are elsewhere")
 def test_clearing_leaves_no_trace_and_nothing_else_changes(gallery, making):
     gallery.enroll([making.record(number) for number in range(4)])
     before = gallery.digest()
@@ -175,6 +176,7 @@ def test_a_damaged_template_is_found(gallery, vector, message):
             gallery.cohort(["a"])
 
 
+@pytest.mark.sqlite("foreign keys are switched off by a pragma: see test_postgresql.py")
 def test_a_sketch_is_of_a_cohort(gallery):
     gallery.add_cohort("a", sketches(range(2)))
     with gallery.engine.connect() as connection:
@@ -201,7 +203,7 @@ def first_version(tmp_path, making):
         with Gallery(tmp_path / name, create=True) as gallery:
             gallery.enroll(records)
             digest = gallery.digest()
-    engine = database.connect(tmp_path / "old" / "gallery.db")
+    engine = database.connect(address.find(tmp_path / "old").url)
     with engine.begin() as connection:
         for table in LATER:
             connection.exec_driver_sql(f"DROP TABLE {table}")
@@ -215,13 +217,21 @@ def first_version(tmp_path, making):
     return tmp_path / "old", digest
 
 
+def stored(folder):
+    """The schema's revision, and the names of the tables."""
+    engine = database.connect(address.find(folder).url)
+    try:
+        return database.revision(engine), inspect(engine).get_table_names()
+    finally:
+        engine.dispose()
+
+
 def test_a_gallery_of_the_first_version_opens_with_all_it_holds(first_version, making):
     folder, digest = first_version
-    with database.connect(folder / "gallery.db").connect() as connection:
-        tables = {name for (name,) in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == "0001"
+    revision, tables = stored(folder)
+    assert revision == "0001"
     assert "people" in tables
-    assert not {"cohorts", "cohort_sketches"} & tables
+    assert not {"cohorts", "cohort_sketches"} & set(tables)
     for _ in range(2):
         with Gallery(folder) as gallery:
             assert gallery.digest() == digest
@@ -238,6 +248,7 @@ def test_a_gallery_of_the_first_version_opens_with_all_it_holds(first_version, m
         assert gallery.verify() == []
 
 
+@pytest.mark.sqlite("compares SQLite's text of the tables")
 def test_the_migrated_tables_are_those_of_a_new_gallery(first_version, tmp_path):
     with Gallery(first_version[0]) as old, Gallery(tmp_path / "new") as new:
         assert schemas.parts(old.engine) == schemas.parts(new.engine)
@@ -245,12 +256,15 @@ def test_the_migrated_tables_are_those_of_a_new_gallery(first_version, tmp_path)
 
 def test_a_migration_that_fails_leaves_the_gallery_as_it_was(first_version, monkeypatch):
     folder, digest = first_version
-    before = (folder / "gallery.db").read_bytes()
+    before = stored(folder)
+    file = folder / "gallery.db"
+    content = file.exists() and file.read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr("alembic.op.create_table", only_the_first(alembic.op.create_table))
         with pytest.raises(GalleryError, match="No space left"):
             Gallery(folder)
-    assert (folder / "gallery.db").read_bytes() == before
+    assert stored(folder) == before
+    assert not content or file.read_bytes() == content
     with Gallery(folder) as gallery:
         assert gallery.digest() == digest
 

@@ -2,8 +2,6 @@
 
 import os
 import random
-import shutil
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,9 +10,10 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DBAPIError
 
 from forensic.errors import GalleryError
-from forensic.gallery import Gallery, database
+from forensic.gallery import Gallery, address, database
 
 KILLS = 20
 
@@ -91,9 +90,9 @@ def four(tmp_path, making):
 
 
 @pytest.mark.parametrize("act", ["enroll", "expunge", "expunge photo", "update", "index"])
-def test_a_crash_at_any_step_leaves_all_or_nothing(tmp_path, making, four, act):
+def test_a_crash_at_any_step_leaves_all_or_nothing(tmp_path, making, four, copy, act):
     perform = acts(making)[act]
-    shutil.copytree(four, tmp_path / "before")
+    copy(four, tmp_path / "before")
     with Gallery(four) as gallery:
         before = gallery.digest()
         steps = steps_of(perform, gallery)
@@ -101,7 +100,7 @@ def test_a_crash_at_any_step_leaves_all_or_nothing(tmp_path, making, four, act):
     assert steps >= {"enroll": 25, "expunge": 8, "expunge photo": 6, "update": 1, "index": 4}[act]
     outcomes = []
     for step in range(steps):
-        folder = shutil.copytree(tmp_path / "before", tmp_path / f"{step}")
+        folder = copy(tmp_path / "before", tmp_path / f"{step}")
         with Gallery(folder) as gallery, pytest.raises(Crash), failing(Fuse(step, Crash)):
             perform(gallery)
         with Gallery(folder) as gallery:
@@ -119,15 +118,15 @@ def test_a_crash_at_any_step_leaves_all_or_nothing(tmp_path, making, four, act):
 
 
 @pytest.mark.parametrize("act", ["enroll", "expunge"])
-def test_a_full_disk_is_an_error_in_words_and_the_gallery_goes_on(tmp_path, making, four, act):
+def test_a_full_disk_is_an_error_in_words_and_the_gallery_goes_on(tmp_path, making, four, copy, act):
     perform, last = acts(making)[act], making.record(100)
-    shutil.copytree(four, tmp_path / "before")
+    copy(four, tmp_path / "before")
     with Gallery(four) as gallery:
         steps = steps_of(perform, gallery)
         gallery.enroll([last])
         expected = gallery.digest()
     for step in range(0, steps, 3):
-        with Gallery(shutil.copytree(tmp_path / "before", tmp_path / f"{step}")) as gallery:
+        with Gallery(copy(tmp_path / "before", tmp_path / f"{step}")) as gallery:
             before = gallery.digest()
             full = Fuse(step, lambda: OSError(28, "No space left on device", "somewhere"))
             with failing(full), pytest.raises(GalleryError, match="No space left on device"):
@@ -180,15 +179,17 @@ def test_killed_at_random_moments_and_resumed(tmp_path, making, nursery, whole):
 
 def journal_length(folder) -> int:
     """Entries of the journal as the killed process left them, read without the package."""
-    if not (folder / "gallery.db").exists():
+    found = address.find(folder)
+    if not found.settled or (found.file and not found.file.exists()):
         return 0
-    connection = sqlite3.connect(folder / "gallery.db")
+    engine = database.connect(found.url)
     try:
-        return connection.execute("SELECT count(*) FROM loose_objects").fetchone()[0]
-    except sqlite3.OperationalError:  # killed before the tables were made
+        with engine.connect() as connection:
+            return connection.exec_driver_sql("SELECT count(*) FROM loose_objects").scalar()
+    except DBAPIError:  # killed before the tables were made
         return 0
     finally:
-        connection.close()
+        engine.dispose()
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc to name descriptors")

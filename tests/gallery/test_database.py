@@ -22,6 +22,7 @@ def test_the_migrated_schema_is_the_models(gallery):
         assert compare_metadata(context, Base.metadata) == []
 
 
+@pytest.mark.sqlite("compares SQLite's text of the tables")
 def test_the_migrated_tables_are_written_as_the_models_would_be(gallery):
     """Autogenerate does not look at cascades or AUTOINCREMENT; SQLite's own text of the tables does."""
     straight = create_engine("sqlite://")
@@ -37,6 +38,7 @@ def test_head_is_the_newest_migration():
     assert ScriptDirectory(str(database.MIGRATIONS)).get_current_head() == database.HEAD
 
 
+@pytest.mark.sqlite("pragmas")
 def test_every_connection_is_durable_and_thorough(gallery):
     expected = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1, "busy_timeout": 30000}
     connections = [gallery.engine.connect() for _ in range(3)]
@@ -114,6 +116,7 @@ def test_a_making_that_was_cut_off_is_finished(tmp_path, create):
         assert gallery.size() == (0, 0)
 
 
+@pytest.mark.sqlite("damages SQLite's file")
 def test_a_database_that_is_none(gallery, making):
     gallery.enroll([making.record()])
     gallery.close()
@@ -122,6 +125,7 @@ def test_a_database_that_is_none(gallery, making):
         Gallery(gallery.folder)
 
 
+@pytest.mark.sqlite("damages SQLite's file")
 def test_a_damaged_database_is_an_error_in_words(gallery, making):
     gallery.enroll([making.record(number) for number in range(60)])
     with gallery.engine.connect() as connection:
@@ -137,6 +141,7 @@ def test_a_damaged_database_is_an_error_in_words(gallery, making):
         assert {problem.kind for problem in opened.verify()} == {"database"}
 
 
+@pytest.mark.sqlite("opens SQLite's file read-only")
 def test_a_database_that_may_not_be_written(gallery, making):
     gallery.enroll([making.record()])
     url = f"sqlite:///file:{gallery.folder / 'gallery.db'}?mode=ro&uri=true"

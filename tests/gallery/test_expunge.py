@@ -40,6 +40,7 @@ def person(making, rng: random.Random, number: int):
     return label, records, marks
 
 
+@pytest.mark.sqlite("the files of a server are elsewhere: see test_postgresql.py")
 @pytest.mark.parametrize("seed", range(3))
 def test_no_trace_is_left(gallery, making, seed):
     rng = random.Random(seed)
@@ -67,6 +68,7 @@ def test_no_trace_is_left(gallery, making, seed):
     assert not [mark for _, _, marks in gone for mark in marks if mark in everything(gallery)]
 
 
+@pytest.mark.sqlite("pages and their gaps are SQLite's")
 @pytest.mark.parametrize("seed", range(6))
 def test_copies_in_the_gaps_of_pages_are_wiped_too(gallery, seed):
     """secure_delete alone leaves some: SQLite moves rows between pages, and what stood there stays in the gap."""
@@ -87,6 +89,7 @@ def test_copies_in_the_gaps_of_pages_are_wiped_too(gallery, seed):
     assert all(label.encode() in left for label in set(labels) - set(gone))
 
 
+@pytest.mark.sqlite("the files of a server are elsewhere")
 def test_one_photo_and_then_the_last(gallery, making):
     gallery.enroll([making.record(0), making.record(1)])
     first, second = gallery.photos("P0000")
@@ -108,6 +111,7 @@ def test_all_or_none(gallery, making):
     assert gallery.size() == (1, 1)
 
 
+@pytest.mark.sqlite("looks into SQLite's files: see test_postgresql.py")
 def test_a_reader_holds_traces_back_and_the_next_use_wipes_them(tmp_path, making, monkeypatch):
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
     mark = making.record(0).templates[making.space()].tobytes()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from forensic.gallery import Gallery, trail
 
@@ -14,18 +15,22 @@ TIMES = 100
 Act = Callable[[Gallery, random.Random], None]
 
 
+KEYS = {"audit": "number", "templates": "id"}
+
+
 def row_of(gallery: Gallery, table: str, rng: random.Random) -> int:
     with gallery.engine.connect() as connection:
-        return rng.choice(connection.exec_driver_sql(f"SELECT rowid FROM {table}").scalars().all())
+        return rng.choice(connection.exec_driver_sql(f"SELECT {KEYS[table]} FROM {table} ORDER BY 1").scalars().all())
 
 
 def change(gallery: Gallery, table: str, column: str, act: Callable[[bytes], bytes], number: int) -> None:
     with gallery.engine.begin() as connection:
-        where = f"FROM {table} WHERE rowid = {number}"
-        before = connection.exec_driver_sql(f"SELECT {column} {where}").scalar_one()
+        where = f"WHERE {KEYS[table]} = {number}"
+        before = connection.exec_driver_sql(f"SELECT {column} FROM {table} {where}").scalar_one()
         after = act(before.encode() if isinstance(before, str) else before)
-        value = after.decode(errors="replace") if isinstance(before, str) else after
-        connection.exec_driver_sql(f"UPDATE {table} SET {column} = ? WHERE rowid = {number}", (value,))
+        # PostgreSQL's text holds no NUL
+        value = after.decode(errors="replace").replace("\0", "?") if isinstance(before, str) else after
+        connection.execute(text(f"UPDATE {table} SET {column} = :value {where}"), {"value": value})
 
 
 def flipped(data: bytes, rng: random.Random) -> bytes:
@@ -51,7 +56,7 @@ def cut_row(table: str, column: str) -> Act:
 def delete_row(table: str) -> Act:
     def act(gallery: Gallery, rng: random.Random) -> None:
         with gallery.engine.begin() as connection:
-            connection.exec_driver_sql(f"DELETE FROM {table} WHERE rowid = {row_of(gallery, table, rng)}")
+            connection.exec_driver_sql(f"DELETE FROM {table} WHERE {KEYS[table]} = {row_of(gallery, table, rng)}")
 
     return act
 
@@ -62,11 +67,13 @@ def swap_rows(table: str, columns: str) -> Act:
         while one == other:
             other = row_of(gallery, table, rng)
         with gallery.engine.begin() as connection:
-            read = f"SELECT {columns} FROM {table} WHERE rowid = ?"
-            kept = {number: connection.exec_driver_sql(read, (number,)).one() for number in (one, other)}
-            names = ", ".join(f"{name} = ?" for name in columns.split(", "))
+            where = f"WHERE {KEYS[table]} = :key"
+            read = text(f"SELECT {columns} FROM {table} {where}")
+            kept = {number: connection.execute(read, {"key": number}).one() for number in (one, other)}
+            names = ", ".join(f"{name} = :{name}" for name in columns.split(", "))
+            write = text(f"UPDATE {table} SET {names} {where}")
             for number, values in ((one, kept[other]), (other, kept[one])):
-                connection.exec_driver_sql(f"UPDATE {table} SET {names} WHERE rowid = ?", (*values, number))
+                connection.execute(write, {"key": number, **values._asdict()})
 
     return act
 
@@ -146,17 +153,17 @@ def whole(gallery, making):
     return gallery.folder, head
 
 
-def test_every_tampering_is_found(whole, tmp_path):
+def test_every_tampering_is_found(whole, copy, tmp_path):
     folder, head = whole
     found: Counter[str] = Counter()
     for number in range(TIMES):
         rng = random.Random(number)
         name = list(ACTS)[number % len(ACTS)]
-        copy = Path(shutil.copytree(folder, tmp_path / str(number)))
-        with Gallery(copy) as gallery:
+        altered = copy(folder, tmp_path / str(number))
+        with Gallery(altered) as gallery:
             ACTS[name](gallery, rng)
             assert gallery.verify(head), f"{name}, seed {number}, was not found"
         found[name] += 1
-        shutil.rmtree(copy)
+        shutil.rmtree(altered)
     print(f"{found.total()} of {TIMES} found:", dict(found))
     assert found.total() == TIMES

@@ -94,7 +94,7 @@ def test_a_right_ends_with_the_user(agency):
 
 @pytest.mark.parametrize(
     "statement",
-    ["UPDATE users SET role = 'administrator'", "UPDATE users SET active = 1", "UPDATE users SET password = 'x'"],
+    ["UPDATE users SET role = 'administrator'", "UPDATE users SET active = true", "UPDATE users SET password = 'x'"],
 )
 def test_users_who_were_changed_past_the_program_are_found(agency, statement):
     _as(agency, Role.ADMINISTRATOR, users.remove, "analyst")
