@@ -110,7 +110,7 @@ TAMPERING = {
     "UPDATE decisions SET reason = 'none'": "decision on rank 1 of search 1 by",
     "DELETE FROM decisions": "decision on rank 1 of search 1 by",
     "UPDATE cases SET legal_basis = 'none'": "case 1",
-    "UPDATE sketches SET data = x'00'": "sketch 1",
+    "UPDATE sketches SET data = substr(data, 2)": "sketch 1",
     "DELETE FROM sketches": "sketch 1",
     "UPDATE sketches SET kind = 'viewed'": "sketch 1",
     "UPDATE searches SET case_id = NULL": "search 1",

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select, text
 
 from forensic.errors import GalleryError
-from forensic.gallery import Gallery, address, database
+from forensic.gallery import Gallery, address, database, trail
 from forensic.gallery.models import Person, Photo
 
 LABELS = ("b", "B", "a", "Ä", "ä", "_", "Z", "é", "e\u0301", "10", "9", "漢", "😀")
@@ -37,13 +37,13 @@ def elsewhere(made, tmp_path):
         yield other
 
 
-pytestmark = pytest.mark.postgresql
+pytestmark = [pytest.mark.postgresql, pytest.mark.sqlite("names its databases itself, and compares them with SQLite's")]
 
 
 def test_digest_and_order_are_those_of_sqlite(made, tmp_path, making):
     records = [making.record(number, person=label) for number, label in enumerate(LABELS)]
     vector = making.template("x", making.space())
-    orders = []
+    orders, said = [], []
     with Gallery(tmp_path / "sqlite", create=True) as lite:
         for gallery in (made, lite):
             gallery.enroll(records)
@@ -51,7 +51,9 @@ def test_digest_and_order_are_those_of_sqlite(made, tmp_path, making):
             gallery.add_cohort("k", {"a" * 64: vector})
             gallery.add_cohort("K+", {"b" * 64: vector})
             orders.append([person.label for person in gallery.people()])
+            said.append([entry["details"] for entry in trail.entries(gallery)])
         assert orders[0] == orders[1] == sorted(LABELS)
+        assert said[0] == said[1]
         assert made.digest() == lite.digest()
     assert made.verify() == []
 
@@ -59,7 +61,7 @@ def test_digest_and_order_are_those_of_sqlite(made, tmp_path, making):
 def test_the_folder_remembers_the_database_without_the_password(made, making):
     record, password = made.folder / "database.url", os.environ["PGPASSWORD"]
     assert record.stat().st_mode & 0o777 == 0o600
-    assert record.read_text().startswith("postgresql+psycopg://postgres@127.0.0.1:")
+    assert record.read_text().startswith("postgresql+psycopg://clerk@127.0.0.1:")
     assert not (made.folder / "gallery.db").exists()
     made.enroll([making.record()])
     with Gallery(made.folder) as again:
@@ -186,7 +188,7 @@ def test_rows_that_name_nothing_and_indexes_that_are_not_valid(made, server, mak
 
 
 def test_trouble_is_told_in_words_and_without_the_password(server, url, tmp_path, monkeypatch):
-    wrong = url.replace("postgres@", "postgres:s3cret@")
+    wrong = url.replace("clerk@", "clerk:s3cret@")
     missing = url + "_none"
     nowhere = "postgresql://clerk:s3cret@127.0.0.1:1/x?password=s3cret"
     for place, message in (
@@ -203,9 +205,32 @@ def test_trouble_is_told_in_words_and_without_the_password(server, url, tmp_path
         Gallery(tmp_path / "made", create=True, url=url)
 
 
+def test_a_user_without_rights_is_told_so(server, made, tmp_path):
+    server.run(f"CREATE ROLE stranger LOGIN PASSWORD '{os.environ['PGPASSWORD']}'")
+    with pytest.raises(GalleryError, match=r"permission denied.*needs the right"):
+        Gallery(tmp_path / "theirs", create=True, url=server.url(made.engine.url.database, user="stranger"))
+    assert not (tmp_path / "theirs" / "database.url").exists()
+
+
+def test_a_full_disk_of_the_server(server, made, making):
+    name = made.engine.url.database
+    server.run(
+        "CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE disk_full USING MESSAGE = 'could not extend file'; END $$",
+        "CREATE TRIGGER fill BEFORE INSERT ON photos FOR EACH ROW EXECUTE FUNCTION fill()",
+        database=name,
+    )
+    with pytest.raises(GalleryError, match=r"could not extend file.*Free space on its disk"):
+        made.enroll([making.record()])
+    server.run("DROP TRIGGER fill ON photos", database=name)
+    assert made.size() == (0, 0)
+    made.enroll([making.record()])
+    assert made.verify() == []
+
+
 def test_a_database_of_another_encoding_is_refused(server, tmp_path):
     name = server_name(tmp_path)
-    server.run(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+    server.run(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C' OWNER clerk")
     with pytest.raises(GalleryError, match=r"encoding is LATIN1.*--encoding=UTF8"):
         Gallery(tmp_path / "made", create=True, url=server.url(name))
 
