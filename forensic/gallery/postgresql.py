@@ -3,16 +3,17 @@
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, inspect, select, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from forensic.errors import GalleryError
 
 WRITER = int.from_bytes(b"forensic")  # the advisory lock's number, one in each database
 POLL_SECONDS = 0.05
+LOCK_NOT_AVAILABLE = "55P03"
 SESSION = {
     "tcp_keepalives_idle": "30",  # a writer whose machine died gives its lock back after a minute, not two hours
     "tcp_keepalives_interval": "10",
@@ -114,6 +115,9 @@ def rewrite(engine: Engine, tables: list[str], patience: float) -> bool:
 
     Returns:
         False if somebody was reading all the time, so that deleted rows had to be kept for them.
+
+    Raises:
+        DBAPIError: The disk is full, or the connection is lost.
     """
     quote = engine.dialect.identifier_preparer.quote
     statement = f"VACUUM (FULL, VERBOSE) {', '.join(map(quote, tables))}"
@@ -134,8 +138,12 @@ def rewrite(engine: Engine, tables: list[str], patience: float) -> bool:
             )
             while True:
                 kept.clear()
-                with suppress(OperationalError):  # a reader keeps the table: LockNotAvailable
+                try:
                     connection.exec_driver_sql(statement)
+                except DBAPIError as error:
+                    if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                        raise
+                else:
                     if not any(kept):
                         return True
                 if time.monotonic() > end:

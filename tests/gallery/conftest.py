@@ -86,6 +86,12 @@ def _drop_databases(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
+def pace() -> float:
+    """How much longer an act may take than on SQLite."""
+    return 3 if on_postgresql() else 1
+
+
+@pytest.fixture
 def copy(request: pytest.FixtureRequest) -> Callable[[Path, Path], Path]:
     """Copies a gallery that is not open, with its database."""
     copy: Callable[[Path, Path], Path] = shutil.copytree
@@ -99,17 +105,13 @@ def gallery(tmp_path: Path) -> Iterator[Gallery]:
 
 
 @pytest.fixture
-def nursery(request: pytest.FixtureRequest) -> Iterator[Callable[[Path], Callable[[str], str]]]:
+def nursery() -> Iterator[Callable[[Path], Callable[[str], str]]]:
     """Starts a process that forks enrolling children; gives a function that sends a command and returns the answer."""
     started: list[subprocess.Popen[str]] = []
-    port = [str(request.getfixturevalue("server").port)] if on_postgresql() else []
 
     def start(folder: Path) -> Callable[[str], str]:
         process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(folder), *port],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
+            [sys.executable, str(SCRIPT), str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         started.append(process)
         assert process.stdin is not None

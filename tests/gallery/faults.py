@@ -248,4 +248,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    from server import as_in_the_test
+
+    with as_in_the_test():
+        main(Path(sys.argv[1]))

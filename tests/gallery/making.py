@@ -115,10 +115,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:  # the port of a server that has the databases
-        from server import Server, every_gallery_on
+    from server import as_in_the_test
 
-        with every_gallery_on(Server(Path(), int(sys.argv[2]))):
-            main(Path(sys.argv[1]))
-    else:
+    with as_in_the_test():
         main(Path(sys.argv[1]))

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from sqlalchemy import Connection, inspect, text
 from forensic.gallery import Gallery, address, database
 
 DEBIANS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
+PORT = "FORENSIC_TEST_PORT"
 ADMINISTRATOR, OWNER = "postgres", "clerk"  # the server's superuser; an ordinary user, whose databases galleries are
 EMPTY, TABLES = "empty", "tables"  # databases that others are copies of: with nothing, and with a gallery's tables
 # Nothing outlasts a power cut in a test, so nothing waits for the disk.
@@ -115,10 +116,17 @@ def every_gallery_on(server: Server) -> Iterator[None]:
             migrate(writer, then)
 
     with (
+        mock.patch.dict(os.environ, {PORT: str(server.port)}),
         mock.patch.object(address, "find", find_on_server),
         mock.patch.object(database, "migrate", migrate_unless_copied),
     ):
         yield
+
+
+def as_in_the_test() -> AbstractContextManager[None]:
+    """In a script that a test starts: the test's own `every_gallery_on`, if it is in one."""
+    port = os.environ.get(PORT)
+    return every_gallery_on(Server(Path(), int(port))) if port else nullcontext()
 
 
 def _is_copy(connection: Connection) -> bool:

@@ -94,12 +94,12 @@ class Expected:
 
 
 @pytest.mark.parametrize("kills", [FEW_KILLS, pytest.param(KILLS, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
-def test_killed_at_random_moments(tmp_path: Path, kills: int) -> None:
+def test_killed_at_random_moments(tmp_path: Path, kills: int, pace: float) -> None:
     rng, expected, folder = random.Random(kills), Expected(), tmp_path / "gallery"
     begun, finished = [], 0
     with workers(folder) as ask:
         for seed in range(1, kills + 1):
-            answer = ask("kill", seed, rng.uniform(0.02, 1.5))
+            answer = ask("kill", seed, rng.uniform(0.02, 1.5 * pace))
             assert answer["killed"]
             act = expected.hear(answer["said"])
             finished += expected.check(ask("look", expected.head), act)
@@ -128,6 +128,7 @@ def mounted() -> list[str]:
     return before
 
 
+@pytest.mark.sqlite("the database is not on that disk: see test_postgresql.py")
 @pytest.mark.parametrize("times", [FEW_FULL, pytest.param(FULL, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
 def test_a_full_disk(tmp_path: Path, times: int) -> None:
     rng, expected, disk = random.Random(times), Expected(), tmp_path / "disk"
