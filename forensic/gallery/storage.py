@@ -91,7 +91,7 @@ class Storage:
     def _lay_out(self) -> None:
         if self.folder.is_dir():
             strange = sorted({path.name for path in self.folder.iterdir()} - OWN_NAMES)
-            if strange and not (self._address.file and self._address.file.exists()):
+            if strange and not self._is_made():
                 raise GalleryError(
                     f"{self.folder} is no gallery and holds other things ({', '.join(strange[:3])}); "
                     "give a new or an empty folder."

@@ -34,8 +34,11 @@ FAST = {
     "fsync": "off",
     "full_page_writes": "off",
     "autovacuum": "off",
-    "max_wal_size": "64MB",
-    "shared_buffers": "32MB",
+    "checkpoint_timeout": "1h",
+    "max_wal_senders": "0",
+    "max_wal_size": "1GB",
+    "shared_buffers": "128MB",
+    "wal_level": "minimal",
 }
 # ICU's order of letters is not that of code points: what hangs on the server's collation shows.
 COLLATED = "ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C'"
