@@ -108,28 +108,6 @@ def update(person: str | None, gallery: Path, photo: int | None, changes: dict[s
 
 
 @gallery.command()
-@click.argument("people", metavar="[PERSON]...", nargs=-1)
-@gallery_option
-@click.option("--photo", type=int, help="Remove one photo, by its id, instead of people.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def expunge(people: tuple[str, ...], gallery: Path, photo: int | None, yes: bool) -> None:
-    """Remove each PERSON, or one photo, with originals and templates, so that no trace is left in the folder."""
-    _one_of(people or None, photo)
-    with open_gallery(gallery) as opened:
-        if photo is None:
-            count = sum(opened.person(label).photo_count for label in people)
-            what = f"{', '.join(map(printable, people))} with {count} photos"
-        else:
-            found = opened.photo(photo)
-            what = f"photo {photo} ({printable(found.file_name)}) of {printable(found.person.label)}"
-        if not yes and not click.confirm(f"Remove {what} for good?"):
-            click.echo("Nothing was removed.")
-            return
-        removed = opened.expunge_photo(photo) if photo is not None else opened.expunge(*people)
-    click.echo(f"Removed {what}: {len(removed)} originals, their templates and the index.")
-
-
-@gallery.command()
 @gallery_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder, or a new .csv file's name.")
 def export(gallery: Path, out: Path) -> None:

@@ -201,6 +201,19 @@ class Storage:
             self._settle()
             yield
 
+    @contextmanager
+    def still(self, *, vacuum: bool = False) -> Iterator[bool]:
+        """Nobody writes meanwhile, what was expunged is wiped, and the database's file is whole without its log.
+
+        Args:
+            vacuum: write all of the file anew first.
+
+        Yields:
+            False if a reader kept the log from being emptied.
+        """
+        with self._exclusive():
+            yield database.scrub(self.engine, vacuum=vacuum)
+
     def _settle(self) -> bool:
         """Remove the files that no photo names, and the traces of what was expunged; the lock is held.
 
