@@ -125,17 +125,40 @@ def export(gallery: Path, out: Path) -> None:
 @gallery.command()
 @gallery_option
 @head_option
+@click.option("--repair", is_flag=True, help="Mend what can be mended first.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="With --repair: a folder that may have originals which are missing or altered, under any names.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a problem, a line each.")
-def verify(gallery: Path, head: Path | None, as_json: bool) -> None:
+def verify(gallery: Path, head: Path | None, repair: bool, source: Path | None, as_json: bool) -> None:
     """Check everything: database, originals, templates, index, permissions, audit log, cases.
 
-    Exit status 4 if something is wrong.
+    With --repair, permissions are tightened, files that no photo has are deleted, altered indexes too, templates are
+    made anew as 'forensic gallery reindex' does, and originals come back from a folder that has them. What was done is
+    in the log. A damaged database or log is never touched up: restore a backup.
+
+    Exit status 4 if something is wrong, or still is.
     """
     from forensic.gallery.audit import Head
 
+    if source is not None and not repair:
+        raise UsageError("--from says where originals may lie for --repair: give that too.")
     exported = None if head is None else Head.read(head)
     with open_gallery(gallery) as opened:
-        problems = opened.verify(exported)
+        if repair:
+            from forensic.mending import mend
+
+            done, problems = mend(opened, source, exported)
+            for one in done:
+                if as_json:
+                    echo_json({"mended": one._asdict()})
+                else:
+                    click.echo(f"mended: {one.kind}: {printable(one.subject)}: {printable(one.message)}")
+        else:
+            problems = opened.verify(exported)
         size = None if problems else opened.size()
     print_problems(problems, as_json=as_json)
     if size and not as_json:

@@ -88,12 +88,17 @@ def migrate(engine: Engine, then: Callable[[Connection], None]) -> None:
         connection.commit()
 
 
-def scrub(engine: Engine, *, vacuum: bool) -> bool:
+def scrub(engine: Engine, *, vacuum: bool, patience: float | None = None) -> bool:
     """Wipe what was deleted from an SQLite database's files; other databases do that themselves.
 
     ``secure_delete`` zeroes deleted cells, but B-tree balancing can leave a copy of a cell in a page's gap:
     only VACUUM, which writes every page anew, is sure to drop those. Truncating the write-ahead log then
     removes the old pages in it.
+
+    Args:
+        engine: the database.
+        vacuum: write all pages anew first.
+        patience: seconds to wait for readers; by default as long as for any lock.
 
     Returns:
         False if another process was reading, so that the log could not be truncated.
@@ -108,7 +113,10 @@ def scrub(engine: Engine, *, vacuum: bool) -> bool:
             cursor = connection.cursor()
             if vacuum:
                 cursor.execute("VACUUM")
+            if patience is not None:
+                cursor.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
             busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
             cursor.close()
     except engine.dialect.loaded_dbapi.Error as error:
         raise DBAPIError("VACUUM", None, error) from error

@@ -59,7 +59,7 @@ def test_a_tombstone_that_was_altered(gone):
 @pytest.mark.parametrize(
     "statement",
     [
-        "INSERT INTO people (id, label, extra, created_at, updated_at) VALUES (2, 'x', '{}', '2026-01-01', '2026-01-01')",
+        "INSERT INTO people (id, label, extra, created_at, updated_at) VALUES (2, 'x', '{}', '2026-01-01', '')",
         "UPDATE photos SET id = 3 WHERE id = 1",
         "UPDATE photos SET person_id = 2 WHERE id = 1",
         "UPDATE templates SET photo_id = 4 WHERE photo_id = 1",
