@@ -17,9 +17,7 @@ def folder(enrolled: Path, tmp_path: Path) -> Path:
     return shutil.copytree(enrolled, tmp_path / "gallery")
 
 
-def test_everything_that_can_be_is_mended(
-    folder: Path, people_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_everything_that_can_be_is_mended(folder: Path, people_folder: Path, capsys) -> None:
     with Gallery(folder) as gallery:
         before = gallery.digest()
         first, second, third = gallery.photos()[:3]
@@ -53,6 +51,6 @@ def test_templates_of_models_that_are_gone_are_named(folder: Path, people: list[
         ]
 
 
-def test_a_folder_for_nothing(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_for_nothing(folder: Path, tmp_path: Path, capsys) -> None:
     assert cli.run(["gallery", "verify", "--gallery", str(folder), "--from", str(tmp_path)]) == 2
     assert "give that too" in capsys.readouterr().err
