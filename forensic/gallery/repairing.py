@@ -14,12 +14,11 @@ from pathlib import Path
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from forensic.gallery import templates
+from forensic.gallery import templates, verifying
 from forensic.gallery.models import IndexFile, Photo, Template, TemplateSpace
 from forensic.gallery.records import Problem
 from forensic.gallery.rights import Right, needs
 from forensic.gallery.storage import Storage
-from forensic.gallery.verifying import damage, template_faults, verify
 
 
 @needs(Right.ENROLL)
@@ -33,10 +32,10 @@ def repair(gallery: Storage, source: Path | None = None) -> list[Problem]:
     Returns:
         What was mended; the messages say how. Nothing where the database itself is damaged.
     """
-    if damage(gallery):
+    if verifying.damage(gallery):
         return []
     with gallery.writing() as session:  # nobody else writes: what no photo names is nobody's
-        found = verify(gallery)
+        found = verifying.verify(gallery)
         mended = [
             *_closed(found),
             *_without_strays(found),
@@ -78,7 +77,7 @@ def _without_indexes(gallery: Storage, session: Session, found: Sequence[Problem
 
 def _dropped_templates(session: Session) -> Iterator[Problem]:
     for space in session.scalars(select(TemplateSpace).order_by(TemplateSpace.digest)).all():
-        faults = template_faults(session, space)
+        faults = verifying.template_faults(session, space)
         for some in templates.chunks(sorted(faults)):
             session.execute(delete(Template).where(Template.space_id == space.id, Template.photo_id.in_(some)))
         if faults:
