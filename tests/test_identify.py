@@ -1,5 +1,7 @@
 import dataclasses
+import gc
 import json
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +194,34 @@ def test_an_open_identifier_sees_changes(people: list[Made], tmp_path: Path) -> 
         assert len(identifier.identify(people[0].sketch)) == 2
         gallery.expunge(people[1].photos[0].stem)
         assert [c.person for c in identifier.identify(people[1].sketch)] == [people[0].photos[0].stem]
+
+
+def test_whoever_is_expunged_leaves_the_memory_of_a_running_process(people: list[Made], tmp_path: Path) -> None:
+    with Gallery(tmp_path / "gallery", create=True) as gallery, Gallery(gallery.folder) as other:
+        identifier = Identifier(gallery, "direct@patches")
+        identifier.enroll(people[0].photos[0], people[1].photos[0])
+        first, second = (made.photos[0].stem for made in people[:2])
+        templates = gallery.templates(identifier.matcher.routes[0].space)
+        gone = templates.vectors[templates.people.index(second)].copy()
+        del templates
+        assert second in {candidate.person for candidate in identifier.identify(people[1].sketch)}
+        held = weakref.ref(identifier._loaded.index)  # type: ignore[union-attr]
+        assert (held().vectors == gone).all(axis=1).any()  # type: ignore[union-attr]
+        other.expunge(second)
+        assert [candidate.person for candidate in identifier.identify(people[1].sketch)] == [first]
+        gc.collect()
+        assert held() is None
+        assert not any((array == gone).all(axis=-1).any() for array in _arrays(gone.shape))
+        other.expunge(first)
+        with pytest.raises(GalleryError, match="empty"):  # nothing new can be loaded: the old goes nevertheless
+            identifier.identify(people[0].sketch)
+        assert identifier._loaded is None
+
+
+def _arrays(row: tuple[int, ...]) -> list[np.ndarray]:
+    """All arrays of such rows that any object refers to, but for a single row."""
+    found = [one for held in gc.get_objects() for one in gc.get_referents(held) if type(one) is np.ndarray]
+    return [array for array in found if array.ndim == 2 and array.shape[1:] == row]
 
 
 def test_another_space_is_stale_until_it_is_made(people: list[Made], tmp_path: Path) -> None:

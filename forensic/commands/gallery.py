@@ -108,28 +108,6 @@ def update(person: str | None, gallery: Path, photo: int | None, changes: dict[s
 
 
 @gallery.command()
-@click.argument("people", metavar="[PERSON]...", nargs=-1)
-@gallery_option
-@click.option("--photo", type=int, help="Remove one photo, by its id, instead of people.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def expunge(people: tuple[str, ...], gallery: Path, photo: int | None, yes: bool) -> None:
-    """Remove each PERSON, or one photo, with originals and templates, so that no trace is left in the folder."""
-    _one_of(people or None, photo)
-    with open_gallery(gallery) as opened:
-        if photo is None:
-            count = sum(opened.person(label).photo_count for label in people)
-            what = f"{', '.join(map(printable, people))} with {count} photos"
-        else:
-            found = opened.photo(photo)
-            what = f"photo {photo} ({printable(found.file_name)}) of {printable(found.person.label)}"
-        if not yes and not click.confirm(f"Remove {what} for good?"):
-            click.echo("Nothing was removed.")
-            return
-        removed = opened.expunge_photo(photo) if photo is not None else opened.expunge(*people)
-    click.echo(f"Removed {what}: {len(removed)} originals, their templates and the index.")
-
-
-@gallery.command()
 @gallery_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder, or a new .csv file's name.")
 def export(gallery: Path, out: Path) -> None:
@@ -147,17 +125,40 @@ def export(gallery: Path, out: Path) -> None:
 @gallery.command()
 @gallery_option
 @head_option
+@click.option("--repair", is_flag=True, help="Mend what can be mended first.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="With --repair: a folder that may have originals which are missing or altered, under any names.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a problem, a line each.")
-def verify(gallery: Path, head: Path | None, as_json: bool) -> None:
+def verify(gallery: Path, head: Path | None, repair: bool, source: Path | None, as_json: bool) -> None:
     """Check everything: database, originals, templates, index, permissions, audit log, cases.
 
-    Exit status 4 if something is wrong.
+    With --repair, permissions are tightened, files that no photo has are deleted, altered indexes too, templates are
+    made anew as 'forensic gallery reindex' does, and originals come back from a folder that has them. What was done is
+    in the log. A damaged database or log is never touched up: restore a backup.
+
+    Exit status 4 if something is wrong, or still is.
     """
     from forensic.gallery.audit import Head
 
+    if source is not None and not repair:
+        raise UsageError("--from says where originals may lie for --repair: give that too.")
     exported = None if head is None else Head.read(head)
     with open_gallery(gallery) as opened:
-        problems = opened.verify(exported)
+        if repair:
+            from forensic.mending import mend
+
+            done, problems = mend(opened, source, exported)
+            for one in done:
+                if as_json:
+                    echo_json({"mended": one._asdict()})
+                else:
+                    click.echo(f"mended: {one.kind}: {printable(one.subject)}: {printable(one.message)}")
+        else:
+            problems = opened.verify(exported)
         size = None if problems else opened.size()
     print_problems(problems, as_json=as_json)
     if size and not as_json:

@@ -23,7 +23,7 @@ def user() -> None:
     --as NAME and a role that has the right to it.
 
     \b
-    analyst        enrolls, changes and expunges people
+    analyst        enrolls, changes and expunges people, repairs
     investigator   opens cases and searches
     examiner       the same, and decides on candidates
     auditor        reads cases and the audit log

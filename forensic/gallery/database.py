@@ -113,12 +113,17 @@ def migrate(writer: Engine | Connection, then: Callable[[Connection], None]) -> 
             postgresql.settle(connection)
 
 
-def scrub(engine: Engine, *, vacuum: bool) -> bool:
+def scrub(engine: Engine, *, vacuum: bool, patience: float | None = None) -> bool:
     """Wipe what was deleted from the database's files; with ``vacuum`` from all, else from the journal.
 
     SQLite: ``secure_delete`` zeroes deleted cells, but B-tree balancing can leave a copy of a cell in a page's gap:
     only VACUUM, which writes every page anew, is sure to drop those. Truncating the write-ahead log then
     removes the old pages in it. PostgreSQL: tables are rewritten; its write-ahead log is out of reach.
+
+    Args:
+        engine: the database.
+        vacuum: write all pages anew first.
+        patience: seconds to wait for readers; by default as long as for any lock.
 
     Returns:
         False if another process was reading, so that the log could not be truncated, or tables not rewritten.
@@ -128,13 +133,16 @@ def scrub(engine: Engine, *, vacuum: bool) -> bool:
     """
     if engine.dialect.name == "postgresql":
         tables = postgresql.table_names(engine) if vacuum else [JOURNAL]
-        return postgresql.rewrite(engine, tables, BUSY_SECONDS)
+        return postgresql.rewrite(engine, tables, BUSY_SECONDS if patience is None else patience)
     try:
         with closing(engine.raw_connection()) as connection:
             cursor = connection.cursor()
             if vacuum:
                 cursor.execute("VACUUM")
+            if patience is not None:
+                cursor.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
             busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
             cursor.close()
     except engine.dialect.loaded_dbapi.Error as error:
         raise DBAPIError("VACUUM", None, error) from error

@@ -170,6 +170,7 @@ class LooseObject(Base):
 
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
     expunged: Mapped[bool]  # removed on purpose, so its traces in the database are wiped too
+    rewritten: Mapped[bool] = mapped_column(default=False)  # all pages were, since; the log of old ones is left to wipe
 
 
 class IndexFile(Base):

@@ -31,6 +31,7 @@ class Right(StrEnum):
     VIEW = "look at people and photos"
     ENROLL = "enroll and change people"
     EXPUNGE = "expunge people"
+    PROVE = "prove that people are expunged"
     SEARCH = "search"
     CASE = "open cases and add sketches"
     DECIDE = "decide on candidates"
@@ -43,6 +44,7 @@ RIGHTS: dict[Right, frozenset[Role]] = {
     Right.VIEW: frozenset(Role),
     Right.ENROLL: frozenset({Role.ANALYST}),
     Right.EXPUNGE: frozenset({Role.ANALYST, Role.ADMINISTRATOR}),
+    Right.PROVE: frozenset({Role.ANALYST, Role.AUDITOR, Role.ADMINISTRATOR}),
     Right.SEARCH: frozenset({Role.INVESTIGATOR, Role.EXAMINER}),
     Right.CASE: frozenset({Role.INVESTIGATOR, Role.EXAMINER}),
     Right.DECIDE: frozenset({Role.EXAMINER}),

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Connection, Engine, delete, select
+from sqlalchemy import Connection, Engine, delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -224,26 +224,50 @@ class Storage:
             self._settle()
             yield
 
-    def _settle(self) -> bool:
+    @contextmanager
+    def still(self, *, vacuum: bool = False) -> Iterator[bool]:
+        """Nobody writes meanwhile, what was expunged is wiped, and the database's file is whole without its log.
+
+        Args:
+            vacuum: write all of the file anew first.
+
+        Yields:
+            False if a reader kept the log from being emptied.
+        """
+        with self._exclusive():
+            yield database.scrub(self.engine, vacuum=vacuum)
+
+    def _settle(self, patience: float = 0) -> bool:
         """Remove the files that no photo names, and the traces of what was expunged; the lock is held.
+
+        While a reader keeps the log of old pages from being emptied, that alone is tried again: the journal remembers
+        that all pages were rewritten since.
+
+        Args:
+            patience: seconds to wait for readers.
 
         Returns:
             False if a reader kept the traces from being wiped; the journal then keeps them for the next writer.
         """
         with self._reading() as session:
-            loose = {row.sha256: row.expunged for row in session.scalars(select(LooseObject))}
-            kept = people.known(session, list(loose))
+            loose = session.scalars(select(LooseObject)).all()
+            kept = people.known(session, [row.sha256 for row in loose])
         if not loose:
             return True
-        self.objects.remove(set(loose) - set(kept))
-        expunged = any(loose.values())
+        self.objects.remove({row.sha256 for row in loose} - set(kept))
+        expunged = [row for row in loose if row.expunged]
         if expunged:
             self._empty_index()
-        if expunged and not database.scrub(self.engine, vacuum=True):
+        vacuum = not all(row.rewritten for row in expunged)
+        if expunged and not database.scrub(self.engine, vacuum=vacuum, patience=patience):
+            if vacuum and self.engine.dialect.name == "sqlite":  # PostgreSQL rewrites nothing that somebody reads
+                with self._transaction() as session:
+                    session.execute(update(LooseObject).where(LooseObject.expunged).values(rewritten=True))
             return False
         with self._transaction() as session:
             session.execute(delete(LooseObject))
-        return not expunged or database.scrub(self.engine, vacuum=False)  # the hashes are gone from the log too
+        # The hashes are gone from the log too.
+        return not expunged or database.scrub(self.engine, vacuum=False, patience=patience)
 
     def _note_loose(self, session: Session, hashes: Iterable[str], *, expunged: bool) -> None:
         """Write into the journal that these files may soon lie there with no photo; what is noted stays noted."""
@@ -252,7 +276,7 @@ class Storage:
             if sha256 not in noted:
                 session.add(LooseObject(sha256=sha256, expunged=expunged))
             elif expunged:
-                noted[sha256].expunged = True
+                noted[sha256].expunged, noted[sha256].rewritten = True, False
 
     def _add(self, originals: Mapping[str, bytes], insert: Callable[[Session], None]) -> None:
         """Store originals and, in one transaction, the rows that name them; the lock is held."""
@@ -279,7 +303,7 @@ class Storage:
             GalleryError: It could not be wiped yet; the journal says so, and the next writer tries again.
         """
         try:
-            settled = self._settle() if photos else database.scrub(self.engine, vacuum=True)
+            settled = self._settle(database.BUSY_SECONDS) if photos else database.scrub(self.engine, vacuum=True)
             reason = "another process is reading it: end that process"
         except (SQLAlchemyError, OSError) as error:
             settled, reason = False, f"{getattr(error, 'orig', None) or error}: see to that"

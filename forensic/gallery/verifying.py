@@ -103,7 +103,7 @@ def _as_noted(gallery: Storage, path: Path) -> bool:
 
 def _templates(session: Session) -> Iterator[Problem]:
     for space in session.scalars(select(TemplateSpace).order_by(TemplateSpace.digest)):
-        faults = _faults(session, space)
+        faults = template_faults(session, space)
         have = select(Template.photo_id).where(Template.space_id == space.id)
         lacking = session.scalars(select(Photo.id).where(Photo.id.not_in(have)))
         faults |= dict.fromkeys(lacking, f"has no template of route {space.route}")
@@ -111,7 +111,7 @@ def _templates(session: Session) -> Iterator[Problem]:
             yield Problem("template", f"photo {number}", f"It {fault}: 'forensic gallery reindex' makes it anew.")
 
 
-def _faults(session: Session, space: TemplateSpace) -> dict[int, str]:
+def template_faults(session: Session, space: TemplateSpace) -> dict[int, str]:
     """Photo id -> what is wrong with its template."""
     import numpy as np
 

@@ -55,7 +55,7 @@ def test_a_case_from_its_opening_to_a_repetition(run, people: list[Made], tmp_pa
     status, output = run("search", "rerun", 1)
     assert (status, "the same list, to the byte" in output) == (0, True)
     first = shown["searches"][0]["candidates"][0]["person"]
-    assert run("gallery", "expunge", first, "--yes")[0] == 0
+    assert run("expunge", "person", first, "--yes")[0] == 0
     status, output = run("search", "rerun", 1)
     assert (status, "another list" in output, "gallery" in output) == (1, True, True)
     assert "no longer enrolled" in run("search", "show", 1)[1]

@@ -210,6 +210,7 @@ def first_version(tmp_path, making):
         connection.exec_driver_sql("ALTER TABLE templates DROP COLUMN seal")
         connection.exec_driver_sql("ALTER TABLE photos DROP COLUMN quality")
         connection.exec_driver_sql("ALTER TABLE people DROP COLUMN keep_until")
+        connection.exec_driver_sql("ALTER TABLE loose_objects DROP COLUMN rewritten")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
     engine.dispose()
     (tmp_path / "old" / "audit.key").unlink()

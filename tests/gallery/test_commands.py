@@ -98,8 +98,6 @@ def test_update(run, tmp_path):
         ["update", "P0000", "--photo", "1", "--set", "a=b"],
         ["update", "--photo", "1", "--person", "Q"],
         ["update", "P0000", "--set", "birth_year=x"],
-        ["expunge", "--yes"],
-        ["expunge", "P0000", "--photo", "1"],
     ],
 )
 def test_wrong_use(run, arguments):
@@ -110,20 +108,6 @@ def test_wrong_use(run, arguments):
 def test_pairs(run, text):
     assert run("update", "P0000", "--set", text).exit_code == 2
     assert run("list", "--where", "a=b", "--where", "a=c").exit_code == 2
-
-
-def test_expunge(run, tmp_path):
-    declined = run("expunge", "P0000", input="n\n")
-    assert "Remove P0000 with 2 photos for good?" in declined.output
-    assert "Nothing was removed." in declined.output
-    assert run("expunge", "P0000", "P0001", "--yes").exit_code == 0
-    with opened(tmp_path) as made:
-        assert made.size() == (1, 2)
-        number = made.photos()[0].id
-    assert "of P0002" in run("expunge", "--photo", str(number), input="y\n").output
-    with opened(tmp_path) as made:
-        assert made.size() == (1, 1)
-    assert isinstance(run("expunge", "P0000", "--yes").exception, GalleryError)
 
 
 def test_export(run, tmp_path):

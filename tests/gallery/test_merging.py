@@ -113,6 +113,7 @@ def test_an_older_gallery_is_brought_up_and_loses_nothing(gallery, making):
         connection.exec_driver_sql("DROP TABLE distinct_people")
         connection.exec_driver_sql("ALTER TABLE photos DROP COLUMN quality")
         connection.exec_driver_sql("ALTER TABLE people DROP COLUMN keep_until")
+        connection.exec_driver_sql("ALTER TABLE loose_objects DROP COLUMN rewritten")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0003'")
     gallery.close()
     with Gallery(gallery.folder) as opened:

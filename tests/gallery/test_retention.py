@@ -115,6 +115,7 @@ def test_an_older_gallery_gets_no_dates_from_a_column_of_the_users_own(gallery, 
         )
     with gallery.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE people DROP COLUMN keep_until")
+        connection.exec_driver_sql("ALTER TABLE loose_objects DROP COLUMN rewritten")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
     gallery.close()
     with Gallery(gallery.folder) as opened:

@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from forensic.errors import GalleryError, RightsError, UsageError
-from forensic.gallery import Gallery, cases, trail, users
+from forensic.gallery import Gallery, cases, proving, trail, users
 from forensic.gallery.rights import RIGHTS, Operator, Right, Role
 
 PASSWORD = "correct horse battery"
@@ -30,6 +30,7 @@ CALLS = {
     Right.VIEW: lambda gallery, making: gallery.view("P0000"),
     Right.ENROLL: lambda gallery, making: gallery.enroll([making.record(9)]),
     Right.EXPUNGE: lambda gallery, making: gallery.expunge_photo(1),
+    Right.PROVE: lambda gallery, making: proving.tombstones(gallery),
     Right.CASE: lambda gallery, making: cases.open_case(gallery, "C", purpose="p", legal_basis="l"),
     Right.SEARCH: lambda gallery, making: cases.record_search(gallery, {"candidates": []}),
     Right.DECIDE: lambda gallery, making: cases.decide(gallery, 1, 1, cases.Verdict.LEAD, "ears"),
@@ -66,16 +67,16 @@ def test_nothing_is_allowed_without_signing_in(agency, making, right):
 
 def test_every_public_call_names_its_right_or_needs_none():
     """What is not listed here as free has to be guarded."""
-    from forensic.gallery import cases, exchange, reports, trail, users
+    from forensic.gallery import cases, exchange, proving, repairing, reports, trail, users
 
     free = {
-        *("close", "has_users", "standing", "note", "reading", "writing", "sign_in"),
+        *("close", "has_users", "standing", "note", "reading", "writing", "still", "sign_in"),
         *("size", "revision", "cohort_revision", "root"),  # numbers and hashes that tell nothing of anybody
         *("add", "set_password", "verify"),  # which ask by themselves
         *("read_table", "write_table", "readable"),  # of files, not of a gallery
     }
     doors = {name: getattr(Gallery, name) for name in dir(Gallery)}
-    for module in (cases, users, trail, reports, exchange):
+    for module in (cases, users, trail, reports, exchange, proving, repairing):
         own = dict(inspect.getmembers(module, inspect.isfunction))
         doors |= {name: call for name, call in own.items() if "gallery" in inspect.signature(call).parameters}
     public = {name: call for name, call in doors.items() if callable(call) and not name.startswith("_")}

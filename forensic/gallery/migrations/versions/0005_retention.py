@@ -1,4 +1,4 @@
-"""Until when a person may be kept."""
+"""Until when a person may be kept; and how far the wiping of what was expunged has come."""
 
 import re
 
@@ -13,9 +13,13 @@ EARLIER = "keep_until (earlier column)"
 
 
 def upgrade() -> None:
-    """Make the column. Nobody has a date yet: what a user's own column of that name says was never meant to delete."""
+    """Make the columns. Nobody has a date yet: what a user's own column of that name says was never meant to delete."""
     # Added in place: to write the table anew would drop the old one, and its photos with it (ON DELETE CASCADE).
     op.add_column("people", sa.Column(NAME, sa.Date(), nullable=True))
+    op.add_column("loose_objects", sa.Column("rewritten", sa.Boolean(), nullable=True))
+    op.execute(sa.update(sa.table("loose_objects", sa.column("rewritten", sa.Boolean()))).values(rewritten=False))
+    with op.batch_alter_table("loose_objects") as table:
+        table.alter_column("rewritten", nullable=False)
     people = sa.table("people", sa.column("id", sa.Integer()), sa.column("extra", sa.JSON()))
     connection = op.get_bind()
     named = sa.cast(people.c.extra, sa.Text()).ilike("%keep%until%")

@@ -1,0 +1,130 @@
+"""``forensic expunge``: remove people for good, and prove it."""
+
+from pathlib import Path
+
+import click
+
+from forensic.commands.options import gallery_option, open_gallery
+from forensic.commands.output import PROBLEMS, Column, echo_json, print_table
+from forensic.text import printable
+
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+VERDICTS = {True: "gone", False: "FOUND", None: "not seen"}
+
+
+@click.group()
+def expunge() -> None:
+    """Remove people for good, and prove it.
+
+    Removed are records, photos, templates and the index, in one act, also from other processes at their next search.
+    The log keeps an entry with numbers alone.
+    """
+
+
+@expunge.command()
+@click.argument("people", metavar="PERSON...", nargs=-1, required=True)
+@gallery_option
+@yes_option
+def person(people: tuple[str, ...], gallery: Path, yes: bool) -> None:
+    """Remove each PERSON with originals and templates, so that no trace is left in the gallery."""
+    with open_gallery(gallery) as opened:
+        found = [opened.person(label) for label in dict.fromkeys(people)]
+        what = f"{', '.join(printable(one.label) for one in found)} with {sum(one.photo_count for one in found)} photos"
+        if not yes and not click.confirm(f"Remove {what} for good?"):
+            click.echo("Nothing was removed.")
+            return
+        removed = opened.expunge(*people)
+    click.echo(f"Removed {what}: {len(removed)} originals, their templates and the index.")
+    for one in found:
+        _show_proof(one.id)
+
+
+@expunge.command()
+@click.argument("number", type=int)
+@gallery_option
+@yes_option
+def photo(number: int, gallery: Path, yes: bool) -> None:
+    """Remove one photo by its NUMBER, as 'forensic gallery show' gives it; its person too if it was the last one."""
+    with open_gallery(gallery) as opened:
+        found = opened.photo(number)
+        last = opened.person(found.person.label).photo_count == 1
+        what = f"photo {number} ({printable(found.file_name)}) of {printable(found.person.label)}"
+        if not yes and not click.confirm(f"Remove {what} for good?{' It is the last one.' if last else ''}"):
+            click.echo("Nothing was removed.")
+            return
+        opened.expunge_photo(number)
+    click.echo(f"Removed {what}, its templates and the index.")
+    if last:
+        _show_proof(found.person_id)
+
+
+@expunge.command("list")
+@gallery_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_tombstones(gallery: Path, as_json: bool) -> None:
+    """List what the log keeps of those who were removed, the newest first: when, by whom, numbers."""
+    from forensic.gallery.proving import tombstones
+
+    with open_gallery(gallery) as opened:
+        found = tombstones(opened)
+    if as_json:
+        for stone in found:
+            echo_json(stone._asdict())
+        return
+    columns = [Column("entry", right=True), *map(Column, ("at (UTC)", "operator", "people", "photos", "reason"))]
+    rows = [
+        [str(stone.entry), stone.at[:19], stone.operator, _numbers(stone.people), _numbers(stone.photos), stone.reason]
+        for stone in found
+    ]
+    print_table(columns, rows)
+
+
+@expunge.command()
+@click.argument("number", type=int)
+@gallery_option
+@click.option("--text", "texts", multiple=True, help="Search all files for this too, such as the label.")
+@click.option(
+    "--photo",
+    "photos",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Search all files for this photo too, by hash and content.",
+)
+@click.option("--wipe", is_flag=True, help="Write the database's file anew before, as an expunge does.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a check, a line each.")
+def prove(
+    number: int, gallery: Path, texts: tuple[str, ...], photos: tuple[Path, ...], wipe: bool, as_json: bool
+) -> None:
+    """Look for traces of the removed person with this NUMBER, which 'forensic expunge list' gives.
+
+    The log's entry, all rows, the database's pages, originals, indexes, the folder. Records of earlier searches and the
+    log keep the number, which is never given out again. Exit status 4 if a trace is found. That it was looked for is in
+    the log.
+
+    \b
+    forensic expunge prove 17
+    forensic expunge prove 17 --text A-17 --photo a-17.jpg
+    """
+    from forensic.gallery import proving
+    from forensic.gallery.traces import Traces
+
+    with open_gallery(gallery) as opened:
+        checks = proving.prove(opened, number, traces=Traces.of(texts, photos), wipe=wipe)
+    for check in checks:
+        if as_json:
+            echo_json(check._asdict())
+        else:
+            click.echo(f"{VERDICTS[check.passed]:<9} {check.name}: {printable(check.said)}")
+    if any(check.passed is False for check in checks):
+        raise click.exceptions.Exit(PROBLEMS)
+    if not as_json:
+        click.echo(f"No trace of person {number} was found.")
+
+
+def _show_proof(number: int) -> None:
+    click.echo(f"Person {number} in the log. Proof: forensic expunge prove {number}")
+
+
+def _numbers(numbers: tuple[int, ...]) -> str:
+    shown = ", ".join(map(str, numbers[:10]))
+    return f"{shown} and {len(numbers) - 10} more" if len(numbers) > 10 else shown
