@@ -111,12 +111,13 @@ def verify(gallery: Storage, roots: Sequence[Certificate] = ()) -> Anchored:
         gallery: Whose log; the chain itself is checked by `audit.verify`.
         roots: Certificates of authorities; each token has to lead to one of them.
     """
-    problems = []
     with gallery.reading() as session:
         entries = audit.entries(session, action="anchor")
-        for entry in reversed(entries):
-            if fault := _fault_of_anchor(session, entry, roots):
-                problems.append(Problem("anchor", f"entry {entry['number']}", f"Its anchor {fault}."))
+        problems = [
+            Problem("anchor", f"entry {entry['number']}", f"Its anchor {fault}.")
+            for entry in reversed(entries)
+            if (fault := _fault_of_anchor(session, entry, roots))
+        ]
     checked = len(entries) if roots else 0
     return Anchored(problems, checked, len(entries) - checked)
 
