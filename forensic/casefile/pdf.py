@@ -39,6 +39,7 @@ def render(report: Report) -> bytes:
     if not report.searches:
         page.heading("Searches", HEADING)
         page.words("The case has no search.")
+    page.ln(2)
     page.rule()
     for note in report.notes:
         page.words(note, SMALL, QUIET)

@@ -186,8 +186,8 @@ class Contents:
         signer = head._replace(gallery=self.manifest.gallery, public_key=self.manifest.public_key)
         before: Line | None = None
         for line, entry in zip(self.lines, entries, strict=True):
-            follows = before is not None and before.number + 1 == line.number
-            fault = _typed_fault(line) or audit.fault_of(line, entry, signer, before.hash if before and follows else None)
+            previous = before.hash if before and before.number + 1 == line.number else None
+            fault = _typed_fault(line) or audit.fault_of(line, entry, signer, previous)
             if not fault and (line.number > head.number or (line.number == head.number and line.hash != head.hash)):
                 fault = "is not of the log whose end the manifest states"
             if fault:
