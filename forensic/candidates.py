@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -86,6 +87,37 @@ FILTERED = (
     "likelihood ratios were fitted to the whole reference population; those left by a filter are more alike, so read "
     "them as less."
 )
+RANKS_ONLY = "Scores order the candidates; they are comparable within these routes only and are no probabilities."
+
+
+def meaning_of_lr(calibration: Mapping[str, Any] | None) -> str:
+    """What the likelihood ratios of a search mean and for whom they hold, for a report; or that there are none."""
+    if calibration is None:
+        return RANKS_ONLY
+    return (
+        "A likelihood ratio (LR) says how many times more probable this score is if sketch and photo show one person "
+        "than if the photo shows another member of the reference population. It holds for {kind} sketches and "
+        "{population}; fitted to {mated} comparisons of one person and {nonmated} of two, of {people} people; its "
+        "decimal logarithm is never stated beyond {lower:.1f} to {upper:.1f}. It is not the probability of a match: in "
+        "a large gallery even strong support can be a stranger's."
+    ).format_map(calibration)
+
+
+def beyond(calibration: Mapping[str, Any] | None, kinds: Iterable[str]) -> str | None:
+    """A warning where likelihood ratios are stated of sketches of a kind that they do not hold for.
+
+    >>> beyond({"kind": "viewed"}, ["viewed", "forensic"])
+    'likelihood ratios hold for viewed sketches alone; no calibration is known for forensic ones: take ranks alone.'
+    """
+    others = sorted({*kinds} - {calibration["kind"]}) if calibration else []
+    if calibration is None or not others:
+        return None
+    return (
+        f"likelihood ratios hold for {calibration['kind']} sketches alone; no calibration is known for "
+        f"{' or '.join(others)} ones: take ranks alone."
+    )
+
+
 WEAKEST = SUPPORT[-1][0]
 """Least log10 likelihood ratio that the verbal scale calls support."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from forensic import images
-from forensic.candidates import Search
+from forensic.candidates import Search, beyond
 from forensic.errors import FaceError, ImageError, UsageError
 from forensic.gallery import Filter, Gallery, audit, cases
 from forensic.gallery.cases import Searched
@@ -66,7 +67,9 @@ def search_case(
         name = ", ".join(f"sketch {sketch.id} ({images.display_name(sketch.file_name)})" for sketch in group)
         try:
             pictures = [images.decode(sketch.data, sketch.file_name) for sketch in group]
-            yield name, identifier.search_together(pictures, k, only=only)
+            search = identifier.search_together(pictures, k, only=only)
+            warning = beyond(search.calibration, {sketch.kind for sketch in group})
+            yield name, search if warning is None else replace(search, warnings=(*search.warnings, warning))
         except (ImageError, FaceError) as error:
             yield name, error
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 import forensic
 from forensic import images, weights
-from forensic.candidates import LEAD, NO_SUPPORT, SYNTHETIC, Candidate, Explained, Search
+from forensic.candidates import LEAD, NO_SUPPORT, SYNTHETIC, Candidate, Explained, Search, meaning_of_lr
 from forensic.errors import GalleryError, UsageError
 from forensic.explanation import overlay
 from forensic.faces import Aligned
@@ -40,11 +40,9 @@ def write(searches: Sequence[Search], gallery: Gallery, path: str | os.PathLike[
 
 def render(searches: Sequence[Search], gallery: Gallery) -> str:
     """The report as HTML; pictures are inside, nothing is fetched from anywhere."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("forensic"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
     size = gallery.size()
-    return environment.get_template("report.html").render(
+    return template("report.html").render(
+        meaning_of_lr=meaning_of_lr,
         searches=[_search(search, gallery) for search in searches],
         lead=LEAD,
         no_support=NO_SUPPORT,
@@ -53,6 +51,14 @@ def render(searches: Sequence[Search], gallery: Gallery) -> str:
         version=forensic.__version__,
         made=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def template(name: str) -> jinja2.Template:
+    """A page's template: everything that goes into it is escaped, and what is lacking is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("forensic"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template(name)
 
 
 def _search(search: Search, gallery: Gallery) -> dict[str, Any]:
@@ -128,9 +134,19 @@ def _stamped(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def _data_uri(picture: Image.Image, side: int) -> str:
+def jpeg(picture: Image.Image, side: int) -> bytes:
+    """A copy of a picture within a square of so many pixels, as a JPEG file."""
     picture = picture.copy()
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=88)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()
+
+
+def data_uri(file: bytes) -> str:
+    """A JPEG file as a page holds it."""
+    return "data:image/jpeg;base64," + base64.b64encode(file).decode()
+
+
+def _data_uri(picture: Image.Image, side: int) -> str:
+    return data_uri(jpeg(picture, side))

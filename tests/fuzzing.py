@@ -1,4 +1,4 @@
-"""Enrolls mutated inputs one by one, in a process of its own, and prints what became of each: a JSON object a line.
+"""Enrolls or checks mutated inputs one by one, in a process of its own, and prints a line of JSON on each.
 
 python tests/fuzzing.py image|text FIRST COUNT FOLDER
 
@@ -22,8 +22,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from mutating import mutated_image, mutated_text
 
 from forensic import Gallery, Identifier, enrollment
+from forensic.casefile.verifying import verify
 from forensic.datasets.synthetic import Person, Variation, draw_photo
 from forensic.errors import ForensicError
+from forensic.text import printable
 
 HANGS = 300
 """Seconds after which the process shows where it is and dies."""
@@ -40,6 +42,19 @@ def give_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
     if trim is not None:
         trim(0)
+
+
+def check(path: Path) -> tuple[str, str]:
+    """What ``forensic case verify`` does with a file, and what came of it."""
+    try:
+        problems = verify(path).problems
+    except ForensicError as error:
+        return type(error).__name__, str(error)
+    except BaseException as error:
+        return f"unexpected {type(error).__name__}", str(error)
+    if problems:
+        return "failure", printable(f"{problems[0].subject}: {problems[0].message}")
+    return "success", ""
 
 
 def enroll(path: Path, identifier: Identifier) -> tuple[str, str]:
@@ -59,7 +74,7 @@ def enroll(path: Path, identifier: Identifier) -> tuple[str, str]:
 
 
 def main(which: str, first: int, count: int, folder: Path) -> None:
-    """Make, enroll and report each input."""
+    """Make, enroll or check, and report each input."""
     with Gallery(folder / "gallery", create=True) as gallery:
         identifier = Identifier(gallery)
         work = folder / "work"
@@ -77,7 +92,7 @@ def main(which: str, first: int, count: int, folder: Path) -> None:
             Path("/proc/self/clear_refs").write_text("5")  # forgets the highest memory so far
             start = time.process_time()
             faulthandler.dump_traceback_later(HANGS, exit=True)
-            kind, message = enroll(work / name, identifier)
+            kind, message = check(work / name) if name.endswith(".zip") else enroll(work / name, identifier)
             faulthandler.cancel_dump_traceback_later()
             used = {"seconds": time.process_time() - start, "megabytes": memory("VmHWM") - base}
             print(json.dumps({"number": number, "name": name, "kind": kind, "message": message} | used), flush=True)

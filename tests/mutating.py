@@ -9,6 +9,7 @@ import zipfile
 import zlib
 
 import numpy as np
+from exported import contents, sealed, zipped
 from PIL import Image
 
 from forensic.datasets.synthetic import Person, Variation, draw_photo
@@ -37,13 +38,18 @@ def mutated_image(number: int) -> bytes:
 
 
 def mutated_text(number: int) -> tuple[str, bytes]:
-    """A name and a damaged CSV table, ANSI/NIST-ITL file or ZIP archive, in turn."""
+    """A name and a damaged CSV table, ANSI/NIST-ITL file or ZIP archive, in turn.
+
+    Archives come as exports of a case (``.zip``) three times of four, else under the name of what is enrolled.
+    """
     draw = random.Random(number)
     if number % 3 == 0:
         return "people.csv", _mutated(_table(draw), draw)
     if number % 3 == 1:
         return "booking.an2", _mutated(_transaction(draw), draw)
-    return draw.choice([("photo.png", _mutated(_archive(draw), draw)), ("people.csv", _archive(draw))])
+    if number % 12 == 2:
+        return draw.choice([("photo.png", _mutated(_archive(draw), draw)), ("people.csv", _archive(draw))])
+    return "case.zip", _case(draw)
 
 
 def _mutated(data: bytes, draw: random.Random) -> bytes:
@@ -128,6 +134,35 @@ def _archive(draw: random.Random) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(draw.choice(["../../evil.png", "people.csv", "a.png"]), bytes(draw.choice([10, 50_000_000])))
     return buffer.getvalue()
+
+
+def _case(draw: random.Random) -> bytes:
+    """An export of a case: damaged as a whole, or with a damaged part that is signed all the same, or no export."""
+    files = contents()
+    name = draw.choice(sorted(files))
+    files[name] = _mutated(files[name], draw)
+    match draw.randrange(6):
+        case 0:
+            return _mutated(_archive(draw), draw)
+        case 1:
+            return zipped(sealed(files))
+        case 2:
+            return zipped(sealed(contents()) | {"manifest.json": _mutated(sealed(contents())["manifest.json"], draw)})
+        case 3:
+            depth = draw.choice([10, 900, 100_000])
+            nested = sealed(contents() | {name: draw.choice([b"[", b'{"case":']) * depth})
+            return zipped(nested)
+        case 4:
+            odd = {
+                "compress_type": zipfile.ZIP_DEFLATED,
+                "external_attr": 0o120777 << 16,
+                "extra": b"abcd",
+                "comment": b"c",
+            }
+            key = draw.choice(sorted(odd))
+            return zipped(sealed(contents()), **{key: odd[key]})
+    sound = zipped(sealed(contents()))
+    return sound if draw.random() < 0.1 else _mutated(sound, draw)
 
 
 def _encoded(image: Image.Image, fmt: str, **options: object) -> bytes:

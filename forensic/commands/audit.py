@@ -7,6 +7,7 @@ import click
 
 from forensic.commands.options import gallery_option, head_option, open_gallery
 from forensic.commands.output import Column, echo_json, print_problems, print_table
+from forensic.text import printable
 
 
 @click.group()
@@ -39,22 +40,62 @@ def log(gallery: Path, action: str | None, limit: int, as_json: bool) -> None:
 @audit.command()
 @gallery_option
 @head_option
+@click.option(
+    "--tsa-certificate",
+    "certificate",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Root certificates of time-stamping authorities, PEM or DER: each anchor has to lead to one.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a problem, a line each.")
-def verify(gallery: Path, head: Path | None, as_json: bool) -> None:
+def verify(gallery: Path, head: Path | None, certificate: Path | None, as_json: bool) -> None:
     """Check the log: an entry that was altered, removed, moved or cut off is named; exit status 4 then.
 
     The log's own signatures do not show that its end was cut off: give a head that was exported earlier.
     """
-    from forensic.gallery import trail
+    from forensic.gallery import anchoring, trail
     from forensic.gallery.audit import Head
 
     exported = None if head is None else Head.read(head)
+    roots = [] if certificate is None else anchoring.certificates(certificate)
     with open_gallery(gallery) as opened:
         problems, size = trail.verify(opened, exported)
-    print_problems(problems, as_json=as_json)
+        anchors = anchoring.verify(opened, roots)
+    print_problems([*problems, *anchors.problems], as_json=as_json)
     if not as_json:
         beyond = "" if exported else " A cut end would not show: keep heads elsewhere (forensic audit head)."
         click.echo(f"Sound: {size} entries.{beyond}")
+        if anchors.checked:
+            click.echo(f"Anchors: {anchors.checked}, each signed by an authority of {certificate}.")
+        if anchors.unchecked:
+            click.echo(f"Anchors whose signature was not checked: {anchors.unchecked}. Give --tsa-certificate FILE.")
+
+
+@audit.command()
+@gallery_option
+@click.option("--tsa", required=True, metavar="URL", help="The authority's address, http:// or https://.")
+@click.option(
+    "--certificate",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The authority's root certificate, PEM or DER: its answer is checked before it is written.",
+)
+def anchor(gallery: Path, tsa: str, certificate: Path | None) -> None:
+    """Have a time-stamping authority (RFC 3161) stamp the log's end, so that it cannot be written anew later.
+
+    The authority gets a hash and nothing else. This is the only command of the log that uses the network.
+
+    \b
+    forensic audit anchor --tsa https://tsa.example --certificate root.pem
+    """
+    from forensic.gallery import anchoring
+
+    roots = [] if certificate is None else anchoring.certificates(certificate)
+    with open_gallery(gallery) as opened:
+        made = anchoring.anchor(opened, tsa, roots)
+    click.echo(
+        f"Entry {made.number} is anchored: {printable(tsa)} says that it was there at {made.at:%Y-%m-%d %H:%M:%S} UTC."
+    )
+    if not roots:
+        click.echo("The authority's signature was not checked. Give its root with --certificate FILE.")
 
 
 @audit.command()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from forensic.commands.case_files import export, verify
 from forensic.commands.options import gallery_option, open_gallery, route_option
 from forensic.commands.output import Column, echo_json, print_table
 from forensic.text import printable
@@ -188,8 +190,13 @@ def show_case(reference: str, gallery: Path, as_json: bool) -> None:
             f"{key} {value}" for key, value in _sketch(sketch).items() if value and key not in ("sketch", "sha256")
         )
         click.echo(f"sketch {sketch.id:<5} {printable(', '.join(about))}")
+    kinds = {sketch.sha256: sketch.kind for sketch in sketches}
     for found in searches:
-        _print_search(found)
+        _print_search(found, kinds)
+
+
+for command in (export, verify):
+    case.add_command(command)
 
 
 @click.group()
@@ -230,12 +237,13 @@ def show_search(number: int, gallery: Path, as_json: bool) -> None:
 
     with open_gallery(gallery) as opened:
         found = cases.searched(opened, number)
+        held = [] if found.case is None else cases.sketches(opened, found.case)
     if as_json:
         echo_json(_search(found) | {"record": found.record})
         return
     for key in ("started", "ended", "operator", "purpose", "route", "asked_for"):
         click.echo(f"{key:<12} {printable(str(found.record[key]))}")
-    _print_search(found)
+    _print_search(found, {sketch.sha256: sketch.kind for sketch in held})
 
 
 @search.command()
@@ -255,15 +263,22 @@ def rerun(number: int, gallery: Path, files: tuple[Path, ...], device: str) -> i
     return 0 if again.identical else DIFFERENT
 
 
-def _print_search(found: Searched) -> None:
-    """A search's list, a line a candidate, with what examiners say."""
-    from forensic.candidates import strength
+def _print_search(found: Searched, kinds: Mapping[str, str]) -> None:
+    """A search's list, a line a candidate, with what examiners say.
+
+    Args:
+        found: The search.
+        kinds: Hash of each of the case's sketches -> its kind.
+    """
+    from forensic.candidates import beyond, strength
 
     record = found.record
     click.echo(
         f"search {found.number:<5} {record['started'][:16]} by {printable(record['operator'])}, {record['route']}, "
         f"{record['gallery']['photos']} photos, root {record['gallery']['root'][:12]}"
     )
+    if warning := beyond(record["calibration"], {kinds[probe] for probe in record["probes"] if probe in kinds}):
+        click.echo(f"  warning: {warning}")
     for candidate in record["candidates"]:
         told = strength(candidate["log_lr"], candidate["bounded"])
         stated = f", log10 LR {told}" if told else ""

@@ -45,6 +45,22 @@ Entry = dict[str, Any]
 """What was written of one act: `FIELDS`, with the act's own ``details``."""
 
 
+class Line(NamedTuple):
+    """An entry as it stands in the log, with what shows that it was not altered.
+
+    Attributes:
+        number: 1 for the first.
+        entry: Canonical JSON.
+        hash: SHA-256 of ``entry``, hexadecimal.
+        signature: Over the hash, hexadecimal.
+    """
+
+    number: int
+    entry: str
+    hash: str
+    signature: str
+
+
 class Head(NamedTuple):
     """The end of a log at some moment, signed: proof, kept elsewhere, of all that was in it then.
 
@@ -73,7 +89,7 @@ class Head(NamedTuple):
             head = cls(**json.loads(path.read_text(encoding="utf-8")))
             if not isinstance(head.number, int):
                 raise TypeError("its number is none")
-            sound = _signed(head.public_key, head.hash, head.signature)
+            sound = is_signed(head.public_key, head.hash, head.signature)
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise DataError(f"{path} is no exported head of an audit log ({error}).") from None
         if not sound:
@@ -114,12 +130,6 @@ class Signer:
             raise GalleryError(
                 "The gallery's audit log was removed, so that nothing can be recorded or done: " + RESTORE
             )
-        key = self._load()
-        if key.public_key().public_bytes_raw().hex() != identity.public_key:
-            raise GalleryError(
-                f"{self.path} is not the key of this gallery's audit log, so that nothing can be recorded or done. "
-                f"Bring back its key, or name it in {KEY_VARIABLE}."
-            )
         last = session.scalars(select(AuditEntry).order_by(AuditEntry.number.desc()).limit(1)).first()
         number, previous = (last.number + 1, last.hash) if last else (1, NOTHING)
         entry = canonical(
@@ -134,9 +144,23 @@ class Signer:
             }
         )
         digest = hashlib.sha256(entry.encode()).hexdigest()
-        signature = key.sign(DOMAIN + digest.encode()).hex()
+        signature = self.sign(identity, digest)
         session.add(AuditEntry(number=number, entry=entry, hash=digest, signature=signature))
         session.flush()
+
+    def sign(self, identity: Identity, digest: str, *, domain: bytes = DOMAIN) -> str:
+        """The gallery's signature over a hash; ``domain`` says of what, so that none can pass for another's.
+
+        Raises:
+            GalleryError: The key is missing, or is another one than the gallery's.
+        """
+        key = self._load()
+        if key.public_key().public_bytes_raw().hex() != identity.public_key:
+            raise GalleryError(
+                f"{self.path} is not the key of this gallery's audit log, so that nothing can be recorded or done. "
+                f"Bring back its key, or name it in {KEY_VARIABLE}."
+            )
+        return key.sign(domain + digest.encode()).hex()
 
     def _load(self) -> Ed25519PrivateKey:
         if self._key is None:
@@ -172,7 +196,7 @@ def entries(session: Session, *, action: str | None = None, limit: int | None = 
     found = []
     with session.scalars(query) as texts:
         for text in texts:
-            entry = _read(text)
+            entry = read(text)
             if entry and action in (None, entry["action"]):
                 found.append(entry)
             if limit is not None and len(found) >= limit:
@@ -198,8 +222,8 @@ def verify(session: Session, exported: Head | None = None) -> Iterator[Problem]:
         if row.number != number + 1:
             yield _broken(number + 1, f"is missing; the next one there is {row.number}")
         number = row.number
-        entry = _read(row.entry)
-        if fault := _fault(row, entry, identity, previous):
+        entry = read(row.entry)
+        if fault := fault_of(row, entry, identity, previous):
             yield _broken(number, fault)
         else:
             _follow(entry, owners)
@@ -213,27 +237,34 @@ def verify(session: Session, exported: Head | None = None) -> Iterator[Problem]:
     yield from _accounted(session, owners)
 
 
-def _read(text: str) -> Entry:
+def read(text: str) -> Entry:
     """An entry, or nothing where the text is none."""
     try:
         entry = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     sound = isinstance(entry, dict) and entry.keys() >= FIELDS and isinstance(entry["details"], dict)
     return entry if sound else {}
 
 
-def _fault(row: AuditEntry, entry: Entry, identity: Identity, previous: str) -> str:
-    """What is wrong with a row; empty where nothing is."""
+def fault_of(row: AuditEntry | Line, entry: Entry, identity: Identity | Head, previous: str | None) -> str:
+    """What is wrong with an entry; empty where nothing is.
+
+    Args:
+        row: As it stands in the log.
+        entry: What `read` makes of it.
+        identity: The gallery and its key.
+        previous: Hash of the entry before; None where that one is not there to be compared.
+    """
     if not entry:
         return "is no entry"
     if hashlib.sha256(row.entry.encode()).hexdigest() != row.hash:
         return "was altered: its hash is another one"
-    if not _signed(identity.public_key, row.hash, row.signature):
+    if not is_signed(identity.public_key, row.hash, row.signature):
         return "was altered: its signature is wrong"
     if entry["number"] != row.number:
         return f"was moved: it was written as {entry['number']}"
-    if entry["previous"] != previous:
+    if previous not in (None, entry["previous"]):
         return "does not follow the one before it"
     if entry["gallery"] != identity.gallery:
         return "is of another gallery"
@@ -279,10 +310,11 @@ def _broken(number: int, fault: str) -> Problem:
     return Problem("audit", f"entry {number}", f"It {fault}.")
 
 
-def _signed(public_key: str, digest: str, signature: str) -> bool:
+def is_signed(public_key: str, digest: str, signature: str, *, domain: bytes = DOMAIN) -> bool:
+    """Whether a signature over a hash is the key's, all three in hexadecimal; ``domain`` says what was hashed."""
     try:
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key)).verify(
-            bytes.fromhex(signature), DOMAIN + digest.encode()
+            bytes.fromhex(signature), domain + digest.encode()
         )
     except (InvalidSignature, ValueError):
         return False

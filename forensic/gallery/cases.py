@@ -19,7 +19,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
 from forensic.errors import GalleryError, UsageError
-from forensic.gallery import audit
+from forensic.gallery import audit, statements
 from forensic.gallery.casework_models import Case, Decision, SearchRecord, Sketch
 from forensic.gallery.models import Person, Photo, now
 from forensic.gallery.records import Problem, parse_label
@@ -145,7 +145,7 @@ def add_sketch(gallery: Storage, reference: str, drawing: Drawing) -> int:
     """
     sha256 = hashlib.sha256(drawing.data).hexdigest()
     with gallery.writing() as session:
-        case = _find(session, reference)
+        case = find_case(session, reference)
         if session.scalars(select(Photo.id).where(Photo.sha256 == sha256)).first() is not None:
             raise UsageError(
                 f"{drawing.file_name} is enrolled as a photo; a case holds sketches. Give the sketch's file."
@@ -180,14 +180,14 @@ def find(gallery: Storage, reference: str) -> Case:
         GalleryError: There is none.
     """
     with gallery.reading() as session:
-        return _find(session, reference)
+        return find_case(session, reference)
 
 
 @needs(Right.READ_CASE)
 def sketches(gallery: Storage, reference: str) -> list[Sketch]:
     """A case's sketches with their bytes, in the order in which they were added."""
     with gallery.reading() as session:
-        query = select(Sketch).where(Sketch.case_id == _find(session, reference).id).order_by(Sketch.id)
+        query = select(Sketch).where(Sketch.case_id == find_case(session, reference).id).order_by(Sketch.id)
         return list(session.scalars(query.options(undefer(Sketch.data))))
 
 
@@ -200,7 +200,7 @@ def record_search(gallery: Storage, record: Mapping[str, Any], *, case: str | No
     """
     text = audit.canonical(dict(record))
     with gallery.writing() as session:
-        found = None if case is None else _find(session, case).id
+        found = None if case is None else find_case(session, case).id
         search = SearchRecord(case_id=found, record=text)
         session.add(search)
         session.flush()
@@ -216,7 +216,7 @@ def searched(gallery: Storage, number: int) -> Searched:
         GalleryError: There is none of this number.
     """
     with gallery.reading() as session:
-        return _searched(session, _find_search(session, number), gallery.operator)
+        return as_seen(session, _find_search(session, number), gallery.operator)
 
 
 @needs(Right.READ_CASE)
@@ -225,8 +225,8 @@ def searches(gallery: Storage, reference: str | None = None) -> list[Searched]:
     with gallery.reading() as session:
         query = select(SearchRecord).order_by(SearchRecord.id)
         if reference is not None:
-            query = query.where(SearchRecord.case_id == _find(session, reference).id)
-        return [_searched(session, row, gallery.operator) for row in session.scalars(query)]
+            query = query.where(SearchRecord.case_id == find_case(session, reference).id)
+        return [as_seen(session, row, gallery.operator) for row in session.scalars(query)]
 
 
 @needs(Right.DECIDE)
@@ -273,58 +273,42 @@ def check(gallery: Storage, reference: str | None) -> None:
     """
     if reference is not None:
         with gallery.reading() as session:
-            _find(session, reference)
+            find_case(session, reference)
 
 
 def problems(session: Session, entries: Iterable[audit.Entry]) -> list[Problem]:
     """Cases, sketches, searches and decisions that are not as the entries of the audit log have them."""
-    logged: dict[str, object] = {}
-    for entry in entries:
-        said, action = entry["details"], entry["action"]
-        if action in ("case-open", "case-sketch", "search"):
-            kind = action.rpartition("-")[2].replace("open", "case")
-            logged[f"{kind} {said.get(kind)}"] = said.get("content")
-        elif action == "decide":
-            logged[_decision(said.get("search"), said.get("rank"), entry["operator"])] = said.get("content")
     there: dict[str, object] = {f"case {row.id}": _content(row) for row in session.scalars(select(Case))}
     for sketch in session.scalars(select(Sketch).options(undefer(Sketch.data)).execution_options(yield_per=20)):
         there[f"sketch {sketch.id}"] = _of_sketch(sketch)
     there |= {f"search {row.id}": _of_search(row) for row in session.scalars(select(SearchRecord))}
     for row in session.scalars(select(Decision)):
-        there[_decision(row.search_id, row.rank, row.examiner)] = _of_decision(row)
-    keys = sorted(logged.keys() | there.keys())
-    return [problem for key in keys if (problem := _differs(key, logged.get(key), there.get(key)))]
-
-
-def _differs(subject: str, logged: object, there: object) -> Problem | None:
-    if logged == there:
-        return None
-    what = "is missing" if there is None else "is not in the audit log" if logged is None else "was altered"
-    return Problem("record", subject, f"It {what}: {audit.RESTORE}")
-
-
-def _decision(search: object, rank: object, examiner: str) -> str:
-    return f"decision on rank {rank} of search {search} by {examiner}"
+        there[statements.decision(row.search_id, row.rank, row.examiner)] = _of_decision(row)
+    found = statements.differences(statements.logged(entries), there)
+    return [Problem("record", subject, f"It {fault}: {audit.RESTORE}") for subject, fault in found]
 
 
 def _content(case: Case) -> str:
-    return _hash(case.reference, case.purpose, case.legal_basis, case.opened_by)
+    return statements.hash_of_case(case.reference, case.purpose, case.legal_basis, case.opened_by)
 
 
 def _of_sketch(sketch: Sketch) -> str:
     about = (sketch.file_name, sketch.kind, sketch.made_by, sketch.described_by, sketch.drawn_on, sketch.added_by)
-    return _hash(sketch.case_id, sketch.sha256, hashlib.sha256(sketch.data).hexdigest(), *about)
+    found = hashlib.sha256(sketch.data).hexdigest()
+    return statements.hash_of_sketch(sketch.case_id, sketch.sha256, found, about)
 
 
 def _of_search(search: SearchRecord) -> str:
-    return _hash(search.case_id, search.record)
+    return statements.hash_of_search(search.case_id, search.record)
 
 
 def _of_decision(decision: Decision) -> str:
-    return _hash(decision.salt, decision.verdict, decision.reason, decision.decided_at.isoformat())
+    at = decision.decided_at.isoformat()
+    return statements.hash_of_decision(decision.salt, decision.verdict, decision.reason, at)
 
 
-def _searched(session: Session, row: SearchRecord, operator: Operator) -> Searched:
+def as_seen(session: Session, row: SearchRecord, operator: Operator) -> Searched:
+    """A search on record as an operator may see it."""
     record = json.loads(row.record)
     photos = [candidate["photo_id"] for candidate in record["candidates"]]
     # By the photo: a person who was merged with another one is not gone.
@@ -352,7 +336,12 @@ def _reference(text: str) -> str:
         raise UsageError(f"{text[:40]!r} is no reference of a case: expected 1 to 200 printable characters.") from None
 
 
-def _find(session: Session, reference: str) -> Case:
+def find_case(session: Session, reference: str) -> Case:
+    """The case with this reference.
+
+    Raises:
+        GalleryError: There is none.
+    """
     case = session.scalars(select(Case).where(Case.reference == reference.strip())).one_or_none()
     if case is None:
         raise GalleryError(f"There is no case {reference!r}; 'forensic case list' shows those there are.")
@@ -364,7 +353,3 @@ def _find_search(session: Session, number: int) -> SearchRecord:
     if row is None:
         raise GalleryError(f"There is no search {number} on record; 'forensic search list' shows those there are.")
     return row
-
-
-def _hash(*values: object) -> str:
-    return hashlib.sha256(audit.canonical(list(values)).encode()).hexdigest()

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError
 from forensic.gallery import address, audit, database, people
-from forensic.gallery.casework_models import User
+from forensic.gallery.casework_models import Identity, User
 from forensic.gallery.models import IndexFile, LooseObject
 from forensic.gallery.objects import PARTIAL, ObjectStore
 from forensic.gallery.rights import Operator, Role, Standing
@@ -160,6 +160,10 @@ class Storage:
     def note(self, session: Session, action: str, **details: object) -> None:
         """Record an act of the operator, in the transaction that does it; numbers name people, never labels."""
         self._signer.append(session, self.operator.name, action, **details)
+
+    def signature(self, session: Session, digest: str, *, domain: bytes) -> bytes:
+        """The gallery's Ed25519 signature over a hash of something other than an entry of the log."""
+        return bytes.fromhex(self._signer.sign(session.get_one(Identity, 1), digest, domain=domain))
 
     # Transactions
 

@@ -67,16 +67,16 @@ def test_nothing_is_allowed_without_signing_in(agency, making, right):
 
 def test_every_public_call_names_its_right_or_needs_none():
     """What is not listed here as free has to be guarded."""
-    from forensic.gallery import cases, exchange, proving, repairing, reports, trail, users
+    from forensic.gallery import anchoring, cases, disclosing, exchange, proving, repairing, reports, trail, users
 
     free = {
-        *("close", "has_users", "standing", "note", "reading", "writing", "still", "sign_in"),
+        *("close", "has_users", "standing", "note", "signature", "reading", "snapshot", "writing", "still", "sign_in"),
         *("size", "revision", "cohort_revision", "root"),  # numbers and hashes that tell nothing of anybody
         *("add", "set_password", "verify"),  # which ask by themselves
         *("read_table", "write_table", "readable"),  # of files, not of a gallery
     }
     doors = {name: getattr(Gallery, name) for name in dir(Gallery)}
-    for module in (cases, users, trail, reports, exchange, proving, repairing):
+    for module in (anchoring, cases, disclosing, users, trail, reports, exchange, proving, repairing):
         own = dict(inspect.getmembers(module, inspect.isfunction))
         doors |= {name: call for name, call in own.items() if "gallery" in inspect.signature(call).parameters}
     public = {name: call for name, call in doors.items() if callable(call) and not name.startswith("_")}

@@ -1,0 +1,127 @@
+"""Make the export of a case."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import forensic
+from forensic import images
+from forensic.casefile import archive, content, pdf
+from forensic.casefile.layout import (
+    CASE,
+    HTML,
+    LOG,
+    MANIFEST,
+    MAX_BYTES,
+    MAX_FILES,
+    MAX_TEXT,
+    PDF,
+    SIGNATURE,
+    Listed,
+    Manifest,
+)
+from forensic.casefile.verifying import Contents
+from forensic.errors import GalleryError, UsageError
+from forensic.gallery import Gallery, disclosing
+from forensic.gallery.objects import partial, write_private
+from forensic.report import CANDIDATE_SIDE, data_uri, jpeg, template
+from forensic.text import printable
+
+
+class Exported(NamedTuple):
+    """What was written.
+
+    Attributes:
+        path: The ZIP file.
+        manifest: What is in it.
+        size: Bytes.
+        hidden: Verdicts that were left out, because the operator may not see them.
+    """
+
+    path: Path
+    manifest: Manifest
+    size: int
+    hidden: int
+
+
+def export(gallery: Gallery, reference: str, out: Path) -> Exported:
+    """Write a case as one signed ZIP file, which is on record in the gallery's log.
+
+    Args:
+        gallery: Where the case is.
+        reference: The case.
+        out: A new file; only its owner may read it.
+
+    Raises:
+        UsageError: The file is there already or cannot be written, or the case is too large for one file.
+        GalleryError: There is no such case, or what the gallery holds of it is not as its log has it.
+    """
+    if out.exists():
+        raise UsageError(f"{out} is there already. Give another --out FILE.")
+    held = disclosing.gather(gallery, reference)
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    origin = content.Origin(held.head, gallery.operator.name, made, forensic.__version__)
+    files = _files(gallery, held, origin)
+    manifest = Manifest(
+        gallery=held.head.gallery,
+        public_key=held.head.public_key,
+        case=held.case.reference,
+        operator=origin.operator,
+        made=made,
+        version=origin.version,
+        head=held.head,
+        files=tuple(Listed.of(name, files[name]) for name in sorted(files)),
+    )
+    hidden = _check(files, manifest)
+    signature = disclosing.sign(gallery, held, manifest.to_bytes())
+    packed = archive.pack({MANIFEST: manifest.to_bytes(), SIGNATURE: signature, **files})
+    try:
+        write_private({out: packed})
+    except OSError as error:
+        partial(out).unlink(missing_ok=True)
+        raise UsageError(f"{out} cannot be written ({error.strerror}). Give another --out FILE.") from None
+    return Exported(out, manifest, len(packed), hidden)
+
+
+def _files(gallery: Gallery, held: disclosing.Held, origin: content.Origin) -> dict[str, bytes]:
+    """Everything but the manifest, by name."""
+    thumbnails = {
+        number: jpeg(images.decode(gallery.photo_bytes(photo), photo.file_name).image, CANDIDATE_SIDE)
+        for number, photo in sorted(held.photos.items())
+    }
+    report = content.report(held, thumbnails, origin)
+    return {
+        HTML: template("case.html").render(report=report, data_uri=data_uri).encode(),
+        PDF: pdf.render(report),
+        CASE: content.plain(held),
+        **content.records(held),
+        **{content.thumbnail_name(number): picture for number, picture in thumbnails.items()},
+    }
+
+
+def _check(files: dict[str, bytes], manifest: Manifest) -> int:
+    """Sign nothing that a check would refuse; how many verdicts are hidden.
+
+    Raises:
+        UsageError: There is more than an export can hold.
+        GalleryError: What the gallery holds is not as its log has it.
+    """
+    texts = {name: data for name, data in files.items() if name in (CASE, LOG) or name.startswith("searches/")}
+    names = sum(len(name.encode()) for name in files)
+    total = sum(map(len, files.values())) + 2 * names + 100 * len(files) + len(manifest.to_bytes())
+    largest = max([len(manifest.to_bytes()), *map(len, texts.values())])
+    if len(files) > MAX_FILES - 2 or total > MAX_BYTES or largest > MAX_TEXT:
+        raise UsageError(
+            f"Case {printable(manifest.case)} has {len(files):,} files of {total:,} bytes, the longest record of "
+            f"{largest:,}: more than an export holds ({MAX_FILES:,}, {MAX_BYTES:,}, {MAX_TEXT:,})."
+        )
+    contents = Contents(manifest, texts, {listed.name: listed.sha256 for listed in manifest.files})
+    if problems := list(contents.problems()):
+        first = problems[0]
+        raise GalleryError(
+            f"The gallery does not hold this case as its log has it ({printable(first.subject)}: {first.message}) "
+            "Nothing was exported: see 'forensic gallery verify'."
+        )
+    return contents.hidden
