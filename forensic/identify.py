@@ -355,16 +355,16 @@ class Identifier:
     def _index(self, space: str, fresh: list[_Fresh]) -> Index:
         """A space's index from its cache, or, as ``fresh``, from the templates where that is missing or out of date."""
         revision = self.gallery.revision(space)
-        cache = self.gallery.index_folder / f"{space[:16]}.safetensors"
-        known = self.gallery.index_is_known(cache.name)
-        index = Index.load(cache, space=space, revision=str(revision)) if known else None
+        name = f"{space[:16]}.safetensors"
+        kept = self.gallery.load_index(name)
+        index = None if kept is None else Index.load(kept, space=space, revision=str(revision))
         if index is not None:
             return index
         templates = self.gallery.templates(space)
         index = Index.build(templates.vectors, templates.photo_ids)
         if len(index):
             content = index.to_bytes(space=space, revision=str(templates.revision))
-            fresh.append(_Fresh(cache.name, content, space, templates.revision))
+            fresh.append(_Fresh(name, content, space, templates.revision))
         return index
 
     def _known_probe(self, sha256: str) -> Sequence[str]:

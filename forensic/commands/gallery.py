@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forensic.commands.duplicates import duplicates, keep, merge, split
+from forensic.commands.encryption import encrypt
+from forensic.commands.encryption import key as key_group
 from forensic.commands.enroll import reindex
 from forensic.commands.options import gallery_option, head_option, open_gallery, pairs
 from forensic.commands.output import Column, echo_json, print_problems, print_table
@@ -58,7 +60,8 @@ def show(person: str, gallery: Path, as_json: bool) -> None:
     """Show a PERSON with all photos."""
     with open_gallery(gallery) as opened:
         found, photos = opened.view(person)
-        paths = [str(opened.objects.path(photo.sha256)) for photo in photos]
+        sealed = opened.sealing is not None  # then nothing but this program reads the file
+        paths = [None if sealed else str(opened.objects.path(photo.sha256)) for photo in photos]
     record = _person(found) | {
         "enrolled": found.created_at.isoformat(),
         "updated": found.updated_at.isoformat(),
@@ -213,5 +216,5 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-for command in (reindex, quality, duplicates, merge, keep, split):
+for command in (reindex, quality, duplicates, merge, keep, split, encrypt, key_group):
     gallery.add_command(command)

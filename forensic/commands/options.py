@@ -63,6 +63,12 @@ def open_gallery(folder: Path, *, create: bool = False, url: str | None = None) 
     from forensic.gallery import Gallery
 
     gallery = Gallery(folder, create=create, url=url)
+    if gallery.is_new and gallery.sealing is None:
+        click.echo(
+            f"This new gallery is not encrypted: whoever can read {gallery.folder} sees all that is in it. "
+            "'forensic gallery encrypt' changes that.",
+            err=True,
+        )
     name = click.get_current_context().meta.get(USER)
     try:
         if name is not None:

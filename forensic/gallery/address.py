@@ -39,22 +39,22 @@ class Address(NamedTuple):
         return str(self.file) if self.file else public(self.url)
 
 
-def find(folder: Path, given: str | None = None) -> Address:
+def find(folder: Path, given: str | None = None, *, home: Path | None = None) -> Address:
     """The database of the gallery in a folder.
 
     Args:
         folder: the gallery's.
         given: the URL that somebody asks for; an SQLite one is another database for this once.
+        home: where its own SQLite file lies, if that is another folder.
 
     Raises:
         GalleryError: the URL is none, or the folder's gallery has another database.
     """
-    recorded = _recorded(folder)
+    recorded, file = _recorded(folder), (home or folder) / FILE
     if given is None:
-        file = folder / FILE
         return Address(recorded) if recorded else Address(URL.create("sqlite", database=str(file)), file)
     url = parse(given)
-    has = public(recorded) if recorded else folder / FILE if (folder / FILE).exists() else None
+    has = public(recorded) if recorded else file if file.exists() else None
     if url.get_backend_name() == "sqlite" and recorded is None:
         return Address(url)
     if has is not None and has != public(url):

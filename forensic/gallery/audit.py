@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 from forensic.errors import DataError, GalleryError
 from forensic.gallery.casework_models import AuditEntry, Identity
 from forensic.gallery.models import Photo, now
-from forensic.gallery.objects import write_private
+from forensic.gallery.objects import PLAIN, Codec, write_private
 from forensic.gallery.records import Problem
 
 KEY_FILE = "audit.key"
@@ -40,6 +40,9 @@ PROGRAM = "forensic"
 """Operator of what the program does by itself."""
 RESTORE = "restore the gallery from a backup."
 
+
+KEY_ACTIONS = ("begin", "encrypt", "rotate")
+"""Acts whose entries name the user's key of an encrypted gallery, by its id."""
 
 Entry = dict[str, Any]
 """What was written of one act: `FIELDS`, with the act's own ``details``."""
@@ -98,26 +101,33 @@ class Head(NamedTuple):
 
 
 class Signer:
-    """Writes entries for one operator; the key lies beside the database unless ``FORENSIC_AUDIT_KEY`` names a file."""
+    """Writes entries for one operator; the key lies beside the database unless ``FORENSIC_AUDIT_KEY`` names a file.
 
-    def __init__(self, folder: Path) -> None:
+    Beside the database it is sealed with all else in an encrypted gallery; another file is the user's own matter.
+    """
+
+    def __init__(self, folder: Path, codec: Codec = PLAIN) -> None:
         given = os.environ.get(KEY_VARIABLE)
         self.path = Path(given) if given else folder / KEY_FILE
+        self._codec = PLAIN if given else codec
         self._key: Ed25519PrivateKey | None = None
 
-    def begin(self, session: Session) -> None:
+    def begin(self, session: Session, **details: Any) -> None:
         """Give a gallery its identity and its first entry, which says what is enrolled already."""
         if session.get(Identity, 1) is not None:
             return
         if not self.path.exists():
-            write_private({self.path: Ed25519PrivateKey.generate().private_bytes_raw()})
+            self.keep(Ed25519PrivateKey.generate().private_bytes_raw())
         public = self._load().public_key().public_bytes_raw().hex()
         session.add(Identity(id=1, gallery=uuid.uuid4().hex, public_key=public))
         session.flush()
         there = session.execute(select(Photo.id, Photo.person_id).order_by(Photo.id)).all()
-        self.append(
-            session, PROGRAM, "begin", photos=[row.id for row in there], people=[row.person_id for row in there]
-        )
+        details |= {"photos": [row.id for row in there], "people": [row.person_id for row in there]}
+        self.append(session, PROGRAM, "begin", **details)
+
+    def keep(self, key: bytes) -> None:
+        """Write the signing key, 32 bytes, to its place."""
+        write_private({self.path: self._codec.seal(key, KEY_FILE, KEY_FILE)})
 
     def append(self, session: Session, operator: str, action: str, **details: Any) -> None:
         """Write one entry; the writer's lock is held.
@@ -162,10 +172,19 @@ class Signer:
             )
         return key.sign(domain + digest.encode()).hex()
 
+    def secret(self) -> bytes:
+        """The signing key as `keep` took it.
+
+        Raises:
+            OSError: Its file cannot be read.
+            ValueError: Its seal is broken.
+        """
+        return self._codec.unseal(self.path.read_bytes(), KEY_FILE, KEY_FILE)
+
     def _load(self) -> Ed25519PrivateKey:
         if self._key is None:
             try:
-                self._key = Ed25519PrivateKey.from_private_bytes(self.path.read_bytes())
+                self._key = Ed25519PrivateKey.from_private_bytes(self.secret())
             except (OSError, ValueError) as error:
                 raise GalleryError(
                     f"The key of the gallery's audit log cannot be read from {self.path} ({error}), so that nothing "
@@ -202,6 +221,12 @@ def entries(session: Session, *, action: str | None = None, limit: int | None = 
             if limit is not None and len(found) >= limit:
                 break
     return found
+
+
+def user_key(entries: Iterable[Entry]) -> str | None:
+    """Id of the user's key that the log, newest entry first, names last; None if the gallery was never encrypted."""
+    named = (entry["details"].get("key_id") for entry in entries if entry["action"] in KEY_ACTIONS)
+    return next(filter(None, named), None)
 
 
 def verify(session: Session, exported: Head | None = None) -> Iterator[Problem]:

@@ -1,9 +1,9 @@
 """The connection to the database, and errors in a user's words. What SQLite and PostgreSQL do apart is decided here."""
 
-import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,34 @@ BUSY_SECONDS = 30
 JOURNAL = "loose_objects"
 
 
-def connect(database: URL | Path) -> Engine:
-    """An engine for an SQLite file (a path), or for the URL of an SQLite or PostgreSQL database."""
+def connect(database: URL | Path, key: bytes | None = None) -> Engine:
+    """An engine for an SQLite file (a path), or for the URL of an SQLite or PostgreSQL database.
+
+    Args:
+        database: The file or the URL.
+        key: Of an SQLite file that SQLCipher encrypts, 32 bytes; None for a plain one.
+    """
     url = URL.create("sqlite", database=str(database)) if isinstance(database, Path) else database
     if url.get_backend_name() == "postgresql":
         return postgresql.engine(url)
-    engine = create_engine(url)
+    if key is None:
+        engine = create_engine(url)
+    else:
+        from sqlcipher3 import dbapi2 as sqlcipher
+
+        engine = create_engine(url, module=sqlcipher)
+        event.listen(engine, "do_connect", partial(_keyed, key))
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _keyed(key: bytes, dialect: Any, record: object, arguments: Sequence[Any], settings: Mapping[str, Any]) -> Any:
+    """A connection that has its key before SQLAlchemy asks it for anything: 256 random bits, used as they are."""
+    connection = dialect.connect(*arguments, **settings)
+    connection.execute("PRAGMA cipher_log_level = NONE")  # it writes to stderr what we raise as an error in words
+    connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
+    return connection
 
 
 @contextmanager
@@ -66,7 +85,7 @@ def _write_ahead(connection: Any) -> None:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             return
-        except sqlite3.OperationalError as error:
+        except connection.OperationalError as error:  # of sqlite3 or of SQLCipher, whose exceptions have no common base
             if "locked" not in str(error) or time.monotonic() > patience:
                 raise
             time.sleep(0.01)
@@ -156,7 +175,11 @@ def integrity(engine: Engine) -> list[str]:
             return postgresql.faults(engine)
         with closing(engine.raw_connection()) as connection:
             cursor = connection.cursor()
-            found = [str(row[0]) for row in cursor.execute("PRAGMA integrity_check") if row[0] != "ok"]
+            # SQLCipher's check of every page's authentication code goes first, since it names pages; others lack it.
+            for name in ("cipher_integrity_check", "integrity_check"):
+                found = [str(row[0]) for row in cursor.execute(f"PRAGMA {name}") if row[0] != "ok"]
+                if found:
+                    return found
             for table, row, parent, _ in cursor.execute("PRAGMA foreign_key_check"):
                 found.append(f"row {row} of {table} names a row of {parent} that is not there")
             cursor.close()

@@ -4,20 +4,63 @@ import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 PARTIAL = ".partial"
 SYNC_THREADS = 8
 
 
-class ObjectStore:
-    """A folder with one file for each original: ``ab/cdef...`` for the SHA-256 ``abcdef...``."""
+class Codec(Protocol):
+    """How a gallery's files lie on the disk: as they are, or sealed."""
 
-    def __init__(self, folder: Path) -> None:
+    def hide(self, sha256: str) -> str:
+        """The name, 64 hexadecimal digits, under which the original with a hash lies."""
+        ...
+
+    def seal(self, data: bytes, role: str, name: str) -> bytes:
+        """What is written of a file, given what it is and its name."""
+        ...
+
+    def unseal(self, data: bytes, role: str, name: str) -> bytes:
+        """The content of what was written.
+
+        Raises:
+            ValueError: It is not what was written of this file.
+        """
+        ...
+
+
+class Plain:
+    """Files as they are."""
+
+    def hide(self, sha256: str) -> str:
+        """The hash itself."""
+        return sha256
+
+    def seal(self, data: bytes, role: str, name: str) -> bytes:
+        """The content itself."""
+        return data
+
+    def unseal(self, data: bytes, role: str, name: str) -> bytes:
+        """The content itself; nothing is checked."""
+        return data
+
+
+PLAIN = Plain()
+ORIGINAL = "original"
+
+
+class ObjectStore:
+    """A folder with one file for each original: ``ab/cdef...`` for the SHA-256 ``abcdef...``, as the codec hides it."""
+
+    def __init__(self, folder: Path, codec: Codec = PLAIN) -> None:
         self.folder = folder
+        self.codec = codec
 
     def path(self, sha256: str) -> Path:
-        """Where the original with this hash lies."""
-        return self.folder / sha256[:2] / sha256[2:]
+        """Where the original with this hash lies; its bytes are for `read` alone."""
+        name = self.codec.hide(sha256)
+        return self.folder / name[:2] / name[2:]
 
     def both(self, sha256: str) -> tuple[Path, Path]:
         """The original's path, and where it lies while it is being written."""
@@ -28,7 +71,7 @@ class ObjectStore:
 
         All files are written before the first is synced, so that the disk takes them together.
         """
-        paths = {self.path(sha256): data for sha256, data in originals.items()}
+        paths = {self.path(sha256): self.codec.seal(data, ORIGINAL, sha256) for sha256, data in originals.items()}
         for folder in (self.folder, *{path.parent for path in paths}):
             folder.mkdir(mode=0o700, exist_ok=True)
         write_private(paths)
@@ -45,13 +88,27 @@ class ObjectStore:
             if not any(folder.iterdir()):
                 folder.rmdir()
 
+    def read(self, sha256: str) -> bytes:
+        """The original with this hash.
+
+        Raises:
+            FileNotFoundError: It is missing.
+            ValueError: It was altered.
+        """
+        data = self.codec.unseal(self.path(sha256).read_bytes(), ORIGINAL, sha256)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise ValueError("its hash is another one")
+        return data
+
     def is_sound(self, sha256: str) -> bool | None:
-        """Whether the original has its hash; None if it is missing."""
+        """Whether the original is the one that was stored; None if it is missing."""
         try:
-            with self.path(sha256).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+            self.read(sha256)
         except FileNotFoundError:
             return None
+        except ValueError:
+            return False
+        return True
 
     def files(self) -> Iterator[Path]:
         """Every file below the store's folder."""

@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 from forensic.gallery import audit, pages, templates
 from forensic.gallery.models import Base, IndexFile, Person, Photo
 from forensic.gallery.rights import Right, needs
-from forensic.gallery.storage import OWN_NAMES, Storage
+from forensic.gallery.storage import OUTSIDE, OWN_NAMES, Storage
+from forensic.gallery.store import INDEX
 from forensic.gallery.traces import Traces
 
 NAMED = 3
@@ -191,24 +192,26 @@ def _indexes(case: _Case) -> Iterator[Check]:
     """Every expunge empties the folder, so that a known file was made after it; it must not name the photos either."""
     known = set(case.session.scalars(select(IndexFile.name)))
     paths = sorted(case.gallery.index_folder.rglob("*"))
-    strange = [path for path in paths if path.name not in known or _names(path, case.photos)]
+    strange = [path for path in paths if path.name not in known or _names(case.gallery, path, case.photos)]
     yield _files("indexes", strange, f"{len(paths)} files, all made since, without the person's photos")
 
 
-def _names(path: Path, photos: Iterable[int]) -> bool:
+def _names(gallery: Storage, path: Path, photos: Iterable[int]) -> bool:
     """Whether an index, where it can be read as one, holds one of the photos' numbers."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
-        ids = load(path.read_bytes())["ids"]
-    except (SafetensorError, KeyError, OSError):
+        ids = load(gallery.codec.unseal(path.read_bytes(), INDEX, path.name))["ids"]
+    except (SafetensorError, KeyError, ValueError, OSError):
         return False
     return not set(photos).isdisjoint(ids.tolist())
 
 
 def _folder(case: _Case) -> Iterator[Check]:
-    strange = [path for path in sorted(case.gallery.folder.iterdir()) if path.name not in OWN_NAMES]
+    gallery = case.gallery
+    own = {gallery.folder: OWN_NAMES} if gallery.sealing is None else {gallery.folder: OUTSIDE, gallery.home: OWN_NAMES}
+    strange = [path for folder, names in own.items() for path in sorted(folder.iterdir()) if path.name not in names]
     yield _files("folder", strange, "nothing but the gallery's own files")
 
 

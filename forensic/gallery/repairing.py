@@ -18,11 +18,11 @@ from forensic.gallery import templates, verifying
 from forensic.gallery.models import IndexFile, Photo, Template, TemplateSpace
 from forensic.gallery.records import Problem
 from forensic.gallery.rights import Right, needs
-from forensic.gallery.storage import Storage
+from forensic.gallery.store import Gallery
 
 
 @needs(Right.ENROLL)
-def repair(gallery: Storage, source: Path | None = None) -> list[Problem]:
+def repair(gallery: Gallery, source: Path | None = None) -> list[Problem]:
     """Mend what needs no model, in one act, noted in the log.
 
     Args:
@@ -66,7 +66,7 @@ def _without_strays(found: Sequence[Problem]) -> Iterator[Problem]:
             yield problem._replace(message="No photo had this file: it is deleted.")
 
 
-def _without_indexes(gallery: Storage, session: Session, found: Sequence[Problem]) -> Iterator[Problem]:
+def _without_indexes(gallery: Gallery, session: Session, found: Sequence[Problem]) -> Iterator[Problem]:
     for problem in found:
         path = gallery.index_folder / problem.subject
         if problem.kind == "index" and (path.is_symlink() or path.is_file()):
@@ -87,7 +87,7 @@ def _dropped_templates(session: Session) -> Iterator[Problem]:
 
 
 def _brought_back(
-    gallery: Storage, session: Session, found: Sequence[Problem], source: Path | None
+    gallery: Gallery, session: Session, found: Sequence[Problem], source: Path | None
 ) -> Iterator[Problem]:
     wanted = {
         session.get_one(Photo, number).sha256: problem

@@ -38,6 +38,7 @@ class Right(StrEnum):
     READ_CASE = "read cases and searches"
     AUDIT = "read the audit log"
     USERS = "change users"
+    ENCRYPT = "encrypt the gallery and change its key"
 
 
 RIGHTS: dict[Right, frozenset[Role]] = {
@@ -51,6 +52,7 @@ RIGHTS: dict[Right, frozenset[Role]] = {
     Right.READ_CASE: frozenset({Role.INVESTIGATOR, Role.EXAMINER, Role.AUDITOR}),
     Right.AUDIT: frozenset({Role.AUDITOR, Role.ADMINISTRATOR}),
     Right.USERS: frozenset({Role.ADMINISTRATOR}),
+    Right.ENCRYPT: frozenset({Role.ADMINISTRATOR}),
 }
 
 

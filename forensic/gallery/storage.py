@@ -2,9 +2,10 @@
 
 The folder holds ``gallery.db`` (the truth; or ``database.url``, which names the server that has it), ``objects/`` (the
 originals), ``index/`` (a cache that may be deleted), ``audit.key`` (signs the log) and ``lock`` (held by whoever
-writes). An original outlasts a power cut before the row that names it is committed, and its row is gone before it is
-unlinked; ``loose_objects`` is the journal that tells which files may lie in between, and whoever takes the lock next
-settles them.
+writes). In an encrypted gallery the first, and all but the lock and ``database.url``, lie in ``sealed/``, and
+``gallery.key`` says so. An original outlasts a power cut before the row that names it is committed, and its row is gone
+before it is unlinked; ``loose_objects`` is the journal that tells which files may lie in between, and whoever takes the
+lock next settles them.
 """
 
 import os
@@ -20,38 +21,87 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError
-from forensic.gallery import address, audit, database, people
+from forensic.gallery import address, audit, database, encryption, people
 from forensic.gallery.casework_models import Identity, User
+from forensic.gallery.keys import UserKey
 from forensic.gallery.models import IndexFile, LooseObject
-from forensic.gallery.objects import PARTIAL, ObjectStore
+from forensic.gallery.objects import PARTIAL, PLAIN, Codec, ObjectStore
 from forensic.gallery.rights import Operator, Role, Standing
 
-OWN_NAMES = {
-    *(address.FILE + end for end in ("", "-wal", "-shm", "-journal")),
+DATABASE_FILES = {address.FILE + end for end in ("", "-wal", "-shm", "-journal")}
+OUTSIDE = {  # what lies in a gallery's folder even where all else is sealed
     *(address.RECORD + end for end in ("", PARTIAL)),
-    *("objects", "index", "lock", audit.KEY_FILE),
+    *(encryption.KEY_FILE + end for end in ("", PARTIAL)),
+    *("lock", encryption.SEALED),
 }
+OWN_NAMES = OUTSIDE | DATABASE_FILES | {"objects", "index", audit.KEY_FILE}
 
 
 class Locked(GalleryError):
     """Another process is writing."""
 
 
+@contextmanager
+def locked(folder: Path, patience: float) -> Iterator[None]:
+    """Hold the writer's lock of a folder.
+
+    Args:
+        folder: The gallery's.
+        patience: Seconds to wait for another writer.
+
+    Raises:
+        Locked: That was not enough.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / "lock", timeout=patience, mode=0o600)
+    try:
+        lock.acquire(poll_interval=0.005)
+    except Timeout as error:
+        raise _busy(folder, patience) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _busy(folder: Path, seconds: float) -> Locked:
+    return Locked(
+        f"Another process has been writing to {folder} for {seconds:g} seconds: wait for it to end, then try again."
+    )
+
+
 class Storage:
     """A gallery's folder and its transactions; ``Gallery`` says what is done in them."""
 
     def __init__(
-        self, folder: Path | str, *, create: bool = False, url: str | None = None, patience: float = 60
+        self,
+        folder: Path | str,
+        *,
+        create: bool = False,
+        url: str | None = None,
+        patience: float = 60,
+        key: UserKey | None = None,
     ) -> None:
         self.folder = Path(folder).absolute()
-        self.objects = ObjectStore(self.folder / "objects")
+        self.sealing = encryption.unlock(self.folder, key)
+        self.home = self.folder / encryption.SEALED if self.sealing else self.folder
+        self.codec: Codec = self.sealing or PLAIN
+        self.objects = ObjectStore(self.home / "objects", self.codec)
         self.patience = patience
+        self.is_new = False
         self.operator = Operator.of_system()
         self._seen = threading.local()  # the session of a thread that is in a snapshot
-        self._signer = audit.Signer(self.folder)
+        self._signer = audit.Signer(self.home, self.codec)
         with database.in_words(str(self.folder)):
-            self._address = address.find(self.folder, url)
+            self._address = address.find(self.folder, url, home=self.home)
         self._name = self._address.name
+        there = (self._address.file or self.objects.folder).exists()
+        if self.sealing is None and (self.folder / encryption.SEALED).exists() and not there:
+            raise GalleryError(
+                f"The gallery in {self.folder} is encrypted, and its {encryption.KEY_FILE} is missing: bring it back "
+                "from a backup. Without it no key opens the gallery."
+            )
         if create:
             with database.in_words(self._name):
                 self._lay_out()
@@ -60,12 +110,14 @@ class Storage:
                 f"No gallery in {self.folder}. 'forensic enroll PHOTOS --gallery {self.folder}' makes one there, "
                 "or name another with --gallery."
             )
-        self.engine = database.connect(self._address.url)
+        own = self.sealing.database if self.sealing and self._address.file else None  # a server encrypts by itself
+        self.engine = database.connect(self._address.url, own)
         self._writer: Engine | Connection = self.engine  # what transactions run on while the lock is held
         try:
             with database.in_words(self._name):
                 self._settle_schema()
                 self._settle_journal()
+                self._settle_encryption()
         except BaseException:
             self.close()
             raise
@@ -98,7 +150,7 @@ class Storage:
                 )
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)  # photos of people: nobody else's business
-        for folder in (self.objects.folder, self.index_folder):
+        for folder in (self.home, self.objects.folder, self.index_folder):
             folder.mkdir(mode=0o700, exist_ok=True)
         if self._address.file:  # the database's side files take their mode from it
             os.close(os.open(self._address.file, os.O_CREAT | os.O_RDWR, 0o600))
@@ -117,13 +169,16 @@ class Storage:
             if not self._address.settled:
                 self._claim(empty=revision is None)
             if revision != database.HEAD:
+                self.is_new = revision is None
                 for path in self.index_folder.glob("*"):  # of an older gallery: nothing vouches for them
                     path.unlink()
                 database.migrate(self._writer, self._begin_log)
 
     def _claim(self, *, empty: bool) -> None:
         """Write down which server's database is this folder's, before anything is in it; the lock is held."""
-        self._address = address.find(self.folder, self._address.url.render_as_string(hide_password=False))
+        self._address = address.find(
+            self.folder, self._address.url.render_as_string(hide_password=False), home=self.home
+        )
         if self._address.settled:  # by another process, meanwhile
             return
         if not empty:
@@ -137,7 +192,7 @@ class Storage:
     def _begin_log(self, connection: Connection) -> None:
         """The first entry, with the tables: where it is missing later, somebody removed it."""
         with Session(connection) as session:
-            self._signer.begin(session)
+            self._signer.begin(session, **({"key_id": self.sealing.key_id} if self.sealing else {}))
             session.flush()
 
     def _settle_journal(self) -> None:
@@ -147,6 +202,14 @@ class Storage:
                 return
         with suppress(Locked), self._lock(patience=0):
             self._settle()
+
+    def _settle_encryption(self) -> None:
+        """Finish what was killed while it encrypted the gallery or rotated its key; a running one holds the lock."""
+        from forensic.gallery import encrypting
+
+        if encrypting.is_unfinished(self):
+            with suppress(Locked), self._lock(patience=0):
+                encrypting.finish(self)
 
     # Who, and what was done
 
@@ -169,20 +232,25 @@ class Storage:
 
     @contextmanager
     def _lock(self, patience: float | None = None) -> Iterator[None]:
-        from filelock import FileLock
-
         seconds = self.patience if patience is None else patience
-        lock = FileLock(self.folder / "lock", timeout=seconds, mode=0o600)
         with ExitStack() as held:
+            held.enter_context(locked(self.folder, seconds))
             try:
-                held.enter_context(lock.acquire(poll_interval=0.005))
                 self._writer = held.enter_context(database.sole_writer(self.engine, seconds))
             except TimeoutError as error:
-                raise Locked(
-                    f"Another process has been writing to {self.folder} for {self.patience:g} seconds: wait for it "
-                    "to end, then try again."
-                ) from error
+                raise _busy(self.folder, seconds) from error
+            self.check_place()
             yield
+
+    def check_place(self) -> None:
+        """Stop whoever opened a plain gallery that was encrypted since: what they see is no longer the gallery.
+
+        Raises:
+            GalleryError: It was, or ``gallery.key`` is gone.
+        """
+        if (self.folder / encryption.KEY_FILE).exists() is not (self.sealing is not None):
+            what = "was encrypted" if self.sealing is None else f"lost its {encryption.KEY_FILE}"
+            raise GalleryError(f"The gallery in {self.folder} {what} after it was opened: open it again.")
 
     @contextmanager
     def _reading(self) -> Iterator[Session]:
@@ -200,6 +268,7 @@ class Storage:
         if (seen := getattr(self._seen, "session", None)) is not None:
             yield seen
             return
+        self.check_place()
         with database.in_words(self._name), self._reading() as session:
             yield session
 
@@ -322,7 +391,7 @@ class Storage:
     @property
     def index_folder(self) -> Path:
         """Where indexes may be kept between runs; ``expunge`` empties it."""
-        return self.folder / "index"
+        return self.home / "index"
 
     def _empty_index(self) -> None:
         with self._transaction() as session:

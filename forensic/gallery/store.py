@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+INDEX = "index"
+
 
 class Gallery(Expunging):
     """An enrolled gallery; use it as a context manager or call ``close``.
@@ -42,10 +44,15 @@ class Gallery(Expunging):
         url: of the PostgreSQL database that a new gallery shall have in place of ``gallery.db``; the folder keeps it
             in ``database.url``, without a password, so that later it need not be given.
         patience: seconds to wait for another writer.
+        key: what opens an encrypted gallery; looked for as `forensic.gallery.keys` says if it is not given.
+
+    Attributes:
+        is_new: whether this made the gallery.
+        sealing: what the files of an encrypted gallery are sealed with; None for a plain one.
 
     Raises:
-        GalleryError: no gallery there, a damaged one, one of a newer version, or one that another process keeps
-            locked. Every method raises it for what goes wrong in the database or on the disk.
+        GalleryError: no gallery there, no key to it, a damaged one, one of a newer version, or one that another
+            process keeps locked. Every method raises it for what goes wrong in the database or on the disk.
     """
 
     def sign_in(self, name: str, password: str) -> None:
@@ -169,13 +176,13 @@ class Gallery(Expunging):
         path = self.objects.path(photo.sha256)
         mend = "Restore it from a backup, or expunge the photo and enroll it again."
         try:
-            data = path.read_bytes()
+            return self.objects.read(photo.sha256)
         except FileNotFoundError as error:
             message = f"The original of photo {photo.id} ({photo.person.label}) is missing: {path}. {mend}"
             raise GalleryError(message) from error
-        if hashlib.sha256(data).hexdigest() != photo.sha256:
-            raise GalleryError(f"The original of photo {photo.id} ({photo.person.label}) was altered: {path}. {mend}")
-        return data
+        except ValueError as error:
+            message = f"The original of photo {photo.id} ({photo.person.label}) was altered: {path}. {mend}"
+            raise GalleryError(message) from error
 
     # Templates
 
@@ -252,20 +259,20 @@ class Gallery(Expunging):
             sync([self.index_folder])
             with self._transaction() as session:
                 session.merge(IndexFile(name=name, sha256=hashlib.sha256(data).hexdigest()))
-            write_private({self.index_folder / name: data})
+            write_private({self.index_folder / name: self.codec.seal(data, INDEX, name)})
             return True
         return False
 
     @needs(Right.VIEW)
-    def index_is_known(self, name: str) -> bool:
-        """Whether ``index_folder / name`` is the file that was kept there last, and no other one."""
+    def load_index(self, name: str) -> bytes | None:
+        """The index that was kept under a name last; None if there is none, or what lies there is not it."""
         try:
-            found = hashlib.sha256((self.index_folder / name).read_bytes()).hexdigest()
-        except FileNotFoundError:
-            return False
+            data = self.codec.unseal((self.index_folder / name).read_bytes(), INDEX, name)
+        except (FileNotFoundError, ValueError):
+            return None
         with self.reading() as session:
             kept = session.get(IndexFile, name)
-        return kept is not None and kept.sha256 == found
+        return data if kept is not None and kept.sha256 == hashlib.sha256(data).hexdigest() else None
 
     # The agency's own cohort
 

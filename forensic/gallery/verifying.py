@@ -1,21 +1,28 @@
 """Checks of a whole gallery, and the digest of its content."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from forensic.gallery import audit, cases, cohorts, database, users
-from forensic.gallery.models import IndexFile, LooseObject, Person, Photo, Template, TemplateSpace
+from forensic.gallery.encryption import KEY_FILE, Envelope
+from forensic.gallery.models import LooseObject, Person, Photo, Template, TemplateSpace
 from forensic.gallery.objects import PARTIAL
 from forensic.gallery.people import described, described_photo
 from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS, UNIT_TOLERANCE, Problem
 from forensic.gallery.storage import Storage
 from forensic.gallery.templates import CHUNK, load, seal
+
+if TYPE_CHECKING:
+    from forensic.gallery.store import Gallery
 
 
 def damage(gallery: Storage) -> list[Problem]:
@@ -25,7 +32,7 @@ def damage(gallery: Storage) -> list[Problem]:
     return found + list(_permissions(gallery.folder)) if found else []
 
 
-def verify(gallery: Storage, exported: audit.Head | None = None) -> list[Problem]:
+def verify(gallery: Gallery, exported: audit.Head | None = None) -> list[Problem]:
     """Everything that is wrong with a gallery whose database is not damaged."""
     problems = list(_permissions(gallery.folder))
     with gallery.reading() as session:
@@ -36,6 +43,7 @@ def verify(gallery: Storage, exported: audit.Head | None = None) -> list[Problem
         entries = audit.entries(session)
         problems += cases.problems(session, entries)
         problems += users.problems(session, entries)
+        problems += _key(gallery, entries)
     return problems + list(_originals(gallery)) + list(_indexes(gallery))
 
 
@@ -82,7 +90,7 @@ def _named(gallery: Storage) -> tuple[dict[str, str], set[Path]]:
     return photos, journal | {gallery.objects.path(sha256) for sha256 in photos}
 
 
-def _indexes(gallery: Storage) -> Iterator[Problem]:
+def _indexes(gallery: Gallery) -> Iterator[Problem]:
     """Index files other than those that were written; a missing one is no loss, since it is only a cache."""
     for path in sorted(gallery.index_folder.glob("*")):
         if path.name.endswith(PARTIAL):  # being written, or left by a crash: never read
@@ -91,14 +99,18 @@ def _indexes(gallery: Storage) -> Iterator[Problem]:
             yield Problem("index", path.name, f"Was altered: delete {path}, the next search makes it anew.")
 
 
-def _as_noted(gallery: Storage, path: Path) -> bool:
-    try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-    except FileNotFoundError:  # expunged meanwhile
-        return True
-    with gallery.reading() as session:
-        noted = session.get(IndexFile, path.name)
-    return noted is not None and noted.sha256 == found
+def _as_noted(gallery: Gallery, path: Path) -> bool:
+    return gallery.load_index(path.name) is not None or not path.exists()  # expunged meanwhile
+
+
+def _key(gallery: Gallery, entries: Iterable[audit.Entry]) -> Iterator[Problem]:
+    """An older ``gallery.key`` in the place of the present one: the key that was given up opens it again."""
+    envelope = Envelope.read(gallery.folder)
+    if envelope is not None and (last := audit.user_key(entries)) not in envelope.ids:
+        message = (
+            f"Is not the one of the key {last}, which the log names last: an older one was put back. Rotate the key."
+        )
+        yield Problem("key", KEY_FILE, message)
 
 
 def _templates(session: Session) -> Iterator[Problem]:

@@ -5,15 +5,15 @@ another state is not an error: ``Index.load`` gives ``None`` and the caller buil
 """
 
 import hashlib
+import json
 from collections.abc import Hashable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
@@ -167,27 +167,28 @@ class Index:
         return save({"vectors": self.vectors, "ids": self.ids}, metadata=header)
 
     @classmethod
-    def load(cls, path: Path, *, space: str, revision: str) -> Self | None:
-        """The index of a cache file, or ``None`` where it must be built again.
+    def load(cls, data: bytes, *, space: str, revision: str) -> Self | None:
+        """The index of a cache file's bytes, or ``None`` where it must be built again.
 
         Args:
-            path: a file that holds what ``to_bytes`` gave.
+            data: what ``to_bytes`` gave.
             space: the template space that is about to be searched.
             revision: the present state of the gallery.
 
         Returns:
-            ``None`` if the file is missing, cut short, altered, or of another space or revision.
+            ``None`` if the bytes are cut short, altered, or of another space or revision.
         """
         try:
-            with safe_open(path, framework="numpy") as file:
-                header = file.metadata() or {}
-                if [header.get(key) for key in ("format", "space", "revision")] != [FORMAT, space, revision]:
-                    return None
-                vectors, ids = file.get_tensor("vectors"), file.get_tensor("ids")
+            tensors = load(data)  # which checks the layout, so that the header can be read
+            length = int.from_bytes(data[:8], "little")
+            header = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+            if [header.get(key) for key in ("format", "space", "revision")] != [FORMAT, space, revision]:
+                return None
+            vectors, ids = tensors["vectors"], tensors["ids"]
             if vectors.dtype != np.float32 or ids.dtype != np.int64:
                 return None
             return cls(vectors, ids) if header.get("sha256") == _digest(vectors, ids) else None
-        except (OSError, SafetensorError, ValueError):
+        except (SafetensorError, ValueError, KeyError):
             return None
 
 

@@ -98,6 +98,26 @@ def copy(request: pytest.FixtureRequest) -> Callable[[Path, Path], Path]:
     return request.getfixturevalue("server").copy if on_postgresql() else copy
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With FORENSIC_TEST_ENCRYPTED=1, leave out what reads the files of plain galleries."""
+    if os.environ.get("FORENSIC_TEST_ENCRYPTED"):
+        for item in items:
+            if item.get_closest_marker("plain"):
+                item.add_marker(pytest.mark.skip(reason="reads a plain gallery's files"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def keys_of_the_tests(making: ModuleType) -> Iterator[None]:
+    """No test uses a key or the key ring of whoever runs it; with FORENSIC_TEST_ENCRYPTED=1 all galleries have one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+        for name in ("FORENSIC_KEY", "FORENSIC_KEY_FILE"):
+            patch.delenv(name, raising=False)
+        if making.ENCRYPTED:
+            making.encrypt_all(patch)
+        yield
+
+
 @pytest.fixture
 def gallery(tmp_path: Path) -> Iterator[Gallery]:
     with Gallery(tmp_path / "gallery", create=True) as made:

@@ -15,11 +15,17 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
-from forensic.gallery import Enrollment, Gallery, Space
+from forensic.gallery import Enrollment, Gallery, Space, storage
+from forensic.gallery.encryption import Envelope
+from forensic.gallery.keys import UserKey
 
+ENCRYPTED = bool(os.environ.get("FORENSIC_TEST_ENCRYPTED"))
+"""Whether every gallery that a test makes is to be an encrypted one."""
 COUNT = 180
 BATCH = 6
 DIMENSION = 32
@@ -61,6 +67,24 @@ def record(number: int = 0, *, spaces: tuple[Space, ...] | None = None, **change
         "templates": {s: template(sha256, s) for s in (spaces if spaces is not None else (space(),))},
     }
     return Enrollment(**(values | changes))  # type: ignore[arg-type]
+
+
+def encrypt_all(patch: pytest.MonkeyPatch) -> None:
+    """Give each new gallery a ``gallery.key`` before it is laid out; its key lies in the environment."""
+    key = UserKey(bytes(range(32)), "the tests")
+    make = storage.Storage.__init__
+
+    def sealed(self: storage.Storage, folder: Path | str, *, create: bool = False, **settings: Any) -> None:
+        path = Path(folder)
+        if create and (not path.exists() or {each.name for each in path.iterdir()} <= {"lock", "gallery.key.partial"}):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with storage.locked(path, 60):
+                if Envelope.read(path) is None:
+                    Envelope.new(key)[0].write(path)
+        make(self, folder, create=create, **settings)
+
+    patch.setattr(storage.Storage, "__init__", sealed)
+    patch.setenv("FORENSIC_KEY", key.text)
 
 
 def enroll_all(folder: Path, numbers: range, ready: int | None = None) -> None:
@@ -117,5 +141,7 @@ def main(folder: Path) -> None:
 if __name__ == "__main__":
     from server import as_in_the_test
 
-    with as_in_the_test():
+    with as_in_the_test(), pytest.MonkeyPatch.context() as patch:
+        if ENCRYPTED:
+            encrypt_all(patch)
         main(Path(sys.argv[1]))

@@ -107,7 +107,7 @@ def test_an_act_that_fails_is_not_in_the_log(busy):
 
 
 def test_an_act_that_cannot_be_logged_is_not_done(busy, making):
-    key = busy.folder / "audit.key"
+    key = busy.home / "audit.key"
     kept = key.read_bytes()
     busy.close()
     for content in (None, b"short", bytes(32)):
@@ -133,7 +133,7 @@ def test_the_key_may_lie_elsewhere(tmp_path, making, monkeypatch):
     monkeypatch.setenv(audit.KEY_VARIABLE, str(tmp_path / "elsewhere.key"))
     with Gallery(tmp_path / "gallery", create=True) as gallery:
         gallery.enroll([making.record(0)])
-        assert not (gallery.folder / "audit.key").exists()
+        assert not (gallery.home / "audit.key").exists()
         assert gallery.verify() == []
 
 
@@ -213,7 +213,7 @@ def test_an_exported_head_is_checked_when_it_is_read(busy, tmp_path):
 
 def test_a_gallery_and_its_log_begin_together_or_not_at_all(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(audit.Signer, "begin", lambda signer, session: (_ for _ in ()).throw(OSError(28, "No space")))
+        patch.setattr(audit.Signer, "begin", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space")))
         with pytest.raises(GalleryError, match="No space"):
             Gallery(tmp_path / "gallery", create=True)
     with Gallery(tmp_path / "gallery", create=True) as gallery:

@@ -113,6 +113,7 @@ def test_another_process_sees_every_change(gallery, making):
 
 
 @pytest.mark.sqlite("the files of a server are elsewhere")
+@pytest.mark.plain
 def test_clearing_leaves_no_trace_and_nothing_else_changes(gallery, making):
     gallery.enroll([making.record(number) for number in range(4)])
     before = gallery.digest()
@@ -227,6 +228,7 @@ def stored(folder):
         engine.dispose()
 
 
+@pytest.mark.plain
 def test_a_gallery_of_the_first_version_opens_with_all_it_holds(first_version, making):
     folder, digest = first_version
     revision, tables = stored(folder)
@@ -250,11 +252,13 @@ def test_a_gallery_of_the_first_version_opens_with_all_it_holds(first_version, m
 
 
 @pytest.mark.sqlite("compares SQLite's text of the tables")
+@pytest.mark.plain
 def test_the_migrated_tables_are_those_of_a_new_gallery(first_version, tmp_path):
     with Gallery(first_version[0]) as old, Gallery(tmp_path / "new") as new:
         assert schemas.parts(old.engine) == schemas.parts(new.engine)
 
 
+@pytest.mark.plain
 def test_a_migration_that_fails_leaves_the_gallery_as_it_was(first_version, monkeypatch):
     folder, digest = first_version
     before = stored(folder)

@@ -4,63 +4,18 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
+from fuses import Crash, Fuse, failing
 from sqlalchemy import event
-from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
 
 from forensic.errors import GalleryError
 from forensic.gallery import Gallery, address, database
+from forensic.gallery.encryption import SEALED, unlock
 
 KILLS = 20
-
-
-class Crash(BaseException):
-    """Stands for the process's end: nothing in the package may catch it."""
-
-
-class Fuse:
-    """Fails at the n-th step of those that change the disk, or lets all of them through."""
-
-    def __init__(self, step: int | None, error: Callable[[], BaseException]) -> None:
-        self.step, self.error, self.steps, self.lock = step, error, 0, threading.Lock()
-
-    def __call__(self, *args: object) -> None:
-        with self.lock:
-            self.steps += 1
-            blown = self.steps - 1 == self.step
-        if blown:
-            raise self.error()
-
-
-@contextmanager
-def failing(fuse: Fuse) -> Iterator[None]:
-    """Put the fuse before each system call that changes files and before each commit."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("open", "fsync", "replace", "unlink", "mkdir", "rmdir"):
-            real = getattr(os, name)
-
-            def wrapped(*args, _name=name, _real=real, **kwargs):
-                if not (_name == "mkdir" and os.path.isdir(args[0])):  # that is asked for often, and changes nothing
-                    fuse()
-                return _real(*args, **kwargs)
-
-            patch.setattr(os, name, wrapped)
-        real_scrub = database.scrub
-
-        def scrub(*args, **kwargs):
-            fuse()
-            return real_scrub(*args, **kwargs)
-
-        patch.setattr(database, "scrub", scrub)
-        event.listen(Engine, "commit", fuse)
-        try:
-            yield
-        finally:
-            event.remove(Engine, "commit", fuse)
 
 
 def steps_of(act: Callable[[Gallery], object], gallery: Gallery) -> int:
@@ -178,11 +133,12 @@ def test_killed_at_random_moments_and_resumed(tmp_path, making, nursery, whole):
 
 
 def journal_length(folder) -> int:
-    """Entries of the journal as the killed process left them, read without the package."""
-    found = address.find(folder)
+    """Entries of the journal as the killed process left them: to open the gallery would settle them."""
+    sealing = unlock(folder)
+    found = address.find(folder, home=folder / SEALED if sealing else None)
     if not found.settled or (found.file and not found.file.exists()):
         return 0
-    engine = database.connect(found.url)
+    engine = database.connect(found.url, sealing.database if sealing and found.file else None)
     try:
         with engine.connect() as connection:
             return connection.exec_driver_sql("SELECT count(*) FROM loose_objects").scalar()

@@ -120,7 +120,7 @@ def test_a_making_that_was_cut_off_is_finished(tmp_path, create):
 def test_a_database_that_is_none(gallery, making):
     gallery.enroll([making.record()])
     gallery.close()
-    (gallery.folder / "gallery.db").write_bytes(b"not a database at all" * 1000)
+    (gallery.home / "gallery.db").write_bytes(b"not a database at all" * 1000)
     with pytest.raises(GalleryError, match=r"not a database.*damaged: restore"):
         Gallery(gallery.folder)
 
@@ -131,7 +131,7 @@ def test_a_damaged_database_is_an_error_in_words(gallery, making):
     with gallery.engine.connect() as connection:
         page = connection.exec_driver_sql("SELECT rootpage FROM sqlite_master WHERE name = 'people'").scalar() - 1
     gallery.close()
-    path = gallery.folder / "gallery.db"
+    path = gallery.home / "gallery.db"
     content = bytearray(path.read_bytes())
     content[page * 4096 : page * 4096 + 2000] = os.urandom(2000)
     path.write_bytes(content)
@@ -142,6 +142,7 @@ def test_a_damaged_database_is_an_error_in_words(gallery, making):
 
 
 @pytest.mark.sqlite("opens SQLite's file read-only")
+@pytest.mark.plain
 def test_a_database_that_may_not_be_written(gallery, making):
     gallery.enroll([making.record()])
     url = f"sqlite:///file:{gallery.folder / 'gallery.db'}?mode=ro&uri=true"
@@ -169,6 +170,7 @@ def test_everything_is_private_even_with_an_open_umask(tmp_path, making):
         os.umask(before)
 
 
+@pytest.mark.plain
 def test_names_that_are_hard_on_urls(tmp_path):
     folder = tmp_path / "a?b=1&c %d #ü"
     Gallery(folder, create=True).close()

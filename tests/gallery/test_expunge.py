@@ -41,6 +41,7 @@ def person(making, rng: random.Random, number: int):
 
 
 @pytest.mark.sqlite("the files of a server are elsewhere: see test_postgresql.py")
+@pytest.mark.plain
 @pytest.mark.parametrize("seed", range(3))
 def test_no_trace_is_left(gallery, making, seed):
     rng = random.Random(seed)
@@ -70,6 +71,7 @@ def test_no_trace_is_left(gallery, making, seed):
 
 @pytest.mark.sqlite("pages and their gaps are SQLite's")
 @pytest.mark.parametrize("seed", range(6))
+@pytest.mark.plain
 def test_copies_in_the_gaps_of_pages_are_wiped_too(gallery, seed):
     """secure_delete alone leaves some: SQLite moves rows between pages, and what stood there stays in the gap."""
     rng = random.Random(seed)
@@ -112,6 +114,7 @@ def test_all_or_none(gallery, making):
 
 
 @pytest.mark.sqlite("looks into SQLite's files: see test_postgresql.py")
+@pytest.mark.plain
 def test_a_reader_holds_traces_back_and_the_next_use_wipes_them(tmp_path, making, monkeypatch):
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
     mark = making.record(0).templates[making.space()].tobytes()

@@ -294,7 +294,7 @@ def test_an_index_is_kept_unless_its_space_has_changed(gallery, making):
     gallery.enroll([making.record(0)])
     revision = gallery.revision(making.space().digest)
     assert gallery.save_index("i.bin", b"index", space=making.space().digest, revision=revision)
-    assert (gallery.index_folder / "i.bin").read_bytes() == b"index"
+    assert gallery.load_index("i.bin") == b"index"
     gallery.enroll([making.record(2)])
     assert not gallery.save_index("i.bin", b"stale", space=making.space().digest, revision=revision)
     gallery.expunge("P0001")

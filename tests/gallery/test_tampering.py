@@ -85,7 +85,7 @@ def cut_log(gallery: Gallery, rng: random.Random) -> None:
 
 
 def files(folder: str) -> Callable[[Gallery], list[Path]]:
-    return lambda gallery: sorted(path for path in (gallery.folder / folder).rglob("*") if path.is_file())
+    return lambda gallery: sorted(path for path in (gallery.home / folder).rglob("*") if path.is_file())
 
 
 def flip_file(folder: str) -> Act:
