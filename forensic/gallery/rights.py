@@ -22,7 +22,7 @@ class Role(StrEnum):
     INVESTIGATOR = "investigator"  # opens cases and searches
     EXAMINER = "examiner"  # the same, and decides on candidates
     AUDITOR = "auditor"  # reads everything that was done
-    ADMINISTRATOR = "administrator"  # looks after users
+    ADMINISTRATOR = "administrator"  # looks after users and backups
 
 
 class Right(StrEnum):
@@ -37,6 +37,7 @@ class Right(StrEnum):
     READ_CASE = "read cases and searches"
     AUDIT = "read the audit log"
     USERS = "change users"
+    BACKUP = "make and remove backups"
 
 
 RIGHTS: dict[Right, frozenset[Role]] = {
@@ -49,6 +50,7 @@ RIGHTS: dict[Right, frozenset[Role]] = {
     Right.READ_CASE: frozenset({Role.INVESTIGATOR, Role.EXAMINER, Role.AUDITOR}),
     Right.AUDIT: frozenset({Role.AUDITOR, Role.ADMINISTRATOR}),
     Right.USERS: frozenset({Role.ADMINISTRATOR}),
+    Right.BACKUP: frozenset({Role.ADMINISTRATOR}),
 }
 
 
