@@ -6,7 +6,9 @@ import base64
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,7 +52,9 @@ class Made(NamedTuple):
 
 
 @needs(Right.BACKUP)
-def make(gallery: Gallery, destination: Path, key_file: Path | None = None, *, progress: Progress | None = None) -> Made:
+def make(
+    gallery: Gallery, destination: Path, key_file: Path | None = None, *, progress: Progress | None = None
+) -> Made:
     """Add a snapshot of the gallery, as it is at this moment, to a folder; others may go on working meanwhile.
 
     Args:
@@ -137,11 +141,15 @@ def _begin(session: Session, target: Destination, name: str, key_file: Path) -> 
 def _prepare(gallery: Gallery, session: Session, backup: Backup, number: int) -> None:
     """Give everybody who lacks one a key, and put on record that data leave the gallery."""
     for table, column in ((Person, BackupKey.person_id), (Photo, BackupKey.photo_id)):
-        lacking = session.scalars(select(table.id).outerjoin(BackupKey, column == table.id).where(column.is_(None))).all()
-        if lacking:
+        query = select(table.id).outerjoin(BackupKey, column == table.id).where(column.is_(None))
+        if lacking := session.scalars(query).all():
             fresh = [{column.key: number, "secret": secrets.token_bytes(32)} for number in lacking]
             session.execute(insert(BackupKey), fresh)
     gallery.note(session, "backup", backup=backup.name, number=number, destination=backup.destination)
+
+
+class _Expunged(Exception):
+    """A photo left the gallery while it was backed up."""
 
 
 class _Making:
@@ -162,6 +170,7 @@ class _Making:
         people, photos = _keys(session)
         self._total = len(people) + 2 * len(photos)
         head = audit.head(session)
+        tables = {name: [put(master, some) for some in rows.general(session, name)] for name in sorted(rows.GENERAL)}
         counted = [name for name, table in rows.TABLES.items() if "id" in table.columns]
         inside = audit.Signer(self.gallery.folder).kept_inside()
         self.manifest = {
@@ -171,7 +180,7 @@ class _Making:
             "head": head._asdict(),
             "last_ids": database.last_ids(session.connection(), counted),
             "audit_key": inside and base64.b64encode(inside).decode(),
-            "tables": {name: [put(master, some) for some in rows.general(session, name)] for name in sorted(rows.GENERAL)},
+            "tables": tables,
         }
         for number, found in rows.people(session):
             own = people[number]
@@ -186,24 +195,33 @@ class _Making:
     def copy_originals(self) -> None:
         """Store the originals of all photos but those that are expunged meanwhile."""
         for part, key, sha256 in self._originals:
-            number = part.number
-            try:
-                blob = self.writer.put_original(key, sha256, lambda number=number: self.gallery.photo_bytes(number))
-                self.parts.append(part._replace(original=blob))
-            except GalleryError:
-                with self.gallery.reading() as session:
-                    if session.get(Photo, number) is not None:
-                        raise
+            blob = None
+            with suppress(_Expunged):
+                blob = self.writer.put_original(key, sha256, partial(self._original, part.number))
+            self.parts.append(part._replace(original=blob))
             self._step()
         self.writer.flush()
 
+    def _original(self, number: int) -> bytes:
+        try:
+            return self.gallery.photo_bytes(number)
+        except GalleryError:
+            with self.gallery.reading() as session:
+                if session.get(Photo, number) is None:
+                    raise _Expunged from None
+            raise
+
     def finish(self, backup: Backup, number: int) -> Made:
-        """Store keys and manifest, in this order, while nobody can expunge: what has a key then, is in the backup."""
+        """Store keys and manifest, in this order, while nobody can expunge: who has no key by then is out of it.
+
+        Their parts stay in the catalogue, like those of people who are expunged later: so a restoring can tell which
+        photos the log names and the gallery lacks.
+        """
         with self.gallery.writing() as session:
             live = keyfiles.live(session)
-            parts = [part for part in self.parts if part.keys[0] in live]
-            count = {kind: sum(part.kind == kind for part in parts) for kind in (PERSON, PHOTO)}
-            catalogue = self.writer.put_catalogue(self.keys.master, parts)
+            there = [part.kind for part in self.parts if part.keys[0] in live]
+            count = {kind: there.count(kind) for kind in (PERSON, PHOTO)}
+            catalogue = self.writer.put_catalogue(self.keys.master, self.parts)
             self.writer.flush()
             head = self.manifest["head"]
             replace(self.keys, head=(head["number"], head["hash"]), keys=live).write()
@@ -227,7 +245,7 @@ def _keys(session: Session) -> tuple[dict[int, list[Key]], dict[int, Key]]:
     for person, photo, secret in session.execute(query):
         if person is not None:
             people[person].append(Key(secret))
-        else:
+        elif photo is not None:
             photos[photo] = Key(secret)
     return people, photos
 
@@ -250,9 +268,7 @@ def prune(gallery: Gallery, destination: Path, keep: int) -> tuple[int, int, int
             backup = _find(session, target)
             keys = keyfiles.opened(session, backup)
         numbers = target.numbers()
-        kept = {
-            blob.name for number in numbers[-keep:] for blob in Snapshot.read(target, keys, number).blobs()
-        }
+        kept = {blob.name for number in numbers[-keep:] for blob in Snapshot.read(target, keys, number).blobs()}
         gone = numbers[:-keep]
         with gallery.writing() as session:
             gallery.note(session, "backup-prune", backup=backup.name, snapshots=gone)

@@ -97,9 +97,7 @@ def listed(destination: Path, key_file: Path) -> list[Listed]:
     return found
 
 
-def check(
-    destination: Path, key_file: Path, number: int | None = None, *, progress: Progress | None = None
-) -> Checked:
+def check(destination: Path, key_file: Path, number: int | None = None, *, progress: Progress | None = None) -> Checked:
     """Decrypt and hash everything that a snapshot consists of, the newest one if no number is given."""
     snapshot = Snapshot.open(destination, key_file, number)
     total = snapshot.said["people"] + snapshot.said["photos"]
@@ -296,7 +294,8 @@ class _Restoring:
                     raise GalleryError(f"{error} {ADVICE}") from None
                 self._problems.append(Problem("backup", f"{part.kind} {part.number}", str(error)))
                 rows, data = {}, None
-            if not rows or (part.kind != PERSON and rows["photos"][0]["person_id"] not in self._people):
+            whole = rows and (part.kind == PERSON or (data and rows["photos"][0]["person_id"] in self._people))
+            if not whole:
                 self._lost[part.kind].append(part.number)
                 continue
             if part.kind == PERSON:

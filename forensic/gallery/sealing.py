@@ -1,8 +1,8 @@
 """Bytes sealed under a key, and stored under a name that tells nothing to whoever lacks the key.
 
 The name is a keyed hash of the content: the same content under the same key has the same name and the same sealed
-bytes, so that it is stored once, and storing it again changes nothing. The cipher's nonce is the beginning of that name,
-which no other content under the key has.
+bytes, so that it is stored once, and storing it again changes nothing. The cipher's nonce is the beginning of that
+name, which no other content under the key has.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class Part(NamedTuple):
         number: The row's id.
         keys: Names of the keys; the first one seals the part.
         rows: The record.
-        original: None for a person.
+        original: None for a person, and for a photo that was expunged before it was copied.
     """
 
     kind: str
@@ -139,13 +139,13 @@ class Snapshot:
         Raises:
             Damaged: A blob is missing or was altered. All methods raise it.
         """
-        for name, size in self.said["tables"].get(name, ()):
-            yield self._json(self.keys.master, Blob(name, size))
+        for blob in self.said["tables"].get(name, ()):
+            yield self._json(self.keys.master, Blob(*blob))
 
     def parts(self) -> Iterator[Part]:
         """All parts, people first, whether or not their keys are there."""
-        for name, size in self.said["catalogue"]:
-            for kind, number, keys, rows, original in self._json(self.keys.master, Blob(name, size)):
+        for block in self.said["catalogue"]:
+            for kind, number, keys, rows, original in self._json(self.keys.master, Blob(*block)):
                 yield Part(kind, number, tuple(keys), Blob(*rows), original and Blob(*original))
 
     def key(self, part: Part) -> Key | None:

@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from forensic.errors import GalleryError, RightsError, UsageError
-from forensic.gallery import Gallery, cases, trail, users
+from forensic.gallery import Gallery, backups, cases, trail, users
 from forensic.gallery.rights import RIGHTS, Operator, Right, Role
 
 PASSWORD = "correct horse battery"
@@ -36,6 +36,7 @@ CALLS = {
     Right.READ_CASE: lambda gallery, making: cases.listed(gallery),
     Right.AUDIT: lambda gallery, making: trail.entries(gallery),
     Right.USERS: lambda gallery, making: users.listed(gallery),
+    Right.BACKUP: lambda gallery, making: backups.prune(gallery, gallery.folder, 1),
 }
 
 
@@ -66,16 +67,16 @@ def test_nothing_is_allowed_without_signing_in(agency, making, right):
 
 def test_every_public_call_names_its_right_or_needs_none():
     """What is not listed here as free has to be guarded."""
-    from forensic.gallery import cases, exchange, reports, trail, users
+    from forensic.gallery import backups, cases, exchange, reports, trail, users
 
     free = {
-        *("close", "has_users", "standing", "note", "reading", "writing", "sign_in"),
+        *("close", "has_users", "standing", "note", "reading", "writing", "snapshot", "sign_in"),
         *("size", "revision", "cohort_revision", "root"),  # numbers and hashes that tell nothing of anybody
         *("add", "set_password", "verify"),  # which ask by themselves
         *("read_table", "write_table", "readable"),  # of files, not of a gallery
     }
     doors = {name: getattr(Gallery, name) for name in dir(Gallery)}
-    for module in (cases, users, trail, reports, exchange):
+    for module in (cases, users, trail, reports, exchange, backups):
         own = dict(inspect.getmembers(module, inspect.isfunction))
         doors |= {name: call for name, call in own.items() if "gallery" in inspect.signature(call).parameters}
     public = {name: call for name, call in doors.items() if callable(call) and not name.startswith("_")}
