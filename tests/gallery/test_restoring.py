@@ -35,6 +35,7 @@ def lived(gallery, making, monkeypatch):
     gallery.expunge_photo(gallery.photos("P0004")[0].id)
     gallery.merge("P0005", "P0006")
     gallery.split("P0007", [gallery.photos("P0007")[0].id], "New")
+    gallery.update("P0009", {"keep_until": "2999-12-31"})
     gallery.update("P0008", {"birth_year": "1970", "Größe": "1,80"}, rename="Änne")
     gallery.keep("P0000", "P0001")
     gallery.add_templates(making.space("gone"), {1: making.template("", making.space("gone"))})

@@ -70,7 +70,7 @@ def test_every_public_call_names_its_right_or_needs_none():
     from forensic.gallery import backups, cases, exchange, reports, trail, users
 
     free = {
-        *("close", "has_users", "standing", "note", "reading", "writing", "snapshot", "sign_in"),
+        *("close", "has_users", "standing", "note", "reading", "writing", "snapshot", "frozen", "sign_in"),
         *("size", "revision", "cohort_revision", "root"),  # numbers and hashes that tell nothing of anybody
         *("add", "set_password", "verify"),  # which ask by themselves
         *("read_table", "write_table", "readable"),  # of files, not of a gallery
