@@ -1,6 +1,6 @@
 """Run every benchmark that needs no data set."""
 
-from benchmarks import enroll, lle, search, start
+from benchmarks import backup, enroll, lle, search, start
 
-for benchmark in (start, search, enroll, lle):
+for benchmark in (start, search, backup, enroll, lle):
     print(benchmark.main([]))

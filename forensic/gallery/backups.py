@@ -172,7 +172,7 @@ class _Making:
         head = audit.head(session)
         tables = {name: [put(master, some) for some in rows.general(session, name)] for name in sorted(rows.GENERAL)}
         counted = [name for name, table in rows.TABLES.items() if "id" in table.columns]
-        inside = audit.Signer(self.gallery.folder).kept_inside()
+        inside = self.gallery._signer.kept_inside()
         self.manifest = {
             "gallery": head.gallery,
             "at": now().isoformat(),
@@ -194,22 +194,23 @@ class _Making:
 
     def copy_originals(self) -> None:
         """Store the originals of all photos but those that are expunged meanwhile."""
-        for part, key, sha256 in self._originals:
-            blob = None
-            with suppress(_Expunged):
-                blob = self.writer.put_original(key, sha256, partial(self._original, part.number))
-            self.parts.append(part._replace(original=blob))
-            self._step()
-        self.writer.flush()
+        with database.in_words(str(self.gallery.folder)):
+            for part, key, sha256 in self._originals:
+                blob = None
+                with suppress(_Expunged):
+                    blob = self.writer.put_original(key, sha256, partial(self._original, part.number, sha256))
+                self.parts.append(part._replace(original=blob))
+                self._step()
+            self.writer.flush()
 
-    def _original(self, number: int) -> bytes:
+    def _original(self, number: int, sha256: str) -> bytes:
         try:
-            return self.gallery.photo_bytes(number)
-        except GalleryError:
+            return self.gallery.objects.read(sha256)
+        except (FileNotFoundError, ValueError):
             with self.gallery.reading() as session:
                 if session.get(Photo, number) is None:
                     raise _Expunged from None
-            raise
+            return self.gallery.photo_bytes(number)  # says what is wrong with it
 
     def finish(self, backup: Backup, number: int) -> Made:
         """Store keys and manifest, in this order, while nobody can expunge: who has no key by then is out of it.

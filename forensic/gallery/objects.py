@@ -45,6 +45,18 @@ class ObjectStore:
             if not any(folder.iterdir()):
                 folder.rmdir()
 
+    def read(self, sha256: str) -> bytes:
+        """The original with this hash.
+
+        Raises:
+            FileNotFoundError: It is missing.
+            ValueError: It was altered.
+        """
+        data = self.path(sha256).read_bytes()
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise ValueError("its hash is another one")
+        return data
+
     def is_sound(self, sha256: str) -> bool | None:
         """Whether the original has its hash; None if it is missing."""
         try:

@@ -169,13 +169,13 @@ class Gallery(Expunging):
         path = self.objects.path(photo.sha256)
         mend = "Restore it from a backup, or expunge the photo and enroll it again."
         try:
-            data = path.read_bytes()
+            return self.objects.read(photo.sha256)
         except FileNotFoundError as error:
             message = f"The original of photo {photo.id} ({photo.person.label}) is missing: {path}. {mend}"
             raise GalleryError(message) from error
-        if hashlib.sha256(data).hexdigest() != photo.sha256:
-            raise GalleryError(f"The original of photo {photo.id} ({photo.person.label}) was altered: {path}. {mend}")
-        return data
+        except ValueError as error:
+            message = f"The original of photo {photo.id} ({photo.person.label}) was altered: {path}. {mend}"
+            raise GalleryError(message) from error
 
     # Templates
 
