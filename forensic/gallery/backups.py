@@ -160,14 +160,14 @@ class _Making:
         self.writer = Writer(target)
         self.parts: list[Part] = []
         self.manifest: dict[str, Any] = {}
-        self._originals: list[tuple[Part, Key, str]] = []
+        self._originals: list[tuple[Part, bytes, str]] = []
         self._progress = progress or (lambda done, total: None)
         self._done = self._total = 0
 
     def read(self, session: Session) -> None:
         """Store all rows; short of the originals, so that nobody's expunge waits long for this reader to end."""
         put, master = self.writer.put, self.keys.master
-        people, photos = _keys(session)
+        people, photos = _secrets(session)
         self._total = len(people) + 2 * len(photos)
         head = audit.head(session)
         tables = {name: [put(master, some) for some in rows.general(session, name)] for name in sorted(rows.GENERAL)}
@@ -183,22 +183,22 @@ class _Making:
             "tables": tables,
         }
         for number, found in rows.people(session):
-            own = people[number]
+            own = [Key(secret) for secret in people[number]]
             self.parts.append(Part(PERSON, number, tuple(key.name for key in own), put(own[0], found)))
             self._step()
         for number, sha256, found in rows.photos(session):
-            key = photos[number]
-            self._originals.append((Part(PHOTO, number, (key.name,), put(key, found)), key, sha256))
+            key = Key(photos[number])
+            self._originals.append((Part(PHOTO, number, (key.name,), put(key, found)), key.secret, sha256))
             self._step()
         self.writer.flush()
 
     def copy_originals(self) -> None:
         """Store the originals of all photos but those that are expunged meanwhile."""
         with database.in_words(str(self.gallery.folder)):
-            for part, key, sha256 in self._originals:
+            for part, secret, sha256 in self._originals:
                 blob = None
                 with suppress(_Expunged):
-                    blob = self.writer.put_original(key, sha256, partial(self._original, part.number, sha256))
+                    blob = self.writer.put_original(Key(secret), sha256, partial(self._original, part.number, sha256))
                 self.parts.append(part._replace(original=blob))
                 self._step()
             self.writer.flush()
@@ -238,16 +238,16 @@ class _Making:
         self._progress(self._done, self._total)
 
 
-def _keys(session: Session) -> tuple[dict[int, list[Key]], dict[int, Key]]:
-    """Everybody's keys, the first one to seal with, and each photo's."""
-    people: dict[int, list[Key]] = defaultdict(list)
-    photos: dict[int, Key] = {}
+def _secrets(session: Session) -> tuple[dict[int, list[bytes]], dict[int, bytes]]:
+    """The keys of everybody, the first one to seal with, and each photo's; as bytes, which take little memory."""
+    people: dict[int, list[bytes]] = defaultdict(list)
+    photos: dict[int, bytes] = {}
     query = select(BackupKey.person_id, BackupKey.photo_id, BackupKey.secret).order_by(BackupKey.id)
     for person, photo, secret in session.execute(query):
         if person is not None:
-            people[person].append(Key(secret))
+            people[person].append(secret)
         elif photo is not None:
-            photos[photo] = Key(secret)
+            photos[photo] = secret
     return people, photos
 
 
