@@ -54,6 +54,7 @@ def lived(gallery, making, monkeypatch):
     return gallery
 
 
+@pytest.mark.sqlite("compares the two databases' raw rows")
 def test_a_restored_gallery_is_the_one_that_was_backed_up(lived, places, tmp_path, making):
     backups.make(lived, *places)
     restored = restoring.restore(*places, tmp_path / "new")
