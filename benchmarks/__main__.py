@@ -1,6 +1,6 @@
 """Run every benchmark that needs no data set."""
 
-from benchmarks import encryption, enroll, lle, search, start
+from benchmarks import backup, encryption, enroll, lle, search, start
 
-for benchmark in (start, search, encryption, enroll, lle):
+for benchmark in (start, search, encryption, backup, enroll, lle):
     print(benchmark.main([]))

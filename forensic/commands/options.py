@@ -53,6 +53,15 @@ def _remember(context: click.Context, parameter: click.Parameter, name: str | No
         context.meta[USER] = name
 
 
+def say_plain(folder: Path) -> None:
+    """Tell, once, that a gallery that was just made is a plain one."""
+    click.echo(
+        f"This new gallery is not encrypted: whoever can read {folder} sees all that is in it. "
+        f"'forensic gallery encrypt --gallery {folder}' changes that.",
+        err=True,
+    )
+
+
 def open_gallery(folder: Path, *, create: bool = False, url: str | None = None) -> Gallery:
     """The gallery that a command was given, with the operator of ``--as`` signed in; ``url`` as `Gallery` takes it.
 
@@ -64,11 +73,7 @@ def open_gallery(folder: Path, *, create: bool = False, url: str | None = None) 
 
     gallery = Gallery(folder, create=create, url=url)
     if gallery.is_new and gallery.sealing is None:
-        click.echo(
-            f"This new gallery is not encrypted: whoever can read {gallery.folder} sees all that is in it. "
-            "'forensic gallery encrypt' changes that.",
-            err=True,
-        )
+        say_plain(gallery.folder)
     name = click.get_current_context().meta.get(USER)
     try:
         if name is not None:

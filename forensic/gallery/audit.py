@@ -181,6 +181,10 @@ class Signer:
         """
         return self._codec.unseal(self.path.read_bytes(), KEY_FILE, KEY_FILE)
 
+    def kept_inside(self) -> bytes | None:
+        """The private key where it lies in the gallery's folder, to be backed up with it; None where it lies apart."""
+        return None if os.environ.get(KEY_VARIABLE) else self._load().private_bytes_raw()
+
     def _load(self) -> Ed25519PrivateKey:
         if self._key is None:
             try:
@@ -301,7 +305,7 @@ def _follow(entry: Entry, owners: dict[int, int]) -> None:
     said, action = entry["details"], entry["action"]
     if action in ("begin", "enroll"):
         owners.update(zip(said["photos"], said["people"], strict=True))
-    elif action == "expunge":
+    elif action in ("expunge", "restore"):  # a restored gallery lacks what had been expunged since the backup
         for photo in said["photos"]:
             owners.pop(photo, None)
     elif action == "merge":

@@ -1,7 +1,7 @@
 """The connection to the database, and errors in a user's words. What SQLite and PostgreSQL do apart is decided here."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from forensic.errors import GalleryError
 from forensic.gallery import postgresql
 
-HEAD = "0005"  # the newest revision in migrations/versions
+HEAD = "0006"  # the newest revision in migrations/versions
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_SECONDS = 30
 JOURNAL = "loose_objects"
@@ -113,12 +113,13 @@ def revision(engine: Engine) -> str | None:
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def migrate(writer: Engine | Connection, then: Callable[[Connection], None]) -> None:
-    """Bring the schema to HEAD, and do what belongs to it, in one transaction.
+def migrate(writer: Engine | Connection, then: Callable[[Connection], None], revision: str = "") -> None:
+    """Bring the schema to a revision, and do what belongs to it, in one transaction.
 
     Args:
         writer: as `sole_writer` gives it.
         then: called with the connection once the tables are there.
+        revision: HEAD if none is named.
     """
     from alembic import command
     from alembic.config import Config
@@ -127,9 +128,37 @@ def migrate(writer: Engine | Connection, then: Callable[[Connection], None]) -> 
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     with writer.connect() if isinstance(writer, Engine) else nullcontext(writer) as connection, connection.begin():
         config.attributes |= {"connection": connection, "then": then}
-        command.upgrade(config, HEAD)
+        command.upgrade(config, revision or HEAD)
         if connection.dialect.name == "postgresql":
             postgresql.settle(connection)
+
+
+def last_ids(connection: Connection, tables: Collection[str]) -> dict[str, int]:
+    """The highest id that each of these tables ever gave out, also to rows that are gone; no entry for none.
+
+    Raises:
+        GalleryError: the database is of a kind that nobody taught this function.
+    """
+    if connection.dialect.name == "sqlite":
+        rows = connection.execute(text("SELECT name, seq FROM sqlite_sequence")).all()
+        return {name: last for name, last in rows if name in tables}
+    if connection.dialect.name == "postgresql":
+        query = text("SELECT pg_sequence_last_value(CAST(pg_get_serial_sequence(:name, 'id') AS regclass))")
+        found = {name: connection.execute(query, {"name": name}).scalar() for name in tables}
+        return {name: last for name, last in found.items() if last is not None}
+    raise GalleryError(f"Backups of a gallery in {connection.dialect.name} are not known here: use SQLite.")
+
+
+def set_last_ids(connection: Connection, last: Mapping[str, int]) -> None:
+    """Let tables, filled with rows that brought their ids, go on counting after these."""
+    for name, number in last.items():
+        if connection.dialect.name == "sqlite":
+            given = {"name": name, "number": number}
+            connection.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), given)
+            connection.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :number)"), given)
+        else:
+            query = text("SELECT setval(CAST(pg_get_serial_sequence(:name, 'id') AS regclass), :number)")
+            connection.execute(query, {"name": name, "number": number})
 
 
 def scrub(engine: Engine, *, vacuum: bool, patience: float | None = None) -> bool:

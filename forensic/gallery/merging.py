@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, aliased
 
 from forensic.errors import GalleryError, UsageError
 from forensic.gallery import people, templates
-from forensic.gallery.models import Distinct, Person, Photo
+from forensic.gallery.models import BackupKey, Distinct, Person, Photo
 from forensic.gallery.records import PERSON_FIELDS, Metadata, parse_label
 
 KEEP = "keep_until"
@@ -34,6 +34,8 @@ def merge(session: Session, label: str, other: str) -> list[str]:
     remarks = people.complete(person, Metadata(fields, {}, dict(gone.extra))) + remarks
     remarks += _inherit(session, person, gone)
     session.execute(update(Photo).where(Photo.person_id == gone.id).values(person_id=person.id))
+    # What backups hold of the gone person is now about this one, and must go with this one.
+    session.execute(update(BackupKey).where(BackupKey.person_id == gone.id).values(person_id=person.id))
     session.flush()
     session.execute(delete(Person).where(Person.id == gone.id))
     return remarks

@@ -191,6 +191,35 @@ class Clock(Base):
     revision: Mapped[int]
 
 
+class BackupKey(Base):
+    """A key that seals one person's record, or one photo with its templates, in backups; it goes with its row.
+
+    A person has several after a merge: those of everybody who turned out to be this person.
+    """
+
+    __tablename__ = "backup_keys"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"), index=True)
+    photo_id: Mapped[int | None] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), index=True)
+    secret: Mapped[bytes] = mapped_column(LargeBinary)  # 256 random bits
+
+
+class Backup(Base):
+    """A folder that backups go to, and the file that holds the keys to them."""
+
+    __tablename__ = "backups"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(32), unique=True)  # random, hexadecimal
+    destination: Mapped[str]
+    key_file: Mapped[str]
+    owes: Mapped[bool]  # keys were deleted here, and may be in the file still
+    number: Mapped[int | None]  # of the last snapshot
+    made_at: Mapped[datetime | None]
+    head: Mapped[int | None]  # number of the last entry of the log in it
+
+
 class AccuracyReport(Base):
     """An evaluation's results, as a JSON document."""
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from sqlalchemy import Column, func, select, text
 from sqlalchemy.orm import Session
 
-from forensic.gallery import audit, pages, templates
-from forensic.gallery.models import Base, IndexFile, Person, Photo
+from forensic.gallery import audit, keyfiles, pages, templates
+from forensic.gallery.models import Backup, Base, IndexFile, Person, Photo
 from forensic.gallery.rights import Right, needs
 from forensic.gallery.storage import OUTSIDE, OWN_NAMES, Storage
 from forensic.gallery.store import INDEX
@@ -215,6 +215,14 @@ def _folder(case: _Case) -> Iterator[Check]:
     yield _files("folder", strange, "nothing but the gallery's own files")
 
 
+def _backups(case: _Case) -> Iterator[Check]:
+    """The keys to what backups hold of people who are gone."""
+    count = case.session.scalars(select(func.count(Backup.name))).one()
+    left = keyfiles.remaining(case.session)
+    said = f"every key to the expunged is gone from the key files of {count} backups" if count else "none was made"
+    yield Check("backups", not left, "; ".join(f"{one.subject}: {one.message}" for one in left[:NAMED]) or said)
+
+
 def _bytes(case: _Case) -> Iterator[Check]:
     """What one still has in hand of the person, in all files."""
     if case.traces:
@@ -235,5 +243,13 @@ def _file(gallery: Storage) -> Path | None:
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
 
-CHECKS: tuple[Callable[[_Case], Iterator[Check]], ...] = (_rows, _pages, _objects, _indexes, _folder, _bytes)
+CHECKS: tuple[Callable[[_Case], Iterator[Check]], ...] = (
+    _rows,
+    _pages,
+    _objects,
+    _indexes,
+    _folder,
+    _backups,
+    _bytes,
+)
 """What is looked at beside the log. Whatever else keeps something of people adds a check here."""

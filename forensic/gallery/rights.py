@@ -22,7 +22,7 @@ class Role(StrEnum):
     INVESTIGATOR = "investigator"  # opens cases and searches
     EXAMINER = "examiner"  # the same, and decides on candidates
     AUDITOR = "auditor"  # reads everything that was done
-    ADMINISTRATOR = "administrator"  # looks after users
+    ADMINISTRATOR = "administrator"  # looks after users and backups
 
 
 class Right(StrEnum):
@@ -39,6 +39,7 @@ class Right(StrEnum):
     AUDIT = "read the audit log"
     USERS = "change users"
     ENCRYPT = "encrypt the gallery and change its key"
+    BACKUP = "make and remove backups"
 
 
 RIGHTS: dict[Right, frozenset[Role]] = {
@@ -53,6 +54,7 @@ RIGHTS: dict[Right, frozenset[Role]] = {
     Right.AUDIT: frozenset({Role.AUDITOR, Role.ADMINISTRATOR}),
     Right.USERS: frozenset({Role.ADMINISTRATOR}),
     Right.ENCRYPT: frozenset({Role.ADMINISTRATOR}),
+    Right.BACKUP: frozenset({Role.ADMINISTRATOR}),
 }
 
 

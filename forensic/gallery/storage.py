@@ -21,11 +21,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError
-from forensic.gallery import address, audit, database, encryption, people
+from forensic.gallery import address, audit, database, encryption, keyfiles, people
 from forensic.gallery.casework_models import Identity, User
 from forensic.gallery.keys import UserKey
 from forensic.gallery.models import IndexFile, LooseObject
 from forensic.gallery.objects import PARTIAL, PLAIN, Codec, ObjectStore
+from forensic.gallery.records import Problem
 from forensic.gallery.rights import Operator, Role, Standing
 
 DATABASE_FILES = {address.FILE + end for end in ("", "-wal", "-shm", "-journal")}
@@ -292,6 +293,21 @@ class Storage:
             yield session
 
     @contextmanager
+    def frozen(self, prepare: Callable[[Session], None]) -> Iterator[Session]:
+        """A reading session that sees what ``prepare`` leaves, and nothing that anybody writes after it.
+
+        Args:
+            prepare: Called in a writing transaction, which is stored before the session begins.
+        """
+        with database.in_words(self._name), ExitStack() as stack:
+            with self._exclusive():
+                with self._transaction() as session:
+                    prepare(session)
+                reader = stack.enter_context(self._reading())
+                reader.execute(select(Identity.id))  # the first query fixes what the session sees
+            yield reader
+
+    @contextmanager
     def _exclusive(self, patience: float | None = None) -> Iterator[None]:
         with database.in_words(self._name), self._lock(patience):
             self._settle()
@@ -364,27 +380,35 @@ class Storage:
         """Remove rows, then the originals whose hashes ``remove`` returns, then all traces."""
         with self._exclusive():
             with self._transaction() as session:
+                keys = keyfiles.count(session)
                 hashes = sorted(remove(session))
                 self._note_loose(session, hashes, expunged=True)
-            self._wipe(bool(hashes))
+                if keyfiles.count(session) < keys:
+                    keyfiles.owe(session)
+            if faults := [fault for fault in (self._wipe(bool(hashes)), self._shred()) if fault]:
+                raise GalleryError(f"They are out of the gallery, but {' Besides, '.join(faults)}")
         return hashes
 
-    def _wipe(self, photos: bool) -> None:
-        """Wipe what was just removed.
-
-        Raises:
-            GalleryError: It could not be wiped yet; the journal says so, and the next writer tries again.
-        """
+    def _wipe(self, photos: bool) -> str:
+        """Wipe what was just removed; or why it could not be wiped yet: the next writer tries again."""
         try:
             settled = self._settle(database.BUSY_SECONDS) if photos else database.scrub(self.engine, vacuum=True)
-            reason = "another process is reading it: end that process"
+            reason, cure = "another process is reading it", "end that process"
         except (SQLAlchemyError, OSError) as error:
-            settled, reason = False, f"{getattr(error, 'orig', None) or error}: see to that"
-        if not settled:
-            raise GalleryError(
-                f"They are out of the gallery, but traces may remain in {self._name}, since {reason}; the next use of "
-                "the gallery then wipes them."
-            )
+            settled, reason, cure = False, str(getattr(error, "orig", None) or error), "see to that"
+        if settled:
+            return ""
+        return (
+            f"{reason}, so that traces may remain in {self._name}: {cure}; the next use of the gallery then wipes them."
+        )
+
+    def _shred(self) -> str:
+        """Destroy the keys to what was just removed; or why they are not destroyed everywhere: that stays on record."""
+        try:
+            with self._transaction() as session:
+                return keyfiles.in_words(keyfiles.settle(session))
+        except SQLAlchemyError as error:
+            return keyfiles.in_words([Problem("backup", self._name, f"{getattr(error, 'orig', None) or error}.")])
 
     # The index's cache
 

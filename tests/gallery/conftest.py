@@ -125,6 +125,20 @@ def gallery(tmp_path: Path) -> Iterator[Gallery]:
 
 
 @pytest.fixture
+def places(tmp_path: Path) -> tuple[Path, Path]:
+    """A backup's folder and key file."""
+    (tmp_path / "apart").mkdir()
+    return tmp_path / "backup", tmp_path / "apart" / "keys"
+
+
+@pytest.fixture
+def enrolled(gallery: Gallery, making: ModuleType) -> Gallery:
+    """P0000 to P0005 with two photos each."""
+    gallery.enroll([making.record(number) for number in range(12)])
+    return gallery
+
+
+@pytest.fixture
 def nursery() -> Iterator[Callable[[Path], Callable[[str], str]]]:
     """Starts a process that forks enrolling children; gives a function that sends a command and returns the answer."""
     started: list[subprocess.Popen[str]] = []

@@ -110,13 +110,13 @@ def every_gallery_on(server: Server) -> Iterator[None]:
             return find(folder, server.make(database_of(folder), TABLES))
         return found
 
-    def migrate_unless_copied(writer: Any, then: Callable[[Connection], None]) -> None:
+    def migrate_unless_copied(writer: Any, then: Callable[[Connection], None], revision: str = "") -> None:
         if isinstance(writer, Connection) and head == database.HEAD and _is_copy(writer):
             with writer.begin():
                 writer.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": head})
                 then(writer)
         else:
-            migrate(writer, then)
+            migrate(writer, then, revision)
 
     with (
         mock.patch.dict(os.environ, {PORT: str(server.port)}),

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from forensic.commands.expunge import expunge as group
 from forensic.errors import DataError, GalleryError
-from forensic.gallery import Gallery, database, pages, proving
+from forensic.gallery import Gallery, backups, database, pages, proving
 from forensic.gallery.models import Person
 from forensic.gallery.traces import Traces
 
@@ -43,6 +43,20 @@ def test_after_an_expunge_nothing_is_found(gone, making):
     assert [check.name for check in proving.prove(gone, 2) if check.passed is None] == []
     (stone,) = proving.tombstones(gone)
     assert (stone.people, stone.photos, stone.reason) == ((2,), (3, 4), "")
+
+
+def test_a_key_to_what_a_backup_holds(gone, tmp_path):
+    keys, away = tmp_path / "keys", tmp_path / "away"
+    backups.make(gone, tmp_path / "backup", keys)
+    assert found(gone) == []
+    keys.rename(away)
+    with pytest.raises(GalleryError, match="not destroyed everywhere"):
+        gone.expunge("P0002")
+    assert found(gone, 3) == ["backups"]
+    away.rename(keys)
+    assert found(gone, 3) == ["backups"]
+    assert backups.shred(gone) == []
+    assert found(gone, 3, wipe=True) == []
 
 
 def test_who_was_never_expunged_is_found(gone):

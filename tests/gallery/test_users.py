@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from forensic.errors import GalleryError, RightsError, UsageError
-from forensic.gallery import Gallery, cases, encrypting, proving, trail, users
+from forensic.gallery import Gallery, backups, cases, encrypting, proving, trail, users
 from forensic.gallery.keys import UserKey
 from forensic.gallery.rights import RIGHTS, Operator, Right, Role
 
@@ -39,6 +39,7 @@ CALLS = {
     Right.AUDIT: lambda gallery, making: trail.entries(gallery),
     Right.USERS: lambda gallery, making: users.listed(gallery),
     Right.ENCRYPT: lambda gallery, making: encrypting.rotate(gallery, UserKey(bytes(32), "a test")),
+    Right.BACKUP: lambda gallery, making: backups.prune(gallery, gallery.folder, 1),
 }
 
 
@@ -71,6 +72,7 @@ def test_every_public_call_names_its_right_or_needs_none():
     """What is not listed here as free has to be guarded."""
     from forensic.gallery import (
         anchoring,
+        backups,
         cases,
         disclosing,
         encrypting,
@@ -82,15 +84,17 @@ def test_every_public_call_names_its_right_or_needs_none():
         users,
     )
 
+    guarded = (anchoring, backups, cases, disclosing, encrypting, users, trail, reports, exchange, proving, repairing)
     free = {
-        *("close", "has_users", "standing", "note", "signature", "reading", "snapshot", "writing", "still", "sign_in"),
+        *("close", "has_users", "standing", "note", "signature", "sign_in"),
+        *("reading", "snapshot", "frozen", "writing", "still"),
         *("size", "revision", "cohort_revision", "root"),  # numbers and hashes that tell nothing of anybody
         *("add", "set_password", "verify"),  # which ask by themselves
         *("read_table", "write_table", "readable"),  # of files, not of a gallery
         *("check_place", "is_unfinished", "finish"),  # of what a kill left, at every opening
     }
     doors = {name: getattr(Gallery, name) for name in dir(Gallery)}
-    for module in (anchoring, cases, disclosing, encrypting, users, trail, reports, exchange, proving, repairing):
+    for module in guarded:
         own = dict(inspect.getmembers(module, inspect.isfunction))
         doors |= {name: call for name, call in own.items() if "gallery" in inspect.signature(call).parameters}
     public = {name: call for name, call in doors.items() if callable(call) and not name.startswith("_")}

@@ -1,0 +1,93 @@
+"""A first backup, and a second one with nothing new, against a plain copy of the gallery's folder.
+
+python -m benchmarks.backup [--count 3000] [--bytes 100000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from forensic.gallery import Enrollment, Gallery, Space, backups, restoring
+
+ROUNDS = 3
+BATCH = 64
+SPACES = [Space(hashlib.sha256(bytes([d])).hexdigest(), f"r{d}", d, {"m": "0" * 64}) for d in (127, 250)]
+
+
+def seconds(act: Callable[[], object]) -> float:
+    """Wall-clock time until what was written is on the disk."""
+    os.sync()  # what others wrote is not ours to wait for
+    started = time.perf_counter()
+    act()
+    os.sync()
+    return time.perf_counter() - started
+
+
+def photo(number: int, size: int, random: np.random.Generator) -> Enrollment:
+    """A record of random bytes with templates as long as the default route's; two are of one person."""
+    data = random.bytes(size)
+    vectors = {space: random.standard_normal(space.dimension).astype(np.float32) for space in SPACES}
+    return Enrollment(
+        person=f"P{number // 2}",
+        data=data,
+        sha256=hashlib.sha256(data).hexdigest(),
+        file_name=f"{number}.jpg",
+        format="JPEG",
+        size=(600, 800),
+        landmarks=np.arange(10, dtype=np.float32).reshape(5, 2),
+        method="mtcnn",
+        score=0.99,
+        templates={space: vector / np.linalg.norm(vector) for space, vector in vectors.items()},
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> str:
+    """The table, in Markdown; the acts take turns."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=3000, help="photos")
+    parser.add_argument("--bytes", type=int, default=100_000, help="of each")
+    options = parser.parse_args(arguments)
+    names = ("plain copy", "first backup", "second backup, nothing new", "verify", "restore")
+    times: dict[str, list[float]] = {name: [] for name in names}
+    random = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with Gallery(folder / "gallery", create=True) as gallery:
+            for start in range(0, options.count, BATCH):
+                some = range(start, min(start + BATCH, options.count))
+                gallery.enroll([photo(number, options.bytes, random) for number in some])
+            for turn in range(ROUNDS):
+                copy, backup, keys, new = (folder / f"{what}{turn}" for what in ("copy", "backup", "keys", "new"))
+                acts: list[Callable[[], object]] = [
+                    lambda copy=copy: shutil.copytree(gallery.folder, copy),
+                    lambda backup=backup, keys=keys: backups.make(gallery, backup, keys),
+                    lambda backup=backup: backups.make(gallery, backup),
+                    lambda backup=backup, keys=keys: restoring.check(backup, keys),
+                    lambda backup=backup, keys=keys, new=new: restoring.restore(backup, keys, new),
+                ]
+                for name, act in zip(names, acts, strict=True):
+                    times[name].append(seconds(act))
+                for place in (copy, backup, new):
+                    shutil.rmtree(place)
+    plain = times["plain copy"]
+    rows = [
+        f"| {name} | {statistics.median(took):.1f} | "
+        f"{statistics.median(a / b for a, b in zip(took, plain, strict=True)):.2f} |"
+        for name, took in times.items()
+    ]
+    title = f"| {options.count:,} photos of {options.bytes:,} bytes, median of {ROUNDS} | s | ratio |"
+    return "\n".join([title, "|---|---|---|", *rows, ""])
+
+
+if __name__ == "__main__":
+    print(main())
