@@ -92,7 +92,8 @@ def of_campaign(folder: Path, data: str) -> Iterator[System]:
         for source in ("photo", "sketch"):
             there = find(method).two_way if row is None else row in ABLATIONS.get((method, source), {})
             if there or source == record["settings"]["source"]:
-                what = row or f"width {record['width']}, {record['epochs']['done']} of {record['epochs']['paper']} epochs"
+                epochs = f"{record['epochs']['done']} of {record['epochs']['paper']} epochs"
+                what = row or f"width {record['width']}, {epochs}"
                 yield System(f"{method}: {what}, from {source}", given, source, record)
 
 
