@@ -227,6 +227,9 @@ def _bytes(case: _Case) -> Iterator[Check]:
     """What one still has in hand of the person, in all files."""
     if case.traces:
         found = [f"{path.name} ({what})" for path, what in case.traces.found(case.gallery.folder)]
+        if case.gallery.sealing and not found:
+            yield Check("search", None, "in no file as it lies; sealed ones show nothing of what they hold")
+            return
         said = "found in " + ", ".join(found[:NAMED]) if found else "in no file of the folder, and in no file's name"
         yield Check("search", not found, said)
 

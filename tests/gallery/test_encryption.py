@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 from forensic.errors import GalleryError
-from forensic.gallery import Gallery, database, encrypting, encryption
+from forensic.gallery import Gallery, database, encrypting, encryption, proving
 from forensic.gallery.encryption import CHUNK, MAGIC, SALT, TAG, Envelope, Sealing, unlock
 from forensic.gallery.keys import UserKey, derive
+from forensic.gallery.traces import Traces
 
 KEY = UserKey(bytes(range(32)), "The test's key")
 OTHER = UserKey(bytes(range(1, 33)), "Another key")
@@ -91,6 +92,19 @@ def test_no_page_keeps_a_trace_of_an_expunged_person(sealed, making):
     assert not [mark for mark in marks if mark in left]
     assert all(label.encode() in left for label in kept)
     assert sealed.verify() == []
+
+
+def test_a_search_of_sealed_files_proves_nothing_and_says_so(sealed, making):
+    """But for what lies there unsealed."""
+    sealed.enroll([making.record(number) for number in range(4)])
+    sealed.expunge("P0001")
+    traces = Traces(((making.record(2).data, "original"),))
+    checks = {check.name: check for check in proving.prove(sealed, 2, traces=traces)}
+    assert checks["search"].passed is None
+    assert checks["originals"].passed
+    (sealed.home / "objects" / "copy").write_bytes(making.record(2).data)
+    checks = {check.name: check for check in proving.prove(sealed, 2, traces=traces)}
+    assert checks["search"].passed is False
 
 
 def test_it_works_as_a_plain_one_does(sealed, gallery, making):
