@@ -7,7 +7,7 @@ the package anew for each would take most of the time:
 
     ["kill", SEED, SECONDS]     fork; work until SIGKILL after so many seconds; the acts that it spoke of
     ["fill", SEED, BYTES]       fork; fill the file system of FOLDER but for so many bytes, work until an act fails
-    ["look", HEAD]              what is in the gallery; the log is checked against the head
+    ["look", HEAD, RESTORE]     what is in the gallery and its backups; the log is checked against the head
     ["run", SEED, [KIND, ...], SECONDS]   fork one process for each kind, "enroll" or "search"; what each has done
 
 An act is spoken of twice: before it is begun, and when it was acknowledged. Acts are dictionaries: ``act``, what it
@@ -17,6 +17,7 @@ changes, and ``done``.
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -36,7 +37,7 @@ from making import record, space, template
 from forensic import Gallery, Identifier, matching
 from forensic.errors import ForensicError
 from forensic.faces import Aligned, Face
-from forensic.gallery import audit, cases
+from forensic.gallery import audit, backups, cases, restoring
 from forensic.matching import Matcher
 from forensic.recognition.fusion import Scoring
 
@@ -127,6 +128,12 @@ class Worker:
     def expunge(self, labels: list[str]) -> None:
         self.gallery.expunge(*labels)
 
+    def plan_backup(self, labels: list[str]) -> Act:
+        return {}
+
+    def backup(self) -> Act:
+        return {"number": backups.make(self.gallery, *places(self.folder)).number}
+
     def plan_search(self, labels: list[str]) -> Act:
         photos = self.gallery.photos(self.rng.choice(labels))
         return {"number": int(photos[0].file_name.partition(".")[0])}
@@ -135,6 +142,11 @@ class Worker:
         found = self.identifier.search(picture_of(number), 10)
         candidates = [[c.person, c.photo_id, c.score] for c in found.candidates]
         return {"search": found.number, "candidates": candidates}
+
+
+def places(folder: Path) -> tuple[Path, Path]:
+    """Where the gallery's backups lie, and the keys to them."""
+    return folder.with_name(f"{folder.name}-backup"), folder.with_name(f"{folder.name}-backup.keys")
 
 
 def forked(act: Callable[[Tell], None]) -> tuple[int, int]:
@@ -168,7 +180,7 @@ def heard(reader: int) -> list[Act]:
 
 def kill(folder: Path, seed: int, seconds: float) -> dict[str, Any]:
     """Work, and be killed."""
-    acts = ("enroll", "enroll", "update", "expunge", "search")
+    acts = ("enroll", "enroll", "update", "expunge", "search", "backup")
 
     def work(tell: Tell) -> None:
         for _ in Worker(folder, seed, tell).work(acts):
@@ -191,7 +203,7 @@ def fill(folder: Path, seed: int, free: int) -> dict[str, Any]:
         with ballast.open("wb") as file:
             file.write(bytes(max(0, room.f_bavail * room.f_frsize - free)))
         try:
-            for _ in worker.work(("enroll", "update", "expunge", "search")):
+            for _ in worker.work(("enroll", "update", "expunge", "search", "backup")):
                 pass
         except ForensicError as error:
             tell({"act": "error", "message": str(error)})
@@ -221,24 +233,48 @@ def run(folder: Path, first: int, kinds: list[str], seconds: float) -> list[dict
     return [{"code": code, "said": acts} for code, acts in zip(codes, said, strict=True)]
 
 
-def look(folder: Path, head: dict[str, Any] | None) -> dict[str, Any]:
-    """What is there: what `verify` finds wrong, people with their names and records, searches with their lists."""
+def look(folder: Path, head: dict[str, Any] | None, restore: bool = False) -> dict[str, Any]:
+    """What is there: what is found wrong, people with names and records, searches with their lists, backups.
+
+    Args:
+        folder: The gallery's.
+        head: Of its log, an earlier one.
+        restore: Whether to restore the last backup too, and to see who is in it.
+    """
+    destination, keys = places(folder)
     with Gallery(folder, create=True) as gallery:
-        people: dict[str, tuple[str | None, list[int]]] = {p.label: (p.name, []) for p in gallery.people()}
-        for photo in gallery.photos():
-            people[photo.person.label][1].append(int(photo.file_name.partition(".")[0]))
+        problems = gallery.verify(None if head is None else audit.Head(**head)) + backups.shred(gallery)
+        problems += backups.remaining(gallery)
+        snapshots = [one.number for one in restoring.listed(destination, keys)] if backups.recorded(gallery) else []
+        if snapshots:
+            problems += restoring.check(destination, keys).problems
         searches = {
             found.number: [[candidate["photo_id"], candidate["score"]] for candidate in found.record["candidates"]]
             for found in cases.searches(gallery)
         }
-        problems = gallery.verify(None if head is None else audit.Head(**head))
-        return {"problems": list(map(str, problems)), "people": people, "searches": searches}
+        seen = {"people": people_of(gallery), "searches": searches, "snapshots": snapshots}
+    if restore and snapshots:
+        new = folder.with_name(f"restored-{snapshots[-1]}")
+        restoring.restore(destination, keys, new)
+        with Gallery(new) as restored:
+            problems += restored.verify()
+            seen["restored"] = people_of(restored)
+        shutil.rmtree(new)
+    return seen | {"problems": list(map(str, problems))}
+
+
+def people_of(gallery: Gallery) -> dict[str, tuple[str | None, list[int]]]:
+    """Label -> name, and the numbers of the records."""
+    people: dict[str, tuple[str | None, list[int]]] = {p.label: (p.name, []) for p in gallery.people()}
+    for photo in gallery.photos():
+        people[photo.person.label][1].append(int(photo.file_name.partition(".")[0]))
+    return people
 
 
 def main(folder: Path) -> None:
     """Answer commands until the input ends."""
     warm = Worker(folder.with_name("warm"), 0, lambda said: None)  # children find everything imported
-    for _, act in zip(range(4), ("enroll", "update", "search", "expunge"), strict=True):
+    for _, act in zip(range(5), ("enroll", "update", "search", "backup", "expunge"), strict=True):
         next(warm.work((act,)))
     commands = {"kill": kill, "fill": fill, "run": run, "look": look}
     print("up", flush=True)

@@ -20,6 +20,7 @@ SCRIPT = Path(__file__).with_name("faults.py")
 FEW_KILLS, KILLS = 8, 200
 FEW_FULL, FULL = 2, 20
 FEW_SECONDS, SECONDS = 4, 60
+RESTORED = 4  # of so many, one is restored from its backup
 Ask = Callable[..., Any]
 
 
@@ -48,6 +49,9 @@ class Expected:
     def __init__(self) -> None:
         self.people: dict[str, tuple[str | None, frozenset[int]]] = {}
         self.searches: dict[int, list[Any]] = {}
+        self.saved: dict[str, tuple[str | None, frozenset[int]]] = {}
+        """Who is in the last backup and was not expunged since."""
+        self.snapshots = 0
         self.head: dict[str, Any] | None = None
         self.acts = 0
 
@@ -63,6 +67,10 @@ class Expected:
             case "expunge":
                 for label in act["labels"]:
                     del self.people[label]
+                    self.saved.pop(label, None)
+            case "backup":
+                self.saved = dict(self.people)
+                self.snapshots += 1
 
     def acknowledge(self, act: dict[str, Any]) -> None:
         self.apply(act)
@@ -84,13 +92,20 @@ class Expected:
         """Compare with what is `seen` in the gallery; whether the act that was cut off has been done."""
         assert seen["problems"] == []
         assert seen["searches"].items() >= {str(number): found for number, found in self.searches.items()}.items()
-        there = {label: (name, frozenset(numbers)) for label, (name, numbers) in seen["people"].items()}
-        if there == self.people:
-            return False
-        assert begun is not None, "something changed that nobody was doing"
-        self.apply(begun)
-        assert there == self.people
-        return True
+        changed = (people(seen["people"]), len(seen["snapshots"])) != (self.people, self.snapshots)
+        if changed:
+            assert begun is not None, "something changed that nobody was doing"
+            self.apply(begun)
+        assert people(seen["people"]) == self.people
+        assert len(seen["snapshots"]) == self.snapshots
+        if "restored" in seen:
+            assert people(seen["restored"]) == self.saved
+        return changed
+
+
+def people(seen: dict[str, Any]) -> dict[str, tuple[str | None, frozenset[int]]]:
+    """As they are compared."""
+    return {label: (name, frozenset(numbers)) for label, (name, numbers) in seen.items()}
 
 
 @pytest.mark.parametrize("kills", [FEW_KILLS, pytest.param(KILLS, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
@@ -102,7 +117,7 @@ def test_killed_at_random_moments(tmp_path: Path, kills: int, pace: float) -> No
             answer = ask("kill", seed, rng.uniform(0.02, 1.5 * pace))
             assert answer["killed"]
             act = expected.hear(answer["said"])
-            finished += expected.check(ask("look", expected.head), act)
+            finished += expected.check(ask("look", expected.head, seed % RESTORED == 0), act)
             begun.append(act["act"] if act else "nothing")
     amid = {name: begun.count(name) for name in sorted(set(begun))}
     print(f"{kills} kills, amid {amid}; {finished} of these acts were done; {expected.acts} acknowledged, none lost")
@@ -142,7 +157,7 @@ def test_a_full_disk(tmp_path: Path, times: int) -> None:
             assert error["act"] == "error"
             assert any(words in error["message"] for words in ("No space left", "disk is full")), error
             act = expected.hear(said)
-            finished += expected.check(ask("look", expected.head), act)
+            finished += expected.check(ask("look", expected.head, seed % RESTORED == 0), act)
             begun.append(act["act"] if act else "opening")
     amid = {name: begun.count(name) for name in sorted(set(begun))}
     print(
