@@ -104,8 +104,8 @@ def every_gallery_on(server: Server) -> Iterator[None]:
     """
     find, migrate, head = address.find, database.migrate, database.HEAD
 
-    def find_on_server(folder: Path, given: str | None = None) -> address.Address:
-        found = find(folder, given)
+    def find_on_server(folder: Path, given: str | None = None, *, home: Path | None = None) -> address.Address:
+        found = find(folder, given, home=home)
         if given is None and found.file and not found.file.exists():
             return find(folder, server.make(database_of(folder), TABLES))
         return found
