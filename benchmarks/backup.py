@@ -6,7 +6,6 @@ python -m benchmarks.backup [--count 3000] [--bytes 100000]
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import shutil
 import statistics
@@ -17,11 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from forensic.gallery import Enrollment, Gallery, Space, backups, restoring
+from benchmarks.made_up import record, space
+from forensic.gallery import Gallery, backups, restoring
 
 ROUNDS = 3
 BATCH = 64
-SPACES = [Space(hashlib.sha256(bytes([d])).hexdigest(), f"r{d}", d, {"m": "0" * 64}) for d in (127, 250)]
+SPACES = [space(f"route {dimension}", dimension) for dimension in (127, 250)]
+"""As long as the default route's."""
 
 
 def seconds(act: Callable[[], object]) -> float:
@@ -31,24 +32,6 @@ def seconds(act: Callable[[], object]) -> float:
     act()
     os.sync()
     return time.perf_counter() - started
-
-
-def photo(number: int, size: int, random: np.random.Generator) -> Enrollment:
-    """A record of random bytes with templates as long as the default route's; two are of one person."""
-    data = random.bytes(size)
-    vectors = {space: random.standard_normal(space.dimension).astype(np.float32) for space in SPACES}
-    return Enrollment(
-        person=f"P{number // 2}",
-        data=data,
-        sha256=hashlib.sha256(data).hexdigest(),
-        file_name=f"{number}.jpg",
-        format="JPEG",
-        size=(600, 800),
-        landmarks=np.arange(10, dtype=np.float32).reshape(5, 2),
-        method="mtcnn",
-        score=0.99,
-        templates={space: vector / np.linalg.norm(vector) for space, vector in vectors.items()},
-    )
 
 
 def main(arguments: Sequence[str] | None = None) -> str:
@@ -65,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> str:
         with Gallery(folder / "gallery", create=True) as gallery:
             for start in range(0, options.count, BATCH):
                 some = range(start, min(start + BATCH, options.count))
-                gallery.enroll([photo(number, options.bytes, random) for number in some])
+                gallery.enroll([record(number, options.bytes, SPACES, random) for number in some])
             for turn in range(ROUNDS):
                 copy, backup, keys, new = (folder / f"{what}{turn}" for what in ("copy", "backup", "keys", "new"))
                 acts: list[Callable[[], object]] = [

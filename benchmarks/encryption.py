@@ -6,7 +6,6 @@ python -m benchmarks.encryption [--count 500]
 from __future__ import annotations
 
 import argparse
-import hashlib
 import secrets
 import statistics
 import tempfile
@@ -16,10 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks.made_up import record, space, template
 from forensic import Gallery
-from forensic.gallery import Enrollment, Space, encrypting
+from forensic.gallery import Enrollment, encrypting
 from forensic.gallery.keys import UserKey
 
 ROUNDS = 5
@@ -27,7 +26,7 @@ BATCH = 64
 DIMENSION = 512
 ORIGINAL = 100_000
 """Bytes of a photo."""
-SPACES = [Space(hashlib.sha256(bytes([n])).hexdigest(), f"route {n}", DIMENSION, {"m": "e" * 64}) for n in range(20)]
+SPACES = [space(f"route {n}", DIMENSION) for n in range(20)]
 """Several, so that there are many templates without as many photos."""
 
 
@@ -39,34 +38,9 @@ class Cost(NamedTuple):
 
 
 def records(count: int) -> list[Enrollment]:
-    """Records of photos that never were, random bytes, with a template each."""
-    generator = np.random.default_rng(0)
-    made = []
-    for number in range(count):
-        data = generator.bytes(ORIGINAL)
-        made.append(
-            Enrollment(
-                person=f"P{number:06}",
-                data=data,
-                sha256=hashlib.sha256(data).hexdigest(),
-                file_name=f"{number}.jpg",
-                format="JPEG",
-                size=(600, 800),
-                landmarks=np.arange(10, dtype=np.float32).reshape(5, 2),
-                method="mtcnn",
-                score=0.99,
-                warnings=(),
-                metadata={"name": f"Name {number}"},
-                templates={SPACES[0]: unit(generator)},
-            )
-        )
-    return made
-
-
-def unit(generator: np.random.Generator) -> NDArray[np.float32]:
-    """A template."""
-    vector = generator.standard_normal(DIMENSION)
-    return (vector / np.linalg.norm(vector)).astype(np.float32)
+    """Photos with a template each."""
+    random = np.random.default_rng(0)
+    return [record(number, ORIGINAL, SPACES[:1], random) for number in range(count)]
 
 
 def cost(act: Callable[[], object]) -> Cost:
@@ -90,7 +64,7 @@ def measure(folder: Path, made: Sequence[Enrollment], key: UserKey | None) -> di
         costs = {"enroll": cost(enroll)}
         photos = gallery.photos()
         costs["read all originals"] = cost(lambda: [gallery.photo_bytes(photo) for photo in photos])
-        vectors = {photo.id: unit(generator) for photo in photos}
+        vectors = {photo.id: template(DIMENSION, generator) for photo in photos}
         costs["add 19 templates a photo"] = cost(
             lambda: [gallery.add_templates(space, vectors) for space in SPACES[1:]]
         )

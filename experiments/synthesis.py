@@ -48,7 +48,7 @@ from forensic.synthesis.translator import Exemplary, Modality
 
 METRICS = ("fsim", "fsimc", "ssim", "scoot", "embedding-cosine", "embedding-frechet", "lpips-alex", "fid")
 COMPARED = ("fsim", "ssim", "scoot", "embedding-cosine")
-"""Of the runs of a campaign: what the rows of ablations are compared by."""
+"""What the rows of ablations are compared by."""
 STYLES = 3  # of FS2K
 FITTED, REPEATS = 150, 20  # people that NLDA is fitted to, and how often
 TRAINING = (
@@ -134,7 +134,7 @@ def judge(system: System, faces: Examples, names: list[str], data: Path, known: 
         figures = known.get((digest, translator.source))
         if figures is None:
             with bar("measuring", len(names)) as shown:
-                metrics = COMPARED if system.record else METRICS
+                metrics = COMPARED if system.record.get("row") else METRICS
                 found = measure(
                     made, target, metrics=metrics, modality=translator.target, progress=lambda done, _: shown(done)
                 )

@@ -44,6 +44,18 @@ What falls short of the papers, and why: no accelerator was at hand. A compact t
 papers' steps on a quarter of their pixels, so strokes and pores, which FSIM and SCOOT reward, come out soft. SSIM
 rewards softness: there the compact SDGAN, and MSG-SARL from photo to sketch, are above their papers.
 
+Methods of which no weights ship on CUFS stand in the tables with what a campaign made of them in equal time, 26 minutes
+of a core each, with the papers' weights of the losses:
+
+    python experiments/campaign.py run cufs/cyclegan cufs/pix2pixhd cufs/deepfacepencil cufs/hida \\
+      --data cufs=$FORENSIC_DATA/cufs --device cpu --size 128 --width compact --default batch=4 \\
+      --default learning_rate=2e-4 --default average=0.99 --default discriminator_rate=0.05 \\
+      --default discriminator_norm=false --default perceptual=embedder --budget 105m --out runs/campaign
+
+They have hardly begun to learn, and their samples, looked at, say so: CycleGAN draws soft sketches; pix2pixHD sharp
+ones with a fine grid in the hair; DeepFacePencil, which trains in three stages, blurred and chequered photos; HIDA a
+fair likeness with black dots along contours, which the shipped weights of FS2K avoid by stronger pixel terms.
+
 ![invented people through every shipped generator](samples.jpg)
 
 Nobody lives who looks like this: `python experiments/samples.py --out docs/results/samples.jpg` draws the people, their

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,16 +111,9 @@ def enroll(
     chosen = [route for name in route_names for route in matching.load(name, device=device).routes]
     finder = Finder(Detector(device))
     with open_gallery(gallery, create=True, url=database) as opened:
+        enroll_into = partial(enrollment.enroll, opened, policy=limits, keep_until=keep_until)
         with bar("Enrolling", len(items)) as shown:
-            summary = enrollment.enroll(
-                opened,
-                items,
-                chosen,
-                finder,
-                policy=limits,
-                keep_until=keep_until,
-                progress=lambda so_far: shown(so_far.done),
-            )
+            summary = enroll_into(items, chosen, finder, progress=lambda so_far: shown(so_far.done))
         size = opened.size()
     for failure in summary.failures:
         click.echo(f"not enrolled: {failure.file}: {failure.reason}", err=True)

@@ -1,4 +1,17 @@
-"""The gallery: people, their photos, the originals' bytes and the templates made of them."""
+"""The gallery: people, their photos, the originals' bytes and the templates made of them.
+
+`Gallery` is the door to people, photos and templates; what else is done with a gallery are functions that take one:
+
+- what is stored: `models`, `casework_models` (tables), `records` (what goes in and out), `objects` (originals)
+- how, so that nothing is lost: `storage` (transactions), `database`, `postgresql`, `address`, `migrations`
+- people: `store`, `enrolling`, `expunging`, `merging`, `curating`, `assessing`, `people`, `filtering`, `templates`,
+  `cohorts`; in and out: `exchange`, `nist`
+- casework: `cases`, `disclosing` (for an export), `statements` (what the log holds hashes of), `reports`
+- who did what: `audit`, `trail`, `anchoring`, `users`, `rights`
+- is it whole, and is somebody gone: `verifying`, `repairing`, `proving` with `pages` and `traces`
+- encryption at rest: `encryption` (the key's envelope, sealed files), `keys` (the user's), `encrypting` (the act)
+- backups: `backups`, `restoring`, with `snapshots`, `destination`, `rows`, `sealing`, `keyfiles` (the backups' keys)
+"""
 
 from forensic.gallery.filtering import Filter, Matching
 from forensic.gallery.records import Enrollment, Outcome, Problem, Size, Space, Templates
