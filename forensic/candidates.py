@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from PIL import Image
@@ -104,17 +104,17 @@ def meaning_of_lr(calibration: Mapping[str, Any] | None) -> str:
 
 
 def beyond(calibration: Mapping[str, Any] | None, kinds: Iterable[str]) -> str | None:
-    """A warning where likelihood ratios are stated of sketches of a kind that they do not hold for.
+    """Why likelihood ratios are not shown: these kinds of sketches are not all what they hold for. None if they are.
 
     >>> beyond({"kind": "viewed"}, ["viewed", "forensic"])
-    'likelihood ratios hold for viewed sketches alone; no calibration is known for forensic ones: take ranks alone.'
+    'likelihood ratios hold for viewed sketches alone; none is shown for forensic ones: take ranks alone.'
     """
     others = sorted({*kinds} - {calibration["kind"]}) if calibration else []
     if calibration is None or not others:
         return None
     return (
-        f"likelihood ratios hold for {calibration['kind']} sketches alone; no calibration is known for "
-        f"{' or '.join(others)} ones: take ranks alone."
+        f"likelihood ratios hold for {calibration['kind']} sketches alone; none is shown for {' or '.join(others)} "
+        "ones: take ranks alone."
     )
 
 
@@ -174,6 +174,14 @@ class Search:
         if self.calibration is None:
             return None
         return any(candidate.log_lr is not None and candidate.log_lr >= WEAKEST for candidate in self.candidates)
+
+    def of_sketches(self, kinds: Iterable[str]) -> Search:
+        """The search as it may be shown of sketches of these kinds: without likelihood ratios that do not hold."""
+        warning = beyond(self.calibration, kinds)
+        if warning is None:
+            return self
+        plain = tuple(candidate._replace(log_lr=None, bounded=False) for candidate in self.candidates)
+        return replace(self, candidates=plain, calibration=None, warnings=(*self.warnings, warning))
 
     def to_json(self) -> dict[str, Any]:
         """The search as plain data; the same probe and gallery give the same, to the byte."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from forensic import images
-from forensic.candidates import Search, beyond
+from forensic.candidates import Search
 from forensic.errors import FaceError, ImageError, UsageError
 from forensic.gallery import Filter, Gallery, audit, cases
 from forensic.gallery.cases import Searched
@@ -68,8 +67,7 @@ def search_case(
         try:
             pictures = [images.decode(sketch.data, sketch.file_name) for sketch in group]
             search = identifier.search_together(pictures, k, only=only)
-            warning = beyond(search.calibration, {sketch.kind for sketch in group})
-            yield name, search if warning is None else replace(search, warnings=(*search.warnings, warning))
+            yield name, search.of_sketches({sketch.kind for sketch in group})
         except (ImageError, FaceError) as error:
             yield name, error
 

@@ -237,12 +237,13 @@ def _shown_search(
 ) -> SearchShown:
     record = search.record
     calibration = record["calibration"]
+    warning = beyond(calibration, {kinds[probe] for probe in record["probes"] if probe in kinds})
     return SearchShown(
         title=f"Search {search.number}",
-        notices=list(_notices(search, {kinds[probe] for probe in record["probes"] if probe in kinds})),
+        notices=list(_notices(search, warning)),
         facts=list(_facts(record, names)),
-        candidates=[_candidate(search, candidate, thumbnails) for candidate in record["candidates"]],
-        calibration=meaning_of_lr(calibration),
+        candidates=[_candidate(search, candidate, thumbnails, warning is None) for candidate in record["candidates"]],
+        calibration=meaning_of_lr(None if warning else calibration),
         hashes=[
             Fact("Merkle root", record["gallery"]["root"], code=True),
             *(Fact(f"Model {name}", sha256, code=True) for name, sha256 in sorted(record["models"].items())),
@@ -252,12 +253,12 @@ def _shown_search(
     )
 
 
-def _notices(search: Searched, kinds: set[str]) -> Iterator[str]:
+def _notices(search: Searched, warning: str | None) -> Iterator[str]:
     record = search.record
-    if record["supported"] is False:
-        yield f"{NO_SUPPORT[0].upper()}{NO_SUPPORT[1:]}."
-    if warning := beyond(record["calibration"], kinds):
+    if warning:
         yield f"{warning[0].upper()}{warning[1:]}"
+    elif record["supported"] is False:
+        yield f"{NO_SUPPORT[0].upper()}{NO_SUPPORT[1:]}."
     if search.disagreements:
         yield f"The examiners disagree on rank {', '.join(map(str, search.disagreements))}."
     yield from (f"Warning: {_line(text)}" for text in record["warnings"])
@@ -287,8 +288,10 @@ def _facts(record: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[Fact
     yield Fact("With", f"{versions}, on {record['device']}")
 
 
-def _candidate(search: Searched, candidate: Mapping[str, Any], thumbnails: Mapping[int, bytes]) -> CandidateShown:
-    photo, log_lr = candidate["photo_id"], candidate["log_lr"]
+def _candidate(
+    search: Searched, candidate: Mapping[str, Any], thumbnails: Mapping[int, bytes], calibrated: bool
+) -> CandidateShown:
+    photo, log_lr = candidate["photo_id"], candidate["log_lr"] if calibrated else None
     gone = f"person {candidate['person_id']}, no longer enrolled"
     told = strength(log_lr, candidate["bounded"])
     routes = "".join(f", {name} {score:.3f}" for name, score in sorted(candidate["routes"].items()))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from forensic.commands.options import gallery_option, head_option, open_gallery
+from forensic.commands.options import Place, gallery_option, head_option, open_gallery
 from forensic.commands.output import Column, echo_json, print_problems, print_table
 from forensic.text import printable
 
@@ -43,7 +43,7 @@ def log(gallery: Path, action: str | None, limit: int, as_json: bool) -> None:
 @click.option(
     "--tsa-certificate",
     "certificate",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=Place(dir_okay=False),
     help="Root certificates of time-stamping authorities, PEM or DER: each anchor has to lead to one.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a problem, a line each.")
@@ -75,7 +75,7 @@ def verify(gallery: Path, head: Path | None, certificate: Path | None, as_json: 
 @click.option("--tsa", required=True, metavar="URL", help="The authority's address, http:// or https://.")
 @click.option(
     "--certificate",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=Place(dir_okay=False),
     help="The authority's root certificate, PEM or DER: its answer is checked before it is written.",
 )
 def anchor(gallery: Path, tsa: str, certificate: Path | None) -> None:
@@ -100,7 +100,7 @@ def anchor(gallery: Path, tsa: str, certificate: Path | None) -> None:
 
 @audit.command()
 @gallery_option
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file; else it is printed.")
+@click.option("--out", type=Place(dir_okay=False), help="A file; else it is printed.")
 def head(gallery: Path, out: Path | None) -> None:
     """Export the signed head of the log, to be kept where nobody who can write the gallery can write."""
     from forensic import weights
@@ -112,8 +112,10 @@ def head(gallery: Path, out: Path | None) -> None:
     if out is None:
         click.echo(content)
         return
+    if out.exists():  # it may be what shows that the log was cut since
+        raise UsageError(f"{out} is there already, and an earlier head is never replaced. Give a new name.")
     try:
-        weights.write_bytes(out, content.encode())
+        weights.write_bytes(out, f"{content}\n".encode())
     except OSError as error:
         raise UsageError(f"{out} cannot be written ({error.strerror}). Give another --out FILE.") from None
     click.echo(f"Written: {out}")

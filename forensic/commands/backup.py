@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 
 import click
 
-from forensic.commands.options import gallery_option, open_gallery, say_plain
+from forensic.commands.options import Place, gallery_option, open_gallery, say_plain
 from forensic.commands.output import Column, echo_json, print_problems, print_table
 from forensic.progress import bar
 from forensic.text import printable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-FOLDER = click.Path(path_type=Path)  # what it is, the gallery says better than click
+FOLDER = Place()  # what it is, the gallery says better than click
 MIB = 2**20
 
 

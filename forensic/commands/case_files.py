@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forensic.commands.options import gallery_option, open_gallery
+from forensic.commands.options import Place, gallery_option, open_gallery
 from forensic.commands.output import echo_json, print_problems
 from forensic.text import printable
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("reference")
 @gallery_option
-@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="A new .zip file.")
+@click.option("--out", required=True, type=Place(dir_okay=False), help="A new .zip file.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def export(reference: str, gallery: Path, out: Path, as_json: bool) -> None:
     """Write the case REFERENCE as one signed ZIP file: reports, records, sketches, thumbnails, entries of the log.
@@ -47,11 +47,9 @@ def export(reference: str, gallery: Path, out: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=Place(dir_okay=False))
 @click.option("--key", metavar="KEY", help="The gallery's public key as you know it from elsewhere: 64 digits.")
-@click.option(
-    "--head", type=click.Path(path_type=Path, dir_okay=False), help="Or an exported head of the gallery's log."
-)
+@click.option("--head", type=Place(dir_okay=False), help="Or an exported head of the gallery's log.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a problem, a line each.")
 def verify(file: Path, key: str | None, head: Path | None, as_json: bool) -> None:
     """Check an exported case, FILE, by itself, without the gallery; exit status 4 if something is wrong.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forensic.commands.case_files import export, verify
-from forensic.commands.options import gallery_option, open_gallery, route_option
+from forensic.commands.options import NUMBER, Place, gallery_option, open_gallery, route_option
 from forensic.commands.output import Column, echo_json, print_table
 from forensic.text import printable
 
@@ -66,7 +66,7 @@ def list_cases(gallery: Path, as_json: bool) -> None:
 
 @case.command()
 @click.argument("reference")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=Place())
 @gallery_option
 @click.option("--kind", required=True, type=click.Choice(KINDS), help="Drawn from a photo, by software, from memory.")
 @click.option("--made-by", help="The artist, or the software.")
@@ -100,7 +100,7 @@ def add(
 @case.command("search")
 @click.argument("reference")
 @gallery_option
-@click.option("--sketch", "numbers", type=int, multiple=True, help="Which sketch, by number; else all.")
+@click.option("--sketch", "numbers", type=NUMBER, multiple=True, help="Which sketch, by number; else all.")
 @click.option("--same-person", is_flag=True, help="The sketches show one person: one search with all of them.")
 @click.option("--top", default=10, show_default=True, type=click.IntRange(1, 1000), help="Length of the list.")
 @route_option
@@ -143,7 +143,7 @@ def search_case(
 
 
 @case.command()
-@click.argument("search", type=int)
+@click.argument("search", type=NUMBER)
 @gallery_option
 @click.option("--rank", required=True, type=click.IntRange(min=1), help="Which candidate.")
 @click.option("--verdict", required=True, type=click.Choice(VERDICTS), help="A lead is never an identification.")
@@ -228,7 +228,7 @@ def list_searches(gallery: Path, reference: str | None, as_json: bool) -> None:
 
 
 @search.command("show")
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @gallery_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: the whole record.")
 def show_search(number: int, gallery: Path, as_json: bool) -> None:
@@ -238,18 +238,19 @@ def show_search(number: int, gallery: Path, as_json: bool) -> None:
     with open_gallery(gallery) as opened:
         found = cases.searched(opened, number)
         held = [] if found.case is None else cases.sketches(opened, found.case)
+        purpose = found.record["purpose"] if found.case is None else cases.find(opened, found.case).purpose
     if as_json:
         echo_json(_search(found) | {"record": found.record})
         return
-    for key in ("started", "ended", "operator", "purpose", "route", "asked_for"):
-        click.echo(f"{key:<12} {printable(str(found.record[key]))}")
+    for key, value in _circumstances(found, purpose).items():
+        click.echo(f"{key:<14} {printable(value)}")
     _print_search(found, {sketch.sha256: sketch.kind for sketch in held})
 
 
 @search.command()
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @gallery_option
-@click.option("--probe", "files", multiple=True, type=click.Path(path_type=Path), help="Its sketch, if no case has it.")
+@click.option("--probe", "files", multiple=True, type=Place(), help="Its sketch, if no case has it.")
 @click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ...")
 def rerun(number: int, gallery: Path, files: tuple[Path, ...], device: str) -> int:
     """Repeat a search and say whether the list is the same, to the byte; exit status 1 if it is not."""
@@ -277,10 +278,11 @@ def _print_search(found: Searched, kinds: Mapping[str, str]) -> None:
         f"search {found.number:<5} {record['started'][:16]} by {printable(record['operator'])}, {record['route']}, "
         f"{record['gallery']['photos']} photos, root {record['gallery']['root'][:12]}"
     )
-    if warning := beyond(record["calibration"], {kinds[probe] for probe in record["probes"] if probe in kinds}):
+    warning = beyond(record["calibration"], {kinds[probe] for probe in record["probes"] if probe in kinds})
+    if warning:
         click.echo(f"  warning: {warning}")
     for candidate in record["candidates"]:
-        told = strength(candidate["log_lr"], candidate["bounded"])
+        told = None if warning else strength(candidate["log_lr"], candidate["bounded"])
         stated = f", log10 LR {told}" if told else ""
         click.echo(f"  {candidate['rank']:>3}. {_name(found, candidate)} (score {candidate['score']:.3f}{stated})")
         for opinion in found.opinions:
@@ -320,6 +322,26 @@ def _sketch(row: Any) -> dict[str, Any]:
         "drawn on": row.drawn_on,
         "sha256": row.sha256,
     }
+
+
+def _circumstances(found: Searched, purpose: str) -> dict[str, str]:
+    """Who, when, what for, with what; without what is not known."""
+    record, chosen = found.record, found.record["filter"]
+    told = {
+        "case": found.case,
+        "purpose": purpose,
+        "operator": record["operator"],
+        "from": f"{record['started'][:19]} UTC",
+        "to": f"{record['ended'][:19]} UTC",
+        "route": record["route"],
+        "people asked": str(record["asked_for"]),
+        "probe": ", ".join(record["probes"]),
+        "only": f"{', '.join(chosen['conditions'])} ({chosen['justification']})" if chosen else None,
+        "code": record["code"],
+        **{f"model {name}": sha256 for name, sha256 in sorted(record["models"].items())},
+        "with": ", ".join(f"{name} {version}" for name, version in sorted(record["versions"].items())),
+    }
+    return {key: value for key, value in told.items() if value}
 
 
 def _search(found: Searched) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from forensic.commands.options import gallery_option, open_gallery
+from forensic.commands.options import Place, gallery_option, open_gallery
 from forensic.commands.output import Column, echo_json, print_table
 from forensic.progress import bar
 from forensic.text import printable
@@ -53,7 +53,7 @@ def cohort() -> None:
 
 
 @cohort.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=Place())
 @gallery_option
 @click.option(
     "--route", "name", help="Routes to describe sketches for.", show_default="those of forensic match", default=None

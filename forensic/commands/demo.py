@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from forensic.commands.options import Place
 from forensic.progress import bar
 from forensic.text import printable
 
@@ -31,7 +32,7 @@ TOP = 10
     "folder",
     default=Path("demo"),
     show_default=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Place(file_okay=False),
     help="Folder that is made, or made anew where the demo made it.",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Another seed, other people.")

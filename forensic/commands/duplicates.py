@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forensic.commands.options import gallery_option, open_gallery
+from forensic.commands.options import NUMBER, gallery_option, open_gallery
 from forensic.commands.output import Column, echo_json, print_table
 from forensic.text import printable
 
@@ -92,7 +92,7 @@ def keep(person: str, other: str, gallery: Path) -> None:
 @click.command()
 @click.argument("person")
 @gallery_option
-@click.option("--photo", "photos", type=int, multiple=True, required=True, help="A photo's id; may be repeated.")
+@click.option("--photo", "photos", type=NUMBER, multiple=True, required=True, help="A photo's id; may be repeated.")
 @click.option("--new", required=True, metavar="LABEL", help="The new person's label.")
 def split(person: str, gallery: Path, photos: tuple[int, ...], new: str) -> None:
     """Give some photos of PERSON to a new person, and keep the two apart.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forensic.commands.options import gallery_option, open_gallery
+from forensic.commands.options import Place, gallery_option, open_gallery
 from forensic.commands.output import echo_json
 from forensic.errors import UsageError
 from forensic.text import printable
@@ -57,7 +57,7 @@ def key() -> None:
 
 
 @key.command("new")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A new file's name.")
+@click.option("--out", type=Place(dir_okay=False), help="A new file's name.")
 @keyring_option
 def new_key(out: Path | None, keyring: bool) -> None:
     """Make a key in a new private file, or in the system's key ring."""
@@ -71,7 +71,7 @@ def new_key(out: Path | None, keyring: bool) -> None:
 
 @key.command()
 @gallery_option
-@click.option("--new-key-file", type=click.Path(dir_okay=False, path_type=Path), help="A file with the new key.")
+@click.option("--new-key-file", type=Place(dir_okay=False), help="A file with the new key.")
 @keyring_option
 def rotate(gallery: Path, new_key_file: Path | None, keyring: bool) -> None:
     """Let another key open a gallery, and the present one no more.

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forensic.commands.options import ROUTE, day, gallery_option, open_gallery, pairs, policy_option, route_option
+from forensic.commands.options import (
+    ROUTE,
+    Place,
+    day,
+    gallery_option,
+    open_gallery,
+    pairs,
+    policy_option,
+    route_option,
+)
 from forensic.progress import bar
 
 if TYPE_CHECKING:
@@ -21,10 +30,8 @@ SHOWN = 20
 
 
 @click.command()
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-@click.option(
-    "--csv", "table", type=click.Path(path_type=Path), help="Table with the columns person,file and any metadata."
-)
+@click.argument("paths", nargs=-1, type=Place())
+@click.option("--csv", "table", type=Place(), help="Table with the columns person,file and any metadata.")
 @click.option(
     "--nist",
     "columns",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from forensic.commands.options import gallery_option, open_gallery
+from forensic.commands.options import Place, gallery_option, open_gallery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from forensic.faces import Aligned, Finder
     from forensic.matching import Matcher
 
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-_FILE = click.Path(dir_okay=False, path_type=Path)
+_FOLDER = Place(exists=True, file_okay=False)
+_FILE = Place(dir_okay=False)
 
 
 @click.command()

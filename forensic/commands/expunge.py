@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from forensic.commands.options import gallery_option, open_gallery
+from forensic.commands.options import NUMBER, Place, gallery_option, open_gallery
 from forensic.commands.output import PROBLEMS, Column, echo_json, print_table
 from forensic.text import printable
 
@@ -40,7 +40,7 @@ def person(people: tuple[str, ...], gallery: Path, yes: bool) -> None:
 
 
 @expunge.command()
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @gallery_option
 @yes_option
 def photo(number: int, gallery: Path, yes: bool) -> None:
@@ -80,14 +80,14 @@ def list_tombstones(gallery: Path, as_json: bool) -> None:
 
 
 @expunge.command()
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @gallery_option
 @click.option("--text", "texts", multiple=True, help="Search all files for this too, such as the label.")
 @click.option(
     "--photo",
     "photos",
     multiple=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=Place(dir_okay=False),
     help="Search all files for this photo too, by hash and content.",
 )
 @click.option("--wipe", is_flag=True, help="Write the database's file anew before, as an expunge does.")

@@ -10,7 +10,7 @@ from forensic.commands.duplicates import duplicates, keep, merge, split
 from forensic.commands.encryption import encrypt
 from forensic.commands.encryption import key as key_group
 from forensic.commands.enroll import reindex
-from forensic.commands.options import gallery_option, head_option, open_gallery, pairs
+from forensic.commands.options import NUMBER, Place, gallery_option, head_option, open_gallery, pairs
 from forensic.commands.output import Column, echo_json, print_problems, print_table
 from forensic.commands.photo_quality import quality
 from forensic.errors import UsageError
@@ -28,8 +28,8 @@ def gallery() -> None:
 @gallery.command("list")
 @gallery_option
 @click.option("--where", multiple=True, callback=pairs, metavar="KEY=VALUE", help="Only these; may be repeated.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
-@click.option("--offset", type=click.IntRange(min=0), default=0, help="Pass over so many first.")
+@click.option("--limit", type=NUMBER, help="At most so many.")
+@click.option("--offset", type=click.IntRange(0, 2**31 - 1), default=0, help="Pass over so many first.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_people(gallery: Path, where: dict[str, str], limit: int | None, offset: int, as_json: bool) -> None:
     """List the people who are enrolled, by label.
@@ -85,7 +85,7 @@ def show(person: str, gallery: Path, as_json: bool) -> None:
 @gallery.command()
 @click.argument("person", required=False)
 @gallery_option
-@click.option("--photo", type=int, help="Change a photo's date_taken or source, by its id, instead of a person.")
+@click.option("--photo", type=NUMBER, help="Change a photo's date_taken or source, by its id, instead of a person.")
 @click.option("--set", "changes", multiple=True, callback=pairs, metavar="KEY=VALUE", help="An empty value removes it.")
 @click.option("--person", "rename", metavar="LABEL", help="Give the person another label.")
 def update(person: str | None, gallery: Path, photo: int | None, changes: dict[str, str], rename: str | None) -> None:
@@ -112,7 +112,7 @@ def update(person: str | None, gallery: Path, photo: int | None, changes: dict[s
 
 @gallery.command()
 @gallery_option
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder, or a new .csv file's name.")
+@click.option("--out", required=True, type=Place(), help="A new folder, or a new .csv file's name.")
 def export(gallery: Path, out: Path) -> None:
     """Write people, metadata and originals as a table that `forensic enroll --csv` reads.
 
@@ -132,7 +132,7 @@ def export(gallery: Path, out: Path) -> None:
 @click.option(
     "--from",
     "source",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=Place(exists=True, file_okay=False),
     help="With --repair: a folder that may have originals which are missing or altered, under any names.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a problem, a line each.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from forensic.commands.options import gallery_option, open_gallery, route_option
+from forensic.commands.options import Place, gallery_option, open_gallery, route_option
 from forensic.progress import bar
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ REPORTED = 50
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=Place())
 @gallery_option
 @click.option(
     "--top", default=10, show_default=True, type=click.IntRange(1, 1000), help="Length of the candidate list."
@@ -43,7 +43,7 @@ REPORTED = 50
 @click.option(
     "--json", "json_file", help="Write one JSON object a search and line to this file; - for standard output."
 )
-@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write an HTML report with pictures.")
+@click.option("--report", type=Place(dir_okay=False), help="Write an HTML report with pictures.")
 @click.option("--face", type=click.IntRange(1), help="Which face of a probe, 1 for the largest.")
 @click.option("--landmarks", help="Five points 'x,y x,y x,y x,y x,y': eyes, nose, mouth corners; or a JSON file.")
 @click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ...")

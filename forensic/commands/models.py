@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from forensic.commands.options import Place
 from forensic.progress import bar
 
 
@@ -55,7 +56,7 @@ def fetch(name: str, sha256: str | None) -> None:
 
 
 @models.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=Place())
 @click.option("--name", help="Which model it is; found by its hash if not given.")
 @click.option("--sha256", help="Hash that the file must have, where it is not known here.")
 def import_model(file: Path, name: str | None, sha256: str | None) -> None:

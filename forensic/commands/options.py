@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import sys
+import warnings
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -13,10 +16,44 @@ import click
 if TYPE_CHECKING:
     from forensic.gallery import Gallery
 
+NUMBER = click.IntRange(1, 2**31 - 1)
+"""Of a person, a photo, a search: what every database can hold."""
 PASSWORD = "FORENSIC_PASSWORD"  # noqa: S105 - the variable's name
 USER = "forensic.user"
 """Where a command's context keeps who ``--as`` names."""
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Place(click.Path):
+    """A path; an empty one, as of a variable that is not set, is refused, and never the current folder."""
+
+    def __init__(self, **settings: bool) -> None:
+        super().__init__(path_type=Path, **settings)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path."""
+        if value == "":
+            self.fail("it is empty; expected a file or a folder.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def prompt(question: str, variable: str, *, confirmed: bool = False) -> str:
+    """What a person types, unseen.
+
+    Raises:
+        UsageError: Nobody is there to be asked.
+    """
+    from forensic.errors import UsageError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", getpass.GetPassWarning)  # without a terminal there is nothing to hide
+        try:
+            answer: str = click.prompt(question, hide_input=True, confirmation_prompt=confirmed, err=True)
+        except click.Abort:
+            if sys.stdin.isatty():
+                raise
+            raise UsageError(f"{question} was asked for, and nobody answered: set {variable}.") from None
+    return answer
 
 
 def default_gallery() -> Path:
@@ -39,7 +76,7 @@ def gallery_option(command: Command) -> Command:
     )
     option = click.option(
         "--gallery",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=Place(file_okay=False),
         envvar="FORENSIC_GALLERY",
         default=default_gallery,
         show_default="FORENSIC_GALLERY, or a folder of the user's data directory",
@@ -77,7 +114,7 @@ def open_gallery(folder: Path, *, create: bool = False, url: str | None = None) 
     name = click.get_current_context().meta.get(USER)
     try:
         if name is not None:
-            gallery.sign_in(name, os.environ.get(PASSWORD) or click.prompt("Password", hide_input=True, err=True))
+            gallery.sign_in(name, os.environ.get(PASSWORD) or prompt("The password", PASSWORD))
     except BaseException:
         gallery.close()
         raise
@@ -86,7 +123,7 @@ def open_gallery(folder: Path, *, create: bool = False, url: str | None = None) 
 
 head_option = click.option(
     "--head",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=Place(dir_okay=False),
     help="An earlier head of the audit log, kept elsewhere: shows whether the log was cut or replaced.",
 )
 """Add ``--head FILE``; the command gets it as ``head``, a Path or None."""
@@ -96,7 +133,7 @@ def policy_option(command: Command) -> Command:
     """Add ``--policy FILE``; the command gets it as ``policy``, a Path or None for the shipped one."""
     option = click.option(
         "--policy",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=Place(dir_okay=False),
         help="TOML file that says which photos are good enough, in place of the shipped one.",
     )
     return option(command)

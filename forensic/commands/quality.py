@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from forensic.commands.options import Place
 from forensic.commands.output import Column, print_table
 from forensic.quality.metrics import METRICS
 from forensic.text import printable
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from forensic.quality.measuring import Figure, Quality
     from forensic.recognition.embedding import Modality
 
-_FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
-_FILE = click.Path(dir_okay=False, path_type=Path)
+_FOLDER = Place(file_okay=False, exists=True)
+_FILE = Place(dir_okay=False)
 SHOWN = 5
 """Left-over files that are named; the JSON file names all."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from forensic.commands.options import gallery_option, open_gallery
+from forensic.commands.options import NUMBER, Place, gallery_option, open_gallery
 from forensic.commands.output import Column, echo_json, print_table
 from forensic.text import printable
 
@@ -33,7 +33,7 @@ def list_reports(gallery: Path, as_json: bool) -> None:
 
 
 @reports.command()
-@click.argument("number", type=int, metavar="REPORT")
+@click.argument("number", type=NUMBER, metavar="REPORT")
 @gallery_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on one line.")
 def show(number: int, gallery: Path, as_json: bool) -> None:
@@ -51,8 +51,8 @@ def show(number: int, gallery: Path, as_json: bool) -> None:
 
 
 @reports.command()
-@click.argument("number", type=int, metavar="REPORT")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("number", type=NUMBER, metavar="REPORT")
+@click.argument("file", type=Place(dir_okay=False))
 @gallery_option
 def page(number: int, file: Path, gallery: Path) -> None:
     """Write a REPORT's tables and plots to FILE, one HTML page.

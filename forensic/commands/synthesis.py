@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from forensic.commands.options import Place
+
 if TYPE_CHECKING:
     from PIL.PngImagePlugin import PngInfo
 
     from forensic.datasets import Pair
     from forensic.synthesis.translator import Adversarial, Recipe, Translator
 
-_FOLDER = click.Path(file_okay=False, path_type=Path)
-_FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
+_FOLDER = Place(file_okay=False)
+_FILE = Place(dir_okay=False, exists=True)
 _MODALITY = click.Choice(["photo", "sketch"])
 
 
@@ -165,7 +167,7 @@ def split_pairs(data: Path, split: str, hold_out: int) -> "tuple[list[Pair], lis
 
 @click.command()
 @click.argument("method")
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=Place())
 @click.option("--out", required=True, type=_FOLDER, help="Folder for the synthesized faces.")
 @click.option("--source", type=_MODALITY, help="What the images are, where the method goes both ways.")
 @click.option("--style", type=click.Choice(["1", "2", "3", "all"]), help="Style of drawing, for methods with several.")

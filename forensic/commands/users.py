@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from forensic.commands.options import gallery_option, open_gallery
+from forensic.commands.options import gallery_option, open_gallery, prompt
 from forensic.commands.output import Column, echo_json, print_table
 from forensic.text import printable
 
@@ -104,5 +104,4 @@ def _new_password(name: str) -> str:
     given = os.environ.get(NEW_PASSWORD)
     if given:
         return given
-    asked: str = click.prompt(f"New password of {name}", hide_input=True, confirmation_prompt=True, err=True)
-    return asked
+    return prompt(f"A new password of {name}", NEW_PASSWORD, confirmed=True)

@@ -134,14 +134,15 @@ def open_case(gallery: Storage, reference: str, *, purpose: str, legal_basis: st
 
 @needs(Right.CASE)
 def add_sketch(gallery: Storage, reference: str, drawing: Drawing) -> int:
-    """Add a sketch to a case, with its bytes; the same bytes are one sketch, as it was first added.
+    """Add a sketch to a case, with its bytes; the same bytes are one sketch.
 
     Returns:
         The sketch's number.
 
     Raises:
         GalleryError: There is no such case.
-        UsageError: The file is enrolled as a photo, and would outlast its expunging.
+        UsageError: The file is enrolled as a photo, and would outlast its expunging; or it is a sketch of the case
+            already, of which something else was said.
     """
     sha256 = hashlib.sha256(drawing.data).hexdigest()
     with gallery.writing() as session:
@@ -150,9 +151,9 @@ def add_sketch(gallery: Storage, reference: str, drawing: Drawing) -> int:
             raise UsageError(
                 f"{drawing.file_name} is enrolled as a photo; a case holds sketches. Give the sketch's file."
             )
-        there = session.scalars(select(Sketch.id).where(Sketch.case_id == case.id, Sketch.sha256 == sha256)).first()
+        there = session.scalars(select(Sketch).where(Sketch.case_id == case.id, Sketch.sha256 == sha256)).first()
         if there is not None:
-            return there
+            return _same(there, drawing)
         sketch = Sketch(
             case_id=case.id,
             sha256=sha256,
@@ -327,6 +328,18 @@ def _opinion(decision: Decision, operator: Operator, decided: bool) -> Opinion:
         return Opinion(decision.rank, decision.examiner, None, "", decision.decided_at)
     verdict = Verdict(decision.verdict)
     return Opinion(decision.rank, decision.examiner, verdict, decision.reason, decision.decided_at)
+
+
+def _same(there: Sketch, drawing: Drawing) -> int:
+    """The number of a sketch that is there already, if nothing else is said of it now."""
+    for name in ("kind", "made_by", "described_by", "drawn_on"):
+        given, known = getattr(drawing, name), getattr(there, name)
+        if given is not None and given != known:
+            raise UsageError(
+                f"{drawing.file_name} is sketch {there.id} of the case already, with {name.replace('_', ' ')} "
+                f"{str(known or 'not stated')!r}, not {str(given)!r}: what was stated is never changed."
+            )
+    return there.id
 
 
 def _reference(text: str) -> str:

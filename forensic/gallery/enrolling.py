@@ -1,6 +1,6 @@
 """What a batch of enrollments comes to: which are new, which are known, which cannot be."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -25,12 +25,15 @@ class Plan:
     Args:
         records: the batch; of equal photos the first counts.
         known: content hash -> person of the photos that are enrolled already.
+        sketches: content hashes of the sketches of cases, which are never enrolled.
 
     Raises:
         GalleryError: a template that does not fit its space.
     """
 
-    def __init__(self, records: Sequence[Enrollment], known: Mapping[str, str]) -> None:
+    def __init__(
+        self, records: Sequence[Enrollment], known: Mapping[str, str], sketches: Collection[str] = frozenset()
+    ) -> None:
         self.outcomes: list[Outcome] = []
         self.originals: dict[str, bytes] = {}
         self._fresh: list[tuple[int, Enrollment, Metadata]] = []
@@ -41,6 +44,10 @@ class Plan:
                 label, metadata = parse_label(record.person), parse_metadata(record.metadata)
             except UsageError as error:
                 self.outcomes.append(Outcome("refused", record.person, record.sha256, str(error)))
+                continue
+            if record.sha256 in sketches:
+                message = f"{record.file_name} is the sketch of a case: a probe is never enrolled."
+                self.outcomes.append(Outcome("refused", label, record.sha256, message))
                 continue
             owner = owners.setdefault(record.sha256, label)
             if owner != label:

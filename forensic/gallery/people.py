@@ -9,6 +9,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.orm import Session, undefer
 
 from forensic.errors import GalleryError
+from forensic.gallery.casework_models import Sketch
 from forensic.gallery.models import Person, Photo
 from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS, Metadata, parse_metadata
 from forensic.gallery.templates import chunks
@@ -66,6 +67,12 @@ def known(session: Session, hashes: Sequence[str]) -> dict[str, str]:
         for some in chunks(hashes)
         for sha256, label in session.execute(query.where(Photo.sha256.in_(some)))
     }
+
+
+def sketches(session: Session, hashes: Sequence[str]) -> set[str]:
+    """Those of these hashes that are of sketches of cases."""
+    query = select(Sketch.sha256)
+    return {found for some in chunks(hashes) for found in session.scalars(query.where(Sketch.sha256.in_(some)))}
 
 
 def labels(session: Session, photo_ids: Iterable[int]) -> dict[int, str]:

@@ -82,7 +82,8 @@ class Gallery(Expunging):
             check(record)
         with self._exclusive():
             with self._reading() as session:
-                plan = Plan(records, people.known(session, [record.sha256 for record in records]))
+                hashes = [record.sha256 for record in records]
+                plan = Plan(records, people.known(session, hashes), people.sketches(session, hashes))
             if plan.originals:
                 self._add(plan.originals, lambda session: self._enrolled(session, plan.store(session)))
         return plan.outcomes

@@ -9,7 +9,7 @@ import pytest
 from forensic import cli
 from forensic.datasets.synthetic import Made
 
-WARNING = "no calibration is known for forensic ones"
+WARNING = "none is shown for forensic ones"
 
 
 @pytest.fixture

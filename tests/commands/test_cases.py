@@ -12,6 +12,7 @@ from forensic import cli
 from forensic.datasets.synthetic import Made
 from forensic.gallery import Gallery
 
+HUGE = 10**22
 PASSWORD = "a long password"
 
 
@@ -112,6 +113,37 @@ def test_users_sign_in_with_as(run, people: list[Made], monkeypatch: pytest.Monk
     assert (status, "Check both" in output) == (4, True)
     monkeypatch.setenv("FORENSIC_PASSWORD", PASSWORD)
     assert run("user", "password", "ines", "--as", "ines")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("gallery", "list", "--limit", HUGE),
+        ("expunge", "prove", HUGE),
+        ("search", "show", HUGE),
+        ("case", "decide", HUGE, "--rank", 1, "--verdict", "lead", "--reason", "x"),
+        ("audit", "head", "--out", ""),
+        ("gallery", "list", "--gallery", ""),
+        ("case", "verify", ""),
+    ],
+)
+def test_numbers_and_paths_that_cannot_be_are_refused(run, words) -> None:
+    assert run(*words)[0] == 2
+
+
+def test_an_earlier_head_is_not_replaced(run, tmp_path: Path) -> None:
+    assert run("audit", "head", "--out", tmp_path / "head")[0] == 0
+    before = (tmp_path / "head").read_bytes()
+    assert run("audit", "head", "--out", tmp_path / "head")[0] == 2
+    assert (tmp_path / "head").read_bytes() == before
+
+
+def test_a_password_that_nobody_can_be_asked_for(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORENSIC_NEW_PASSWORD", PASSWORD)
+    run("user", "add", "root", "--role", "administrator")
+    monkeypatch.delenv("FORENSIC_PASSWORD", raising=False)
+    status, output = run("user", "list", "--as", "root")
+    assert (status, "set FORENSIC_PASSWORD" in output) == (2, True)
 
 
 def test_a_password_is_asked_for(run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -44,6 +44,23 @@ def test_a_case_holds_its_sketches(case):
     assert case.verify() == []
 
 
+def test_what_was_said_of_a_sketch_is_not_replaced_in_silence(case):
+    cases.add_sketch(case, "2026-1", DRAWING)
+    with pytest.raises(UsageError, match="is sketch 1 of the case already, with kind 'forensic', not 'viewed'"):
+        cases.add_sketch(case, "2026-1", DRAWING._replace(kind=Kind.VIEWED))
+    with pytest.raises(UsageError, match="with drawn on 'not stated', not '2026-11-02'"):
+        cases.add_sketch(case, "2026-1", DRAWING._replace(drawn_on="2026-11-02"))
+    assert cases.add_sketch(case, "2026-1", DRAWING._replace(made_by=None)) == 1
+
+
+def test_a_sketch_of_a_case_is_never_enrolled(case, making):
+    record = making.record(9, data=DRAWING.data)
+    cases.add_sketch(case, "2026-1", DRAWING)
+    (outcome,) = case.enroll([record])
+    assert (outcome.status, "a probe is never enrolled" in outcome.message) == ("refused", True)
+    assert case.size() == (2, 4)
+
+
 def test_a_case_states_purpose_and_legal_basis(gallery):
     for purpose, basis in (("", "warrant"), ("robbery", " ")):
         with pytest.raises(UsageError, match="purpose and a legal basis"):
