@@ -1,5 +1,6 @@
 """Casework on the command line: a case from its opening to the second examiner, as two people do it."""
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -142,6 +143,7 @@ def test_a_password_that_nobody_can_be_asked_for(run, monkeypatch: pytest.Monkey
     monkeypatch.setenv("FORENSIC_NEW_PASSWORD", PASSWORD)
     run("user", "add", "root", "--role", "administrator")
     monkeypatch.delenv("FORENSIC_PASSWORD", raising=False)
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
     status, output = run("user", "list", "--as", "root")
     assert (status, "set FORENSIC_PASSWORD" in output) == (2, True)
 
