@@ -37,9 +37,12 @@ def encrypt(gallery: Path, keyring: bool) -> None:
     """
     from forensic.gallery import encrypting
     from forensic.gallery.address import FILE, RECORD
+    from forensic.gallery.database import in_words
     from forensic.gallery.encryption import KEY_FILE, SEALED
 
-    if any((gallery / name).exists() for name in (FILE, f"{SEALED}/{FILE}", RECORD)):
+    with in_words(str(gallery)):
+        there = any((gallery / name).exists() for name in (FILE, f"{SEALED}/{FILE}", RECORD))
+    if there:
         with open_gallery(gallery) as opened:
             encrypting.encrypt(opened, _key(keyring))
     else:

@@ -228,9 +228,13 @@ def entries(session: Session, *, action: str | None = None, limit: int | None = 
 
 
 def user_key(entries: Iterable[Entry]) -> str | None:
-    """Id of the user's key that the log, newest entry first, names last; None if the gallery was never encrypted."""
-    named = (entry["details"].get("key_id") for entry in entries if entry["action"] in KEY_ACTIONS)
-    return next(filter(None, named), None)
+    """Id of the user's key that the log, newest entry first, names last; None if the gallery is a plain one by it."""
+    for entry in entries:
+        if entry["action"] == "restore":  # that makes a plain one
+            return None
+        if entry["action"] in KEY_ACTIONS and (named := entry["details"].get("key_id")):
+            return str(named)
+    return None
 
 
 def verify(session: Session, exported: Head | None = None) -> Iterator[Problem]:

@@ -1,7 +1,9 @@
 """Turning a plain gallery into an encrypted one, beginning with one, and giving one another key; safe at any kill.
 
 ``gallery.key`` decides which of the two a gallery is: everything is sealed beside the plain files, this file appears in
-one rename, and only then the plain files go. What a kill leaves of either kind, the next opening removes.
+one rename, and only then the plain files go. What a kill leaves of either kind, the next opening removes, but only what
+certainly was left so: sealed files while ``gallery.key.new``, which is what is renamed, is there still; plain files
+where the log of the encrypted gallery says that it was a plain one before.
 """
 
 from __future__ import annotations
@@ -19,10 +21,10 @@ from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError, UsageError
 from forensic.gallery import address, audit, database
-from forensic.gallery.encryption import KEY_FILE, SEALED, Envelope, Sealing
+from forensic.gallery.encryption import KEY_FILE, SEALED, UNFINISHED, Envelope, Sealing
 from forensic.gallery.keys import UserKey
 from forensic.gallery.models import IndexFile
-from forensic.gallery.objects import ObjectStore, sync
+from forensic.gallery.objects import PARTIAL, ObjectStore, sync
 from forensic.gallery.rights import Right, needs
 from forensic.gallery.storage import DATABASE_FILES, OWN_NAMES, Storage, locked
 from forensic.gallery.templates import chunks
@@ -40,7 +42,7 @@ def create(folder: Path, user: UserKey) -> None:
     """Make an empty encrypted gallery.
 
     Raises:
-        GalleryError: The folder holds something, or cannot be written.
+        GalleryError: The folder holds something, be it what is left of a gallery, or cannot be written.
     """
     from forensic.gallery.store import Gallery
 
@@ -51,35 +53,51 @@ def create(folder: Path, user: UserKey) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(folder, PATIENCE):
             if Envelope.read(folder) is None:  # else an earlier making was killed, or another process was first
-                if (folder / address.FILE).exists():
-                    raise GalleryError(f"{folder} has a plain gallery: open it, and encrypt that.")
+                _check_empty(folder)
                 Envelope.new(user)[0].write(folder)
     Gallery(folder, create=True, key=user).close()
+
+
+def _check_empty(folder: Path) -> None:
+    """Let no key be made beside a gallery's files, which would be those of nobody then."""
+    own = {folder / "lock", folder / (KEY_FILE + PARTIAL)}
+    held = (path for path in sorted(folder.rglob("*")) if path not in own and (path.is_symlink() or not path.is_dir()))
+    if (found := next(held, None)) is not None:
+        raise GalleryError(
+            f"{folder} holds files of a gallery, {found.relative_to(folder)} for one: open that gallery and encrypt "
+            "it, first bringing back from a backup what it lacks; or give a new or an empty folder."
+        )
 
 
 @needs(Right.ENCRYPT)
 def encrypt(gallery: Gallery, user: UserKey) -> None:
     """Turn a plain gallery into an encrypted one; open it anew afterwards.
 
-    Where a server has the database, that encrypts it: here the files alone are sealed.
+    Where a PostgreSQL server has the database, that encrypts it: here the files alone are sealed.
 
     Args:
         gallery: The gallery, which nobody else may have open.
         user: The key that is to open it. Who loses it has lost the gallery.
 
     Raises:
-        GalleryError: It is encrypted already, an original is missing or altered, or another process uses it; the
-            gallery is then as it was.
+        GalleryError: It is encrypted already, its database is another SQLite file than its own, an original is missing
+            or altered, or another process uses it; the gallery is then as it was.
     """
     if gallery.sealing:
         raise GalleryError(
             f"The gallery in {gallery.folder} is encrypted; 'forensic gallery key rotate' rotates its key."
         )
+    if gallery._address.file is None and gallery.engine.dialect.name != "postgresql":
+        raise GalleryError(
+            f"The database of the gallery in {gallery.folder} is {gallery._name}, which nothing would encrypt: only "
+            f"the folder's own {address.FILE} is, or the files beside a PostgreSQL server's database."
+        )
     envelope, secret = Envelope.new(user)
     sealing = Sealing(secret, user.id)
     home = gallery.folder / SEALED
     with gallery._exclusive():
-        _remove([home])
+        finish(gallery)  # of an earlier attempt
+        envelope.write(gallery.folder, UNFINISHED)
         for folder in (home, home / "objects", home / "index"):
             folder.mkdir(mode=0o700)
         store = ObjectStore(home / "objects", sealing)
@@ -87,19 +105,19 @@ def encrypt(gallery: Gallery, user: UserKey) -> None:
             store.write({photo.sha256: gallery.photo_bytes(photo) for photo in photos})
         signer = _sealed_signer(gallery, sealing)
         if gallery._address.file is None:
-            with gallery._transaction() as session:
-                _note(session, signer, gallery, user)
-            _commit(envelope, gallery.folder)
+            _commit(gallery.folder)
+            with gallery._transaction() as session:  # after it, or the log would say so of what is plain still
+                _note(session, signer, gallery.operator.name, user.id)
         else:
             gallery.close()
             with _exported(gallery._address.file, home / address.FILE, sealing.database) as engine:
                 with Session(engine) as session, session.begin():
-                    _note(session, signer, gallery, user)
+                    _note(session, signer, gallery.operator.name, user.id)
                 database.scrub(engine, vacuum=False)  # all of it into the one file
                 engine.dispose()
                 sync([home / address.FILE])
-                _commit(envelope, gallery.folder)
-        _remove(_plain(gallery.folder))
+                _commit(gallery.folder)
+        _remove(plain_files(gallery.folder))
 
 
 @needs(Right.ENCRYPT)
@@ -127,24 +145,30 @@ def rotate(gallery: Storage, user: UserKey) -> None:
 def is_unfinished(gallery: Storage) -> bool:
     """Whether a kill left something to `finish`."""
     if gallery.sealing is None:
-        return gallery._address.file is not None and (gallery.folder / SEALED).exists()
-    return len(_envelope(gallery).ids) > 1 or bool(_plain(gallery.folder))
+        return (gallery.folder / UNFINISHED).exists()
+    return len(_envelope(gallery).ids) > 1 or bool(plain_files(gallery.folder))
 
 
 def finish(gallery: Storage) -> None:
     """Remove what a killed encryption left, and settle a killed rotation as the log has it; the lock is held."""
     gallery.check_place()
     if gallery.sealing is None:
-        if gallery._address.file is not None:  # there, and whole: it is the first of the plain files to go
-            _remove([gallery.folder / SEALED])
+        if (gallery.folder / UNFINISHED).exists():  # the plain files are all there: none goes before it is renamed
+            _remove([path for path in (gallery.folder / SEALED, gallery.folder / UNFINISHED) if path.exists()])
         return
-    _remove(_plain(gallery.folder))
+    with gallery.reading() as session:
+        entries = audit.entries(session)
+    last = audit.user_key(entries)
+    was_plain = any(entry["action"] == "encrypt" for entry in entries)
+    if last is None and gallery._address.file is None:  # killed before the server's log had it
+        last, was_plain = gallery.sealing.key_id, True
+        with gallery._transaction() as session:
+            _note(session, gallery._signer, gallery.operator.name, last)
+    if was_plain:
+        _remove(plain_files(gallery.folder))
     envelope = _envelope(gallery)
-    if len(envelope.ids) > 1:
-        with gallery.reading() as session:
-            last = audit.user_key(audit.entries(session))
-        if last in envelope.ids:
-            envelope.only(last).write(gallery.folder)
+    if len(envelope.ids) > 1 and last in envelope.ids:
+        envelope.only(last).write(gallery.folder)
 
 
 def _envelope(gallery: Storage) -> Envelope:
@@ -162,19 +186,20 @@ def _sealed_signer(gallery: Storage, sealing: Sealing) -> audit.Signer:
     return signer
 
 
-def _note(session: Session, signer: audit.Signer, gallery: Storage, user: UserKey) -> None:
+def _note(session: Session, signer: audit.Signer, operator: str, key_id: str) -> None:
     session.execute(delete(IndexFile))  # the cache is not sealed: the next search makes it anew
-    signer.append(session, gallery.operator.name, "encrypt", key_id=user.id)
+    signer.append(session, operator, "encrypt", key_id=key_id)
 
 
-def _commit(envelope: Envelope, folder: Path) -> None:
+def _commit(folder: Path) -> None:
     home = folder / SEALED
     sync([home / "objects", home / "index", home, folder])
-    envelope.write(folder)
+    os.replace(folder / UNFINISHED, folder / KEY_FILE)
+    sync([folder])
 
 
-def _plain(folder: Path) -> list[Path]:
-    """Plain files of an encrypted gallery, the database first: where it is, all of them are."""
+def plain_files(folder: Path) -> list[Path]:
+    """Files and folders of a plain gallery that lie beside an encrypted one, the database first."""
     names = [*sorted(DATABASE_FILES), "objects", "index"]
     if (folder / SEALED / audit.KEY_FILE).exists():  # else it is kept elsewhere, and this one is not ours
         names.append(audit.KEY_FILE)

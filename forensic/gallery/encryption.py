@@ -24,6 +24,8 @@ from forensic.gallery.keys import LENGTH, UserKey, derive, find
 from forensic.gallery.objects import write_private
 
 KEY_FILE = "gallery.key"
+UNFINISHED = KEY_FILE + ".new"
+"""What becomes ``gallery.key`` once all of a plain gallery is sealed: until then ``sealed/`` is a mere beginning."""
 SEALED = "sealed"
 FORMAT = "forensic-gallery-key-1"
 """Version and scheme: AES-256-GCM under keys derived by HKDF-SHA-256, SQLCipher 4 with a raw key."""
@@ -81,10 +83,10 @@ class Envelope:
             ) from None
         return envelope
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, name: str = KEY_FILE) -> None:
         """Put it in the place of an earlier one, or leave that one as it is."""
         content = {"format": FORMAT, "checksum": self._checksum()} | asdict(self)
-        write_private({folder / KEY_FILE: json.dumps(content, indent=1).encode() + b"\n"})
+        write_private({folder / name: json.dumps(content, indent=1).encode() + b"\n"})
 
     @classmethod
     def new(cls, user: UserKey) -> tuple[Envelope, bytes]:
@@ -208,10 +210,15 @@ def unlock(folder: Path, user: UserKey | None = None) -> Sealing | None:
         user: The key; without it, it is looked for (`keys.find`).
 
     Raises:
-        GalleryError: The key is missing or another one's, or ``gallery.key`` is damaged.
+        GalleryError: The key is missing or another one's, or ``gallery.key`` is damaged or gone.
     """
     envelope = Envelope.read(folder)
     if envelope is None:
+        if (folder / SEALED).exists() and not any((folder / name).exists() for name in (UNFINISHED, KEY_FILE)):
+            raise GalleryError(
+                f"The gallery in {folder} is encrypted, and its {KEY_FILE} is missing: bring it back from a backup. "
+                f"Without it no key opens the gallery. Plain files beside {SEALED} are not those of this gallery."
+            )
         return None
     user = user or find(envelope.ids, folder)
     secret = envelope.unwrap(user)

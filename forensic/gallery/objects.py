@@ -93,6 +93,7 @@ class ObjectStore:
 
         Raises:
             FileNotFoundError: It is missing.
+            OSError: It cannot be read.
             ValueError: It was altered.
         """
         data = self.codec.unseal(self.path(sha256).read_bytes(), ORIGINAL, sha256)
@@ -106,7 +107,7 @@ class ObjectStore:
             self.read(sha256)
         except FileNotFoundError:
             return None
-        except ValueError:
+        except (OSError, ValueError):
             return False
         return True
 

@@ -31,8 +31,7 @@ from forensic.gallery.rights import Operator, Role, Standing
 
 DATABASE_FILES = {address.FILE + end for end in ("", "-wal", "-shm", "-journal")}
 OUTSIDE = {  # what lies in a gallery's folder even where all else is sealed
-    *(address.RECORD + end for end in ("", PARTIAL)),
-    *(encryption.KEY_FILE + end for end in ("", PARTIAL)),
+    *(name + end for name in (address.RECORD, encryption.KEY_FILE, encryption.UNFINISHED) for end in ("", PARTIAL)),
     *("lock", encryption.SEALED),
 }
 OWN_NAMES = OUTSIDE | DATABASE_FILES | {"objects", "index", audit.KEY_FILE}
@@ -97,12 +96,6 @@ class Storage:
         with database.in_words(str(self.folder)):
             self._address = address.find(self.folder, url, home=self.home)
         self._name = self._address.name
-        there = (self._address.file or self.objects.folder).exists()
-        if self.sealing is None and (self.folder / encryption.SEALED).exists() and not there:
-            raise GalleryError(
-                f"The gallery in {self.folder} is encrypted, and its {encryption.KEY_FILE} is missing: bring it back "
-                "from a backup. Without it no key opens the gallery."
-            )
         if create:
             with database.in_words(self._name):
                 self._lay_out()

@@ -170,20 +170,23 @@ class Gallery(Expunging):
         """The original of a photo, after a check of its hash.
 
         Raises:
-            GalleryError: the original is missing or altered.
+            GalleryError: the original is missing or altered, or cannot be read.
         """
         if isinstance(photo, int):
             photo = self.photo(photo)
-        path = self.objects.path(photo.sha256)
-        mend = "Restore it from a backup, or expunge the photo and enroll it again."
+        cause: Exception
         try:
             return self.objects.read(photo.sha256)
         except FileNotFoundError as error:
-            message = f"The original of photo {photo.id} ({photo.person.label}) is missing: {path}. {mend}"
-            raise GalleryError(message) from error
+            cause, fault = error, "is missing"
+        except OSError as error:
+            cause, fault = error, f"cannot be read ({error.strerror or error})"
         except ValueError as error:
-            message = f"The original of photo {photo.id} ({photo.person.label}) was altered: {path}. {mend}"
-            raise GalleryError(message) from error
+            cause, fault = error, "was altered"
+        raise GalleryError(
+            f"The original of photo {photo.id} ({photo.person.label}) {fault}: {self.objects.path(photo.sha256)}. "
+            "Restore it from a backup, or expunge the photo and enroll it again."
+        ) from cause
 
     # Templates
 
@@ -269,7 +272,7 @@ class Gallery(Expunging):
         """The index that was kept under a name last; None if there is none, or what lies there is not it."""
         try:
             data = self.codec.unseal((self.index_folder / name).read_bytes(), INDEX, name)
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return None
         with self.reading() as session:
             kept = session.get(IndexFile, name)

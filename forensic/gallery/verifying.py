@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from forensic.gallery import audit, cases, cohorts, database, users
+from forensic.gallery import audit, cases, cohorts, database, encrypting, users
 from forensic.gallery.encryption import KEY_FILE, Envelope
 from forensic.gallery.models import LooseObject, Person, Photo, Template, TemplateSpace
 from forensic.gallery.objects import PARTIAL
@@ -44,6 +44,9 @@ def verify(gallery: Gallery, exported: audit.Head | None = None) -> list[Problem
         problems += cases.problems(session, entries)
         problems += users.problems(session, entries)
         problems += _key(gallery, entries)
+    if gallery.sealing is not None:
+        left = "Lies in plain beside the encrypted gallery, and is not of it: move it elsewhere, or destroy it."
+        problems += [Problem("plain", str(path), left) for path in encrypting.plain_files(gallery.folder)]
     return problems + list(_originals(gallery)) + list(_indexes(gallery))
 
 
@@ -73,7 +76,7 @@ def _originals(gallery: Storage) -> Iterator[Problem]:
     photos, expected = _named(gallery)
     for sha256, sound in unsound.items():
         if sha256 in photos:
-            what = "is missing" if sound is None else "was altered"
+            what = "is missing" if sound is None else "was altered or cannot be read"
             yield Problem("original", photos[sha256], f"{objects.path(sha256)} {what}: restore it from a backup.")
     for path in strays:
         if path not in expected and path.exists():
@@ -104,13 +107,14 @@ def _as_noted(gallery: Gallery, path: Path) -> bool:
 
 
 def _key(gallery: Gallery, entries: Iterable[audit.Entry]) -> Iterator[Problem]:
-    """An older ``gallery.key`` in the place of the present one: the key that was given up opens it again."""
-    envelope = Envelope.read(gallery.folder)
-    if envelope is not None and (last := audit.user_key(entries)) not in envelope.ids:
-        message = (
-            f"Is not the one of the key {last}, which the log names last: an older one was put back. Rotate the key."
-        )
-        yield Problem("key", KEY_FILE, message)
+    """Another ``gallery.key`` than the log tells of: an older one, which a key that was given up opens, or none."""
+    envelope, last = Envelope.read(gallery.folder), audit.user_key(entries)
+    if envelope is None and last is not None:
+        message = f"Is missing: by the log the gallery is encrypted with the key {last}, but its files are plain."
+        yield Problem("key", KEY_FILE, f"{message} Bring the sealed ones back from a backup, or encrypt it anew.")
+    elif envelope is not None and last not in envelope.ids:
+        message = f"Is not the one of the key {last}, which the log names last: an older one was put back."
+        yield Problem("key", KEY_FILE, f"{message} Rotate the key.")
 
 
 def _templates(session: Session) -> Iterator[Problem]:

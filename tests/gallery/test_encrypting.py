@@ -1,9 +1,13 @@
 """A plain gallery becomes an encrypted one, and an encrypted one gets another key, whole or not at all."""
 
+import os
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
 
 import click
 import pytest
@@ -73,7 +77,7 @@ def test_everything_is_carried_over(plain, making):
         assert gallery.verify(head) == []
 
 
-@pytest.mark.parametrize("stride", [9, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [19, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_crash_at_any_step_leaves_the_one_or_the_other(plain, tmp_path, stride):
     shutil.copytree(plain, tmp_path / "before")
     with Gallery(plain) as gallery:
@@ -166,26 +170,153 @@ def test_a_signing_key_kept_elsewhere_stays_as_it_is(tmp_path, monkeypatch, maki
         assert not (gallery.home / "audit.key").exists()
 
 
-def test_beside_a_servers_database_the_files_alone_are_sealed(tmp_path, making):
-    url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
-    with Gallery(tmp_path / "gallery", create=True, url=url) as gallery:
+# Beside a server's database
+
+
+@pytest.fixture
+def served(tmp_path, making, server, server_module):
+    """The folder of a plain gallery on PostgreSQL with two people and an index; it is closed."""
+    url = server.make(server_module.database_of(tmp_path / "served"))
+    with Gallery(tmp_path / "served", create=True, url=url) as gallery:
         gallery.enroll([making.record(number) for number in range(3)])
+        space = making.space().digest
+        assert gallery.save_index("i", b"index" * 99, space=space, revision=gallery.revision(space))
+    yield gallery.folder
+    server.drop([server_module.database_of(tmp_path / "served")])
+
+
+SERVED = {"gallery.key", "sealed", "database.url"}
+
+
+def test_beside_a_servers_database_the_files_alone_are_sealed(served):
+    with Gallery(served) as gallery:
         digest = gallery.digest()
         encrypting.encrypt(gallery, KEY)
-    assert names(tmp_path / "gallery") == SEALED
-    with Gallery(tmp_path / "gallery", url=url, key=KEY) as gallery:
+    assert names(served) == SERVED
+    with Gallery(served, key=KEY) as gallery:
         assert gallery.digest() == digest
         assert gallery.verify() == []
-    (tmp_path / "gallery" / "gallery.key").unlink()
+    (served / "gallery.key").unlink()
     with pytest.raises(GalleryError, match=r"gallery.key is missing"):
-        Gallery(tmp_path / "gallery", url=url)
+        Gallery(served)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_servers_log_says_encrypted_once_it_is(served, monkeypatch, before):
+    def crash(*_: object) -> None:
+        raise Crash
+
+    with Gallery(served) as gallery, monkeypatch.context() as patch:
+        patch.setattr(encrypting, "_commit" if before else "_note", crash)
+        with pytest.raises(Crash):
+            encrypting.encrypt(gallery, KEY)
+    with Gallery(served, key=KEY) as gallery:
+        assert gallery.verify() == []
+        said = [entry["details"] for entry in trail.entries(gallery) if entry["action"] == "encrypt"]
+        assert said == ([] if before else [{"key_id": KEY.id}])
+        assert (gallery.load_index("i") is None) is (gallery.sealing is not None) is not before
+    assert names(served) == ({"audit.key", "database.url", "index", "objects"} if before else SERVED)
+
+
+@pytest.mark.slow
+def test_a_crash_at_any_step_beside_a_servers_database_leaves_the_one_or_the_other(served, server, tmp_path):
+    with Gallery(served) as gallery:
+        digest = gallery.digest()
+    outcomes, whole = [], False
+    for step in count(0, 2):
+        folder, fuse = server.copy(served, tmp_path / f"{step}"), Fuse(step, Crash)
+        with Gallery(folder) as gallery, suppress(Crash), failing(fuse):
+            encrypting.encrypt(gallery, KEY)
+            whole = True
+        with Gallery(folder, key=KEY) as gallery:
+            outcomes.append(gallery.sealing is not None)
+            assert gallery.digest() == digest
+            assert gallery.verify() == []
+            if not outcomes[-1]:
+                encrypting.encrypt(gallery, KEY)
+        assert names(folder) - {"gallery.key.new.partial"} == SERVED
+        server.drop([server.made.pop()])
+        if whole:
+            break
+    assert outcomes == sorted(outcomes)
+    assert set(outcomes) == {False, True}
+
+
+def test_another_sqlite_file_is_not_passed_over(tmp_path, making):
+    with Gallery(tmp_path / "gallery", create=True, url=f"sqlite:///{tmp_path / 'elsewhere.db'}") as gallery:
+        gallery.enroll([making.record()])
+        with pytest.raises(GalleryError, match=r"elsewhere.db, which nothing would encrypt"):
+            encrypting.encrypt(gallery, KEY)
+        assert gallery.verify() == []
+    assert names(gallery.folder) == {"audit.key", "index", "objects"}
+
+
+# What is lost or laid over
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_without_its_key_file_a_gallery_is_not_taken_for_a_killed_encryption(plain, sealed, tmp_path, empty):
+    kept = tmp_path / "gallery.key"
+    (sealed / "gallery.key").rename(kept)
+    if empty:
+        (sealed / "gallery.db").touch(mode=0o600)
+    else:
+        shutil.copytree(plain, sealed, dirs_exist_ok=True)
+    for create in (False, True):
+        with pytest.raises(GalleryError, match=r"gallery.key is missing"):
+            Gallery(sealed, create=create)
+    kept.rename(sealed / "gallery.key")
+    laid_over = names(sealed)
+    with Gallery(sealed, key=KEY) as gallery:
+        assert gallery.size().photos == 2
+        found = gallery.verify()
+    assert {problem.kind for problem in found} == {"plain"}
+    assert {Path(problem.subject).name for problem in found} == laid_over - SEALED == names(sealed) - SEALED
+
+
+@pytest.mark.parametrize("lost", [{"gallery.db"}, {"gallery.db", "objects"}, {"gallery.db", "audit.key", "index"}])
+def test_what_is_left_of_a_gallery_is_not_taken_for_an_empty_folder(run, plain, monkeypatch, lost):
+    for name in lost:
+        (shutil.rmtree if (plain / name).is_dir() else os.unlink)(plain / name)
+    before = names(plain)
+    files = [path.read_bytes() for path in sorted(plain.rglob("*")) if path.is_file()]
+    monkeypatch.setenv(keys.VARIABLE, KEY.text)
+    error = run("encrypt", "--gallery", str(plain)).exception
+    assert isinstance(error, GalleryError)
+    assert "holds files of a gallery" in str(error)
+    assert names(plain) == before
+    assert [path.read_bytes() for path in sorted(plain.rglob("*")) if path.is_file()] == files
+
+
+def test_no_new_key_is_made_for_sealed_files(sealed):
+    (sealed / "gallery.key").unlink()
+    with pytest.raises(GalleryError, match=r"holds files of a gallery, sealed/audit.key for one"):
+        encrypting.create(sealed, KEY)
+    assert names(sealed) == {"sealed"}
+
+
+def test_plain_files_whose_log_says_encrypted_are_found(tmp_path, making):
+    """As one leaves them who unsealed a gallery, or laid a database's copy without its encryption in its place."""
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        gallery.enroll([making.record()])
+        with gallery.writing() as session:
+            gallery.note(session, "encrypt", key_id=KEY.id)
+        (problem,) = gallery.verify()
+        assert (problem.kind, problem.subject) == ("key", "gallery.key")
+        assert f"encrypted with the key {KEY.id}" in problem.message
+        with gallery.writing() as session:
+            gallery.note(session, "restore", snapshot=1, head=1, people=[], photos=[])
+        assert "key" not in {problem.kind for problem in gallery.verify()}  # a backup is restored as a plain gallery
+
+
+# An empty one
 
 
 def test_an_empty_one_is_made_and_its_making_can_be_cut(tmp_path):
     fuse = Fuse(None, Crash)
     with failing(fuse):
         encrypting.create(tmp_path / "whole", KEY)
-    for step in range(0, fuse.steps, 3):
+    for step in range(0, fuse.steps, 5):
         folder = tmp_path / f"{step}"
         with pytest.raises(Crash), failing(Fuse(step, Crash)):
             encrypting.create(folder, KEY)
@@ -209,7 +340,7 @@ def test_two_that_make_one_at_once_make_the_same(tmp_path, making):
 
 
 def test_a_plain_gallery_is_not_taken_for_an_empty_folder(plain):
-    with pytest.raises(GalleryError, match="has a plain gallery"):
+    with pytest.raises(GalleryError, match=r"holds files of a gallery, audit.key for one"):
         encrypting.create(plain, KEY)
     assert names(plain) == PLAIN
 
@@ -241,14 +372,15 @@ def test_after_a_rotation_the_new_key_opens_and_the_old_one_does_not(sealed):
             encrypting.rotate(gallery, OTHER)
 
 
-def test_a_crash_at_any_step_of_a_rotation_leaves_one_key(sealed, tmp_path):
+@pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_crash_at_any_step_of_a_rotation_leaves_one_key(sealed, tmp_path, stride):
     shutil.copytree(sealed, tmp_path / "before")
     with Gallery(sealed, key=KEY) as gallery:
         before, fuse = gallery.digest(), Fuse(None, Crash)
         with failing(fuse):
             encrypting.rotate(gallery, OTHER)
     opened = []
-    for step in range(fuse.steps):
+    for step in range(0, fuse.steps, stride):
         folder = shutil.copytree(tmp_path / "before", tmp_path / f"{step}")
         with Gallery(folder, key=KEY) as gallery, pytest.raises(Crash), failing(Fuse(step, Crash)):
             encrypting.rotate(gallery, OTHER)
@@ -321,6 +453,13 @@ def test_encrypting_a_plain_gallery_by_command(run, plain, monkeypatch):
     assert "is encrypted" in run("encrypt", "--gallery", str(plain)).output
     assert names(plain) == SEALED
     assert "Sound" in run("verify", "--gallery", str(plain)).output
+
+
+def test_a_name_that_the_system_refuses_is_an_error_in_words(run, monkeypatch):
+    monkeypatch.setenv(keys.VARIABLE, KEY.text)
+    error = run("encrypt", "--gallery", "n" * 300).exception
+    assert isinstance(error, GalleryError)
+    assert "File name too long" in str(error)
 
 
 def test_a_new_plain_gallery_warns_once_and_on_stderr(tmp_path, monkeypatch):

@@ -311,3 +311,6 @@ def test_originals_are_checked_when_read(gallery, making):
     path.unlink()
     with pytest.raises(GalleryError, match=r"is missing: .*Restore it from a backup"):
         gallery.photo_bytes(photo)
+    path.mkdir()
+    with pytest.raises(GalleryError, match=r"cannot be read \(Is a directory\): .*Restore it from a backup"):
+        gallery.photo_bytes(photo)

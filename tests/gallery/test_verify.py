@@ -1,3 +1,6 @@
+import errno
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sqlalchemy import text
@@ -33,6 +36,30 @@ def test_an_altered_and_a_missing_original(full):
     assert [problem.subject for problem in found] == [f"photo {p.id} ({p.person.label})" for p in (first, second)]
     assert "was altered" in found[0].message
     assert "is missing" in found[1].message
+
+
+def test_an_original_that_cannot_be_read(full, monkeypatch):
+    photo = full.photos()[0]
+    path = full.objects.path(photo.sha256)
+    path.unlink()
+    path.mkdir(mode=0o700)
+    assert kinds(full) == [("original", f"photo {photo.id} ({photo.person.label})")]
+    path.rmdir()
+
+    def broken(self: Path, real=Path.read_bytes) -> bytes:
+        if full.objects.folder in self.parents:
+            raise OSError(errno.EIO, "Input/output error", str(self))
+        return real(self)
+
+    monkeypatch.setattr(Path, "read_bytes", broken)
+    assert kinds(full) == [("original", f"photo {p.id} ({p.person.label})") for p in full.photos()]
+    assert "cannot be read" in full.verify()[0].message
+
+
+def test_a_folder_in_place_of_an_index_file(full):
+    (full.index_folder / "x.safetensors").mkdir(mode=0o700)
+    assert full.load_index("x.safetensors") is None
+    assert kinds(full) == [("index", "x.safetensors")]
 
 
 def test_a_stray_file(full):
