@@ -118,7 +118,9 @@ def prove(
     if any(check.passed is False for check in checks):
         raise click.exceptions.Exit(PROBLEMS)
     if not as_json:
-        click.echo(f"No trace of person {number} was found.")
+        unseen = [check.name for check in checks if check.passed is None]
+        but = f" Nobody can look into: {', '.join(unseen)}." if unseen else ""
+        click.echo(f"No trace of person {number} was found.{but}")
 
 
 def _show_proof(number: int) -> None:
