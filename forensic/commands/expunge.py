@@ -82,13 +82,13 @@ def list_tombstones(gallery: Path, as_json: bool) -> None:
 @expunge.command()
 @click.argument("number", type=int)
 @gallery_option
-@click.option("--text", "texts", multiple=True, help="Search all files for this too, such as the label.")
+@click.option("--text", "texts", multiple=True, help="Search all files and rows for this too, such as the label.")
 @click.option(
     "--photo",
     "photos",
     multiple=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Search all files for this photo too, by hash and content.",
+    help="Search all files and rows for this photo too, by hash and content.",
 )
 @click.option("--wipe", is_flag=True, help="Write the database's file anew before, as an expunge does.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a check, a line each.")
@@ -97,9 +97,9 @@ def prove(
 ) -> None:
     """Look for traces of the removed person with this NUMBER, which 'forensic expunge list' gives.
 
-    The log's entry, all rows, the database's pages, originals, indexes, the folder. Records of earlier searches and the
-    log keep the number, which is never given out again. Exit status 4 if a trace is found. That it was looked for is in
-    the log.
+    The log's entry, all rows, the database's pages, originals, indexes, the folder, the keys of backups. Records of
+    earlier searches and the log keep the number, which is never given out again. "not seen" is what nobody can look
+    into, such as a server's files. Exit status 4 if a trace is found. That it was looked for is in the log.
 
     \b
     forensic expunge prove 17

@@ -31,7 +31,7 @@ def names(folder) -> set[str]:
 
 
 @pytest.fixture
-def plain(tmp_path, making):
+def plain(sqlite_alone, tmp_path, making):
     """The folder of a plain gallery with people, an index, a case and a decision; it is closed."""
     with Gallery(tmp_path / "plain", create=True) as gallery:
         gallery.enroll([making.record(number) for number in range(3)])
