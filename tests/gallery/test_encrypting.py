@@ -241,15 +241,15 @@ def test_after_a_rotation_the_new_key_opens_and_the_old_one_does_not(sealed):
             encrypting.rotate(gallery, OTHER)
 
 
-def test_a_crash_at_any_step_of_a_rotation_leaves_one_key(sealed, tmp_path):
-    shutil.copytree(sealed, tmp_path / "before")
+def test_a_crash_at_any_step_of_a_rotation_leaves_one_key(sealed, copy, tmp_path):
+    copy(sealed, tmp_path / "before")
     with Gallery(sealed, key=KEY) as gallery:
         before, fuse = gallery.digest(), Fuse(None, Crash)
         with failing(fuse):
             encrypting.rotate(gallery, OTHER)
     opened = []
     for step in range(fuse.steps):
-        folder = shutil.copytree(tmp_path / "before", tmp_path / f"{step}")
+        folder = copy(tmp_path / "before", tmp_path / f"{step}")
         with Gallery(folder, key=KEY) as gallery, pytest.raises(Crash), failing(Fuse(step, Crash)):
             encrypting.rotate(gallery, OTHER)
         ids = Envelope.read(folder).ids
