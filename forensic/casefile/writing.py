@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -58,8 +61,36 @@ def export(gallery: Gallery, reference: str, out: Path) -> Exported:
         UsageError: The file is there already or cannot be written, or the case is too large for one file.
         GalleryError: There is no such case, or what the gallery holds of it is not as its log has it.
     """
-    if out.exists():
-        raise UsageError(f"{out} is there already. Give another --out FILE.")
+    with _reserved(out):
+        return _export(gallery, reference, out)
+
+
+@contextmanager
+def _reserved(out: Path) -> Iterator[None]:
+    """A place to write to, known to be one before anything is on record; nothing is left beside it.
+
+    Raises:
+        UsageError: The file is there already, or cannot be written.
+    """
+    beside = partial(out)
+    try:
+        if out.exists():
+            raise UsageError(f"{out} is there already. Give another --out FILE.")
+        os.close(os.open(beside, os.O_WRONLY | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise _unwritable(out, error) from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def _unwritable(out: Path, error: OSError) -> UsageError:
+    return UsageError(f"{out} cannot be written ({error.strerror}). Give another --out FILE.")
+
+
+def _export(gallery: Gallery, reference: str, out: Path) -> Exported:
     held = disclosing.gather(gallery, reference)
     made = datetime.now(UTC).isoformat(timespec="seconds")
     origin = content.Origin(held.head, gallery.operator.name, made, forensic.__version__)
@@ -79,9 +110,8 @@ def export(gallery: Gallery, reference: str, out: Path) -> Exported:
     packed = archive.pack({MANIFEST: manifest.to_bytes(), SIGNATURE: signature, **files})
     try:
         write_private({out: packed})
-    except OSError as error:
-        partial(out).unlink(missing_ok=True)
-        raise UsageError(f"{out} cannot be written ({error.strerror}). Give another --out FILE.") from None
+    except OSError as error:  # the disk filled up meanwhile
+        raise _unwritable(out, error) from None
     return Exported(out, manifest, len(packed), hidden)
 
 

@@ -82,13 +82,13 @@ def list_tombstones(gallery: Path, as_json: bool) -> None:
 @expunge.command()
 @click.argument("number", type=NUMBER)
 @gallery_option
-@click.option("--text", "texts", multiple=True, help="Search all files for this too, such as the label.")
+@click.option("--text", "texts", multiple=True, help="Search all files and rows for this too, such as the label.")
 @click.option(
     "--photo",
     "photos",
     multiple=True,
     type=Place(dir_okay=False),
-    help="Search all files for this photo too, by hash and content.",
+    help="Search all files and rows for this photo too, by hash and content.",
 )
 @click.option("--wipe", is_flag=True, help="Write the database's file anew before, as an expunge does.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a check, a line each.")
@@ -97,9 +97,9 @@ def prove(
 ) -> None:
     """Look for traces of the removed person with this NUMBER, which 'forensic expunge list' gives.
 
-    The log's entry, all rows, the database's pages, originals, indexes, the folder. Records of earlier searches and the
-    log keep the number, which is never given out again. Exit status 4 if a trace is found. That it was looked for is in
-    the log.
+    The log's entry, all rows, the database's pages, originals, indexes, the folder, the keys of backups. Records of
+    earlier searches and the log keep the number, which is never given out again. "not seen" is what nobody can look
+    into, such as a server's files. Exit status 4 if a trace is found. That it was looked for is in the log.
 
     \b
     forensic expunge prove 17
@@ -118,7 +118,9 @@ def prove(
     if any(check.passed is False for check in checks):
         raise click.exceptions.Exit(PROBLEMS)
     if not as_json:
-        click.echo(f"No trace of person {number} was found.")
+        unseen = [check.name for check in checks if check.passed is None]
+        but = f" Nobody can look into: {', '.join(unseen)}." if unseen else ""
+        click.echo(f"No trace of person {number} was found.{but}")
 
 
 def _show_proof(number: int) -> None:

@@ -139,9 +139,10 @@ def export(gallery: Path, out: Path) -> None:
 def verify(gallery: Path, head: Path | None, repair: bool, source: Path | None, as_json: bool) -> None:
     """Check everything: database, originals, templates, index, permissions, audit log, cases.
 
-    With --repair, permissions are tightened, files that no photo has are deleted, altered indexes too, templates are
-    made anew as 'forensic gallery reindex' does, and originals come back from a folder that has them. What was done is
-    in the log. A damaged database or log is never touched up: restore a backup.
+    With --repair, permissions are tightened, unfinished files are deleted, altered indexes too, templates are made anew
+    as 'forensic gallery reindex' does, and originals come back from a folder that has them. What was done is in the
+    log. Originals that no photo has are left: they may be the only copies. A damaged database or log is never touched
+    up: restore a backup.
 
     Exit status 4 if something is wrong, or still is.
     """

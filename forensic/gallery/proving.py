@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sqlalchemy import Column, func, select, text
 from sqlalchemy.orm import Session
 
-from forensic.gallery import audit, keyfiles, pages, templates
+from forensic.gallery import audit, keyfiles, pages, searching, templates
 from forensic.gallery.models import Backup, Base, IndexFile, Person, Photo
 from forensic.gallery.rights import Right, needs
 from forensic.gallery.storage import OUTSIDE, OWN_NAMES, Storage
@@ -22,6 +22,8 @@ from forensic.gallery.traces import Traces
 
 NAMED = 3
 """How many files or rows a check names."""
+LEFT_OUT = "left out of a restored gallery"
+"""Why people of a backup are not in the gallery that came from it: they had been expunged since, or were damaged."""
 
 
 class Tombstone(NamedTuple):
@@ -33,7 +35,7 @@ class Tombstone(NamedTuple):
         operator: Who did it.
         people: Numbers of the people who are gone.
         photos: Numbers of their photos, or of the photos that were removed by themselves.
-        reason: "retention" where the date had passed, or empty.
+        reason: "retention" where the date had passed, `LEFT_OUT`, or empty.
     """
 
     entry: int
@@ -70,7 +72,7 @@ class _Case(NamedTuple):
 
 @needs(Right.PROVE)
 def tombstones(gallery: Storage) -> list[Tombstone]:
-    """All expunges, the newest first."""
+    """All expunges, and restorings that left somebody out, the newest first."""
     with gallery.reading() as session:
         return _tombstones(session)
 
@@ -105,16 +107,18 @@ def _tombstones(session: Session) -> list[Tombstone]:
             entry["operator"],
             tuple(entry["details"]["people"]),
             tuple(entry["details"]["photos"]),
-            str(entry["details"].get("reason", "")),
+            LEFT_OUT if entry["action"] == "restore" else str(entry["details"].get("reason", "")),
         )
-        for entry in audit.entries(session, action="expunge")
+        for entry in audit.entries(session)
+        if entry["action"] == "expunge" or (entry["action"] == "restore" and entry["details"]["photos"])
     ]
 
 
 def _log(case: _Case, stones: Sequence[Tombstone]) -> Iterator[Check]:
     if stones:
         last = stones[0]
-        said = f"entry {last.entry}: expunged {last.at[:19]} (UTC) by {last.operator}, {len(last.photos)} photos"
+        what = LEFT_OUT if last.reason == LEFT_OUT else "expunged"
+        said = f"entry {last.entry}: {what} {last.at[:19]} (UTC) by {last.operator}, {len(last.photos)} photos"
         yield Check("tombstone", True, said)
     else:
         yield Check("tombstone", False, f"no entry of the log says that person {case.number} was expunged")
@@ -224,14 +228,20 @@ def _backups(case: _Case) -> Iterator[Check]:
 
 
 def _bytes(case: _Case) -> Iterator[Check]:
-    """What one still has in hand of the person, in all files."""
-    if case.traces:
-        found = [f"{path.name} ({what})" for path, what in case.traces.found(case.gallery.folder)]
-        if case.gallery.sealing and not found:
-            yield Check("search", None, "in no file as it lies; sealed ones show nothing of what they hold")
-            return
-        said = "found in " + ", ".join(found[:NAMED]) if found else "in no file of the folder, and in no file's name"
-        yield Check("search", not found, said)
+    """What one still has in hand of the person, in all files; in all rows too where a file does not show them."""
+    if not case.traces:
+        return
+    hidden = ["the server's files cannot be searched"] if _file(case.gallery) is None else []
+    hidden += ["sealed files show nothing of what they hold"] if case.gallery.sealing else []
+    found = [f"{path.name} ({what})" for path, what in case.traces.found(case.gallery.folder)]
+    if hidden:
+        found += [f"{column} ({what})" for column, what in searching.found(case.session, case.traces)]
+    if found:
+        yield Check("search", False, "found in " + ", ".join(found[:NAMED]))
+    elif hidden:
+        yield Check("search", None, f"in no row, and in no file as it lies; {', and '.join(hidden)}")
+    else:
+        yield Check("search", True, "in no file of the folder, and in no file's name")
 
 
 def _files(name: str, strange: Sequence[Path], else_: str) -> Check:

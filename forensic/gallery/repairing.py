@@ -2,7 +2,8 @@
 
 Files that others may read are closed to them, files that belong to nobody are removed, index files that were altered
 too, originals come back from a folder that has them, and faulty templates are dropped for `forensic.mending` to make
-them anew. People without photos are left: to expunge them is somebody's decision.
+them anew. People without photos are left: to expunge them is somebody's decision. So are originals that no photo has:
+where the database lost rows, or is an older one, they are the only copies.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def _closed(found: Sequence[Problem]) -> Iterator[Problem]:
 
 def _without_strays(found: Sequence[Problem]) -> Iterator[Problem]:
     for problem in found:
-        if problem.kind == "stray":
+        if problem.kind == "stray" and not verifying.is_named_as_original(Path(problem.subject)):
             Path(problem.subject).unlink(missing_ok=True)
             yield problem._replace(message="No photo had this file: it is deleted.")
 

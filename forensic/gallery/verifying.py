@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,12 @@ from forensic.gallery.templates import CHUNK, load, seal
 
 if TYPE_CHECKING:
     from forensic.gallery.store import Gallery
+
+STRAY = "No photo has this file: delete it."
+ORPHAN = (
+    "No photo has this original, which may be the only copy of one whose row was lost: see that the database is the "
+    "newest one and its log whole, then delete it, or enroll it again."
+)
 
 
 def damage(gallery: Storage) -> list[Problem]:
@@ -80,7 +87,15 @@ def _originals(gallery: Storage) -> Iterator[Problem]:
             yield Problem("original", photos[sha256], f"{objects.path(sha256)} {what}: restore it from a backup.")
     for path in strays:
         if path not in expected and path.exists():
-            yield Problem("stray", str(path), "No photo has this file: delete it.")
+            yield Problem("stray", str(path), ORPHAN if is_named_as_original(path) else STRAY)
+
+
+def is_named_as_original(path: Path) -> bool:
+    """Whether a file of the object store has an original's name: 64 hexadecimal digits, two of them its folder's.
+
+    The journal knows all that a crash leaves, so that one without a photo was put there, or its photo's row was lost.
+    """
+    return re.fullmatch("[0-9a-f]{64}", path.parent.name + path.name) is not None
 
 
 def _named(gallery: Storage) -> tuple[dict[str, str], set[Path]]:

@@ -256,6 +256,30 @@ def test_an_export_needs_a_case_a_new_file_and_a_right(case: Gallery, tmp_path: 
         export(case, "C/1", tmp_path / "case.zip")
 
 
+@pytest.mark.parametrize("length", [250, 300])
+def test_a_name_too_long_is_refused_before_anything_is_on_record(case: Gallery, tmp_path: Path, length: int) -> None:
+    before = set(tmp_path.iterdir())
+    with pytest.raises(UsageError, match="cannot be written"):  # 250: the name is none beside which one can write
+        export(case, "C/1", tmp_path / ("x" * length))
+    assert set(tmp_path.iterdir()) == before
+    assert trail.entries(by(case, "root", Role.AUDITOR), action="case-export") == []
+
+
+def test_nothing_is_left_where_the_disk_fills_up(
+    case: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from forensic.casefile import writing
+
+    def fill(files: dict[Path, bytes]) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = set(tmp_path.iterdir())
+    monkeypatch.setattr(writing, "write_private", fill)
+    with pytest.raises(UsageError, match="No space left"):
+        export(case, "C/1", tmp_path / "case.zip")
+    assert set(tmp_path.iterdir()) == before
+
+
 def test_an_expunge_in_between_stops_the_export(case: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from forensic.casefile import writing
 

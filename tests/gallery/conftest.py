@@ -86,6 +86,13 @@ def _drop_databases(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
+def sqlite_alone() -> None:
+    """For fixtures: the tests that use them are about SQLite's files."""
+    if on_postgresql():
+        pytest.skip("SQLite's files")
+
+
+@pytest.fixture
 def pace() -> float:
     """How much longer an act may take than on SQLite."""
     return 3 if on_postgresql() else 1

@@ -35,7 +35,7 @@ def names(folder) -> set[str]:
 
 
 @pytest.fixture
-def plain(tmp_path, making):
+def plain(sqlite_alone, tmp_path, making):
     """The folder of a plain gallery with people, an index, a case and a decision; it is closed."""
     with Gallery(tmp_path / "plain", create=True) as gallery:
         gallery.enroll([making.record(number) for number in range(3)])
@@ -373,15 +373,15 @@ def test_after_a_rotation_the_new_key_opens_and_the_old_one_does_not(sealed):
 
 
 @pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_crash_at_any_step_of_a_rotation_leaves_one_key(sealed, tmp_path, stride):
-    shutil.copytree(sealed, tmp_path / "before")
+def test_a_crash_at_any_step_of_a_rotation_leaves_one_key(sealed, copy, tmp_path, stride):
+    copy(sealed, tmp_path / "before")
     with Gallery(sealed, key=KEY) as gallery:
         before, fuse = gallery.digest(), Fuse(None, Crash)
         with failing(fuse):
             encrypting.rotate(gallery, OTHER)
     opened = []
     for step in range(0, fuse.steps, stride):
-        folder = shutil.copytree(tmp_path / "before", tmp_path / f"{step}")
+        folder = copy(tmp_path / "before", tmp_path / f"{step}")
         with Gallery(folder, key=KEY) as gallery, pytest.raises(Crash), failing(Fuse(step, Crash)):
             encrypting.rotate(gallery, OTHER)
         ids = Envelope.read(folder).ids

@@ -40,6 +40,7 @@ def everything(gallery) -> bytes:
     )
 
 
+@pytest.mark.sqlite("looks for the database's file")
 def test_no_file_tells_anything(sealed, making):
     rng = random.Random(0)
     records = [making.record(number, data=magic + rng.randbytes(4000)) for number, magic in enumerate([PNG, JPEG] * 10)]
@@ -73,6 +74,7 @@ def decrypted(gallery) -> bytes:
     return b"".join(pages)
 
 
+@pytest.mark.sqlite("decrypts SQLite's pages")
 def test_no_page_keeps_a_trace_of_an_expunged_person(sealed, making):
     """Whoever has the key finds nothing either: what is wiped is wiped below the encryption."""
     rng = random.Random(0)
@@ -118,6 +120,10 @@ def test_it_works_as_a_plain_one_does(sealed, gallery, making):
     assert sealed.digest() == gallery.digest()
     assert sealed.verify() == []
     assert sealed.photo_bytes(sealed.photos("P0001")[0]) == gallery.photo_bytes(gallery.photos("P0001")[0])
+
+
+@pytest.mark.sqlite("pragmas")
+def test_it_is_as_durable_and_thorough_as_a_plain_one(sealed):
     with sealed.engine.connect() as connection:
         pragmas = {
             "journal_mode": "wal",
@@ -194,7 +200,7 @@ def test_without_its_key_file_the_gallery_is_not_taken_for_an_empty_one(sealed):
     for create in (False, True):
         with pytest.raises(GalleryError, match=r"its gallery.key is missing: bring it back"):
             Gallery(sealed.folder, create=create, key=KEY)
-    assert (sealed.folder / "sealed" / "gallery.db").exists()
+    assert (sealed.folder / "sealed" / "audit.key").exists()
 
 
 def test_a_flipped_or_swapped_file_is_found_and_named(sealed, making):
@@ -222,6 +228,7 @@ def test_a_plain_original_in_the_place_of_a_sealed_one_is_found(sealed, making):
     assert [problem.kind for problem in sealed.verify()] == ["original"]
 
 
+@pytest.mark.sqlite("damages SQLite's file")
 def test_a_flipped_page_of_the_database_is_found(sealed, making, capfd):
     sealed.enroll([making.record(number) for number in range(30)])
     sealed.close()

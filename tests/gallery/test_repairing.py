@@ -96,6 +96,49 @@ def test_what_cannot_be_mended_is_left_as_it_is(full):
     assert full.verify() == before
 
 
+def orphan(gallery):
+    """The one thing that is wrong with the object store."""
+    (problem,) = [problem for problem in gallery.verify() if problem.kind == "stray"]
+    return problem
+
+
+def test_the_only_copy_of_a_photo_whose_row_was_lost_is_left(full):
+    photo = full.photos()[2]
+    path = full.objects.path(photo.sha256)
+    data = path.read_bytes()
+    beside = path.with_name(path.name + ".partial")
+    beside.write_bytes(b"x")
+    beside.chmod(0o600)
+    run(full, "DELETE FROM photos WHERE id = :id", id=photo.id)
+    assert kinds(repair(full)) == ["stray"]  # the unfinished one
+    assert (path.read_bytes(), beside.exists()) == (data, False)
+    assert {"stray", "audit"} <= set(kinds(full.verify()))
+    assert (orphan(full).subject, "the only copy" in orphan(full).message) == (str(path), True)
+
+
+def test_an_original_that_another_rows_hash_names_is_left(full):
+    """Its row was altered: the log accounts for every photo, and yet no photo has the file."""
+    photo = full.photos()[0]
+    run(full, "UPDATE photos SET sha256 = :other WHERE id = :id", other="0" * 64, id=photo.id)
+    assert "audit" not in kinds(full.verify())
+    repair(full)
+    assert orphan(full).subject == str(full.objects.path(photo.sha256))
+
+
+@pytest.mark.sqlite("deletes the database's file")
+def test_originals_outlast_a_lost_database_that_was_begun_anew(full, making):
+    full.close()
+    before = set(full.objects.files())
+    for end in ("", "-wal", "-shm"):
+        (full.home / f"gallery.db{end}").unlink(missing_ok=True)
+    with Gallery(full.folder, create=True) as anew:
+        anew.enroll([making.record(40)])
+        assert "audit" not in kinds(anew.verify())
+        assert repair(anew) == []
+        assert before < set(anew.objects.files())
+
+
+@pytest.mark.sqlite("damages SQLite's file: see test_postgresql.py")
 def test_a_damaged_database_is_not_touched(full):
     with full.engine.connect() as connection:
         root = "SELECT rootpage FROM sqlite_master WHERE name = 'ix_photos_person_id'"
