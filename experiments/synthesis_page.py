@@ -55,6 +55,7 @@ of a core each, with the papers' weights of the losses:
 They have hardly begun to learn, and their samples, looked at, say so: CycleGAN draws soft sketches; pix2pixHD sharp
 ones with a fine grid in the hair; DeepFacePencil, which trains in three stages, blurred and chequered photos; HIDA a
 fair likeness with black dots along contours, which the shipped weights of FS2K avoid by stronger pixel terms.
+Even so HIDA and pix2pixHD are above the shipped SDGAN by FSIM: unlike it, they had a running mean of the weights.
 
 ![invented people through every shipped generator](samples.jpg)
 
