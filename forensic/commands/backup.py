@@ -187,10 +187,15 @@ def status(gallery: Path, as_json: bool) -> None:
 @backup.command()
 @click.argument("destination", metavar="DEST", type=FOLDER)
 @gallery_option
-def forget(destination: Path, gallery: Path) -> None:
-    """Take DEST, whose key file you deleted, off the record: without its keys, nobody opens it again."""
+@click.option("--destroyed", is_flag=True, help="You know that the key file, which is out of reach, is destroyed.")
+def forget(destination: Path, gallery: Path, destroyed: bool) -> None:
+    """Take DEST, whose key file you deleted, off the record: without its keys, nobody opens it again.
+
+    A key file that is out of reach may be there still: that it is destroyed is then for you to say (--destroyed), and
+    'expunge prove' tells it as your word.
+    """
     from forensic.gallery import backups
 
     with open_gallery(gallery) as opened:
-        backups.forget(opened, destination)
+        backups.forget(opened, destination, destroyed=destroyed)
     click.echo(f"{printable(str(destination))} is no backup of this gallery any more.")

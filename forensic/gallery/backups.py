@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -74,8 +75,10 @@ def make(
     with target.locked():
         with gallery.writing() as session:
             backup = _known(session, target, path)
+        keys = KeyFile.read(Path(backup.key_file))
+        target.complete(keys.master, keys.head)
         number = max([backup.number or 0, *target.numbers()]) + 1
-        making = _Making(gallery, target, KeyFile.read(Path(backup.key_file)), progress)
+        making = _Making(gallery, target, keys, progress)
         with gallery.frozen(lambda session: _prepare(gallery, session, backup, number)) as session:
             making.read(session)
         making.copy_originals()
@@ -84,10 +87,14 @@ def make(
 
 def _apart(gallery: Gallery, target: Destination, key_file: Path | None) -> None:
     """Keys in the folder of what they open would be copied, and lost, with it."""
-    folders = [gallery.folder.resolve(), target.folder.resolve()]
+    try:
+        folders = [gallery.folder.resolve(), target.folder.resolve()]
+        around = set(key_file.resolve().parents) if key_file else set()
+    except (OSError, RuntimeError) as error:  # links in a circle, among others
+        raise UsageError(f"{target.folder} or the key file cannot be used: {error}. Name another place.") from None
     if folders[0] in (folders[1], *folders[1].parents) or folders[1] in folders[0].parents:
         raise UsageError(f"{target.folder} and the gallery lie in one another: give a folder apart, on another disk.")
-    if key_file and not set(folders).isdisjoint(key_file.resolve().parents):
+    if not around.isdisjoint(folders):
         raise UsageError(f"{key_file} lies with what it opens: keep the key file at a place apart.")
 
 
@@ -102,6 +109,8 @@ def _known(session: Session, target: Destination, key_file: Path | None) -> Back
                 f"The keys to {target.folder} lie in {path}; a copy at {key_file} would outlast an expunge. Move the "
                 "file there, and name it again."
             )
+        if key_file not in (None, path):
+            keyfiles.discard_partial(path)  # nobody would look there again
         path = key_file or path
         keyfiles.belongs(session, KeyFile.read(path), here.name)
         here.key_file, here.destination = str(path), str(target.folder)
@@ -194,14 +203,23 @@ class _Making:
 
     def copy_originals(self) -> None:
         """Store the originals of all photos but those that are expunged meanwhile."""
+        known = self._known()
         with database.in_words(str(self.gallery.folder)):
             for part, secret, sha256 in self._originals:
                 blob = None
+                read = partial(self._original, part.number, sha256)
                 with suppress(_Expunged):
-                    blob = self.writer.put_original(Key(secret), sha256, partial(self._original, part.number, sha256))
+                    blob = self.writer.put_original(Key(secret), sha256, read, known)
                 self.parts.append(part._replace(original=blob))
                 self._step()
             self.writer.flush()
+
+    def _known(self) -> dict[str, int]:
+        """Sizes of the originals in the newest snapshot; none if it cannot be opened."""
+        numbers = self.target.numbers()
+        with suppress(GalleryError):
+            return Snapshot.read(self.target, self.keys, numbers[-1]).sizes() if numbers else {}
+        return {}
 
     def _original(self, number: int, sha256: str) -> bytes:
         try:
@@ -213,7 +231,7 @@ class _Making:
             return self.gallery.photo_bytes(number)  # says what is wrong with it
 
     def finish(self, backup: Backup, number: int) -> Made:
-        """Store keys and manifest, in this order, while nobody can expunge: who has no key by then is out of it.
+        """Store manifest and keys while nobody can expunge: who has no key by then is out of it.
 
         Their parts stay in the catalogue, like those of people who are expunged later: so a restoring can tell which
         photos the log names and the gallery lacks.
@@ -225,9 +243,11 @@ class _Making:
             catalogue = self.writer.put_catalogue(self.keys.master, self.parts)
             self.writer.flush()
             head = self.manifest["head"]
-            replace(self.keys, head=(head["number"], head["hash"]), keys=live).write()
             counted = {"people": count[PERSON], "photos": count[PHOTO], "catalogue": catalogue}
             self.target.write_manifest(self.keys.master, number, self.manifest | counted)
+            keys = replace(self.keys, head=(head["number"], head["hash"]), keys=live)
+            keys.write()
+            self.target.complete(keys.master, keys.head)
             here = session.get_one(Backup, backup.id)
             here.number, here.made_at, here.head, here.owes = number, now(), head["number"], False
         left_out = len(self._originals) - count[PHOTO]
@@ -239,10 +259,10 @@ class _Making:
 
 
 def _secrets(session: Session) -> tuple[dict[int, list[bytes]], dict[int, bytes]]:
-    """The keys of everybody, the first one to seal with, and each photo's; as bytes, which take little memory."""
+    """The keys of everybody, the first and newest one to seal with, and each photo's; bytes take little memory."""
     people: dict[int, list[bytes]] = defaultdict(list)
     photos: dict[int, bytes] = {}
-    query = select(BackupKey.person_id, BackupKey.photo_id, BackupKey.secret).order_by(BackupKey.id)
+    query = select(BackupKey.person_id, BackupKey.photo_id, BackupKey.secret).order_by(BackupKey.id.desc())
     for person, photo, secret in session.execute(query):
         if person is not None:
             people[person].append(secret)
@@ -259,7 +279,8 @@ def prune(gallery: Gallery, destination: Path, keep: int) -> tuple[int, int, int
         How many snapshots and how many blobs were removed, and the blobs' bytes.
 
     Raises:
-        GalleryError: The folder is none of this gallery's backups, or a snapshot that is to be kept is damaged.
+        GalleryError: The folder is none of this gallery's backups, or a snapshot that is to be kept is damaged, as far
+            as manifests, catalogues and sizes tell; nothing is removed then.
     """
     if keep < 1:
         raise UsageError(f"{keep} snapshots cannot be kept: give 1 or more.")
@@ -268,13 +289,19 @@ def prune(gallery: Gallery, destination: Path, keep: int) -> tuple[int, int, int
         with gallery.reading() as session:
             backup = _find(session, target)
             keys = keyfiles.opened(session, backup)
+        target.complete(keys.master, keys.head)
         numbers = target.numbers()
-        kept = {blob.name for number in numbers[-keep:] for blob in Snapshot.read(target, keys, number).blobs()}
+        kept = {blob for number in numbers[-keep:] for blob in Snapshot.read(target, keys, number).blobs()}
+        if damaged := [blob.name for blob in kept if target.find(blob.name) != blob]:
+            raise GalleryError(
+                f"{len(damaged)} files of the snapshots that are to be kept are missing or cut, {min(damaged)} among "
+                f"them; nothing was removed. 'forensic backup verify {target.folder}' says more; back up anew first."
+            )
         gone = numbers[:-keep]
         with gallery.writing() as session:
             gallery.note(session, "backup-prune", backup=backup.name, snapshots=gone)
         target.remove_snapshots(gone)
-        return len(gone), *target.remove_blobs(kept)
+        return len(gone), *target.remove_blobs({blob.name for blob in kept})
 
 
 @needs(Right.BACKUP)
@@ -290,20 +317,35 @@ def shred(gallery: Gallery) -> list[Problem]:
 
 
 @needs(Right.BACKUP)
-def forget(gallery: Gallery, destination: Path) -> None:
+def forget(gallery: Gallery, destination: Path, *, destroyed: bool = False) -> None:
     """Take a backup, whose key file was deleted, off the record; without its keys, nobody opens it again.
 
+    Args:
+        gallery: The gallery.
+        destination: The backup's folder.
+        destroyed: Take the caller's word that the key file is destroyed where that cannot be seen. The log keeps that,
+            and no later proof of an expunge says that all keys are gone.
+
     Raises:
-        GalleryError: The gallery has no record of it, or its key file is still there.
+        GalleryError: The gallery has no record of it, its key file is still there, or may be: it was out of reach.
     """
     folder = str(Destination(destination).folder)
     with gallery.writing() as session:
         backup = session.scalars(select(Backup).where(Backup.destination == folder)).first()
         if backup is None:
             raise GalleryError(f"The gallery has no backup in {folder} on record; 'forensic backup status' shows all.")
-        if Path(backup.key_file).exists():
-            raise GalleryError(f"Delete the key file {backup.key_file} first: with it, the backup can still be opened.")
-        gallery.note(session, "backup-forget", backup=backup.name, destination=folder)
+        path = Path(backup.key_file)
+        if os.path.lexists(path):
+            raise GalleryError(f"Delete the key file {path} first: with it, the backup can still be opened.")
+        keyfiles.discard_partial(path)
+        unseen = backup.owes or not path.parent.is_dir()
+        if unseen and not destroyed:
+            what = "still holds keys that were to be destroyed" if backup.owes else "lies on a disk that is not there"
+            raise GalleryError(
+                f"The key file {path} is out of reach and, as far as is known, {what}: bring it back, then 'forensic "
+                "backup shred', or delete it there. If you know that it is destroyed, say so: --destroyed."
+            )
+        gallery.note(session, "backup-forget", backup=backup.name, destination=folder, owes=backup.owes, unseen=unseen)
         session.delete(backup)
 
 

@@ -1,8 +1,8 @@
 """The folder that backups go to: sealed blobs under names that tell nothing, and one sealed manifest a snapshot.
 
 ``backup.json`` names the backup, ``blobs/ab/cdef...`` hold the contents, each stored once, and ``snapshots/000001`` say
-which blobs make up the gallery at a moment. A manifest is written last, so that a snapshot is there whole or not at
-all; blobs without one are of a backup that was cut off, and the next one finds them there.
+which blobs make up the gallery at a moment. A manifest gets its name last, after the key file is written, so that a
+snapshot is there whole or not at all; blobs without one are of a backup that was cut off, and the next one finds them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from forensic.gallery.sealing import OVERHEAD, Key
 FORMAT = "forensic backup 1"
 MARKER = "backup.json"
 LOCK = "lock"
+PREPARED = ".prepared"
 ADVICE = "What was written is used by the next backup; free space or mend the disk, then try again."
 
 
@@ -172,10 +173,29 @@ class Destination:
         return sorted(int(name) for name in names if re.fullmatch(r"\d{6,}", name))
 
     def write_manifest(self, master: Key, number: int, manifest: Mapping[str, Any]) -> None:
-        """Store a snapshot's manifest durably: from now on the snapshot is there."""
+        """Store a snapshot's manifest durably beside its place; `complete` puts it there once the key file fits it."""
         name, sealed = master.seal(json.dumps({**manifest, "number": number}).encode())
         with self._in_words():
-            write_private({self._manifest(number): bytes.fromhex(name) + sealed})
+            write_private({self._prepared(number): bytes.fromhex(name) + sealed})
+
+    def complete(self, master: Key, head: tuple[int, str] | None) -> None:
+        """Put the manifest that a key file was written for into its place: from now on the snapshot is there.
+
+        Whoever comes next does so for a backup that was killed in between. A manifest that no key file was written for
+        stays beside; the next backup writes another over it.
+
+        Args:
+            master: The backup's master key.
+            head: Number and hash of the log's last entry, as the key file has it.
+        """
+        with self._in_words():
+            found = sorted(self._snapshots.glob("*" + PREPARED))
+            for path in found:
+                with suppress(FileNotFoundError, DataError):  # put there by another process meanwhile; cut off
+                    said = _unsealed(master, path)
+                    if (said["head"]["number"], said["head"]["hash"]) == head:
+                        os.replace(path, self._manifest(said["number"]))
+                        sync({self._snapshots})
 
     def manifest(self, master: Key, number: int) -> dict[str, Any]:
         """What a snapshot's manifest says.
@@ -185,8 +205,7 @@ class Destination:
         """
         path = self._manifest(number)
         try:
-            data = path.read_bytes()
-            said: dict[str, Any] = json.loads(master.open(data[:32].hex(), data[32:]))
+            said = _unsealed(master, path)
         except FileNotFoundError:
             raise GalleryError(f"{self.folder} has no snapshot {number}: it has {self.numbers()}.") from None
         except (OSError, DataError) as error:
@@ -205,6 +224,9 @@ class Destination:
     def _manifest(self, number: int) -> Path:
         return self._snapshots / f"{number:06}"
 
+    def _prepared(self, number: int) -> Path:
+        return self._snapshots / f"{number:06}{PREPARED}"
+
     @contextmanager
     def _in_words(self) -> Iterator[None]:
         try:
@@ -216,6 +238,12 @@ class Destination:
 def size_of(content: int) -> int:
     """Bytes that a content of so many bytes takes when it is sealed."""
     return content + OVERHEAD
+
+
+def _unsealed(master: Key, manifest: Path) -> dict[str, Any]:
+    data = manifest.read_bytes()
+    said: dict[str, Any] = json.loads(master.open(data[:32].hex(), data[32:]))
+    return said
 
 
 def _from_disk(path: Path) -> bytes:

@@ -10,20 +10,25 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from forensic.errors import DataError, GalleryError
+from forensic.gallery import audit
 from forensic.gallery.audit import canonical
 from forensic.gallery.casework_models import AuditEntry, Identity
 from forensic.gallery.models import Backup, BackupKey
-from forensic.gallery.objects import write_private
+from forensic.gallery.objects import partial, write_private
 from forensic.gallery.records import Problem
 from forensic.gallery.sealing import Key
+from forensic.gallery.templates import chunks
 
 FORMAT = "forensic backup keys 1"
 
@@ -53,14 +58,20 @@ class KeyFile:
         """The key file at a path.
 
         Raises:
-            GalleryError: It is missing, cannot be read, was altered, or is none.
+            GalleryError: It is missing, cannot be read, is open to others, was altered, or is none.
         """
         try:
-            text = path.read_bytes()
+            with path.open("rb") as file:
+                mode, text = os.fstat(file.fileno()).st_mode, file.read()
         except FileNotFoundError:
             raise GalleryError(f"The key file {path} is missing: bring it back, or name where it lies now.") from None
         except OSError as error:
             raise GalleryError(f"The key file {path} cannot be read ({error.strerror}).") from None
+        if os.name == "posix" and mode & 0o077:
+            raise GalleryError(
+                f"Others may use the key file {path} (mode {mode & 0o777:o}): chmod go= it (or mount its disk with "
+                "umask=077). If somebody may have read it, back up to a new folder with a new key file."
+            )
         try:
             said = json.loads(text)
             code = said.pop("code")
@@ -81,8 +92,9 @@ class KeyFile:
         """Put the file in the place of the one that is there, whole or not at all, and overwrite that one.
 
         Raises:
-            GalleryError: It cannot be written.
+            GalleryError: It cannot be written; what was written of it is destroyed.
         """
+        discard_partial(self.path)
         keys = [self.master.secret, *sorted(key.secret for key in self.keys.values())]
         said = {
             "format": FORMAT,
@@ -102,11 +114,34 @@ class KeyFile:
                 if earlier is not None:
                     os.close(earlier)
         except OSError as error:
+            discard_partial(self.path)
             raise GalleryError(f"The key file {self.path} cannot be written ({error.strerror}).") from None
 
 
+def discard_partial(path: Path) -> None:
+    """Overwrite and remove what a writing of a key file left that failed or was killed: it holds keys.
+
+    Raises:
+        GalleryError: It is there and cannot be removed.
+    """
+    left = partial(path)
+    try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            descriptor = os.open(left, os.O_RDWR)
+            try:
+                _overwrite(descriptor)
+            finally:
+                os.close(descriptor)
+                left.unlink()
+    except OSError as error:
+        raise GalleryError(
+            f"{left}, what is left of a key file that was being written, holds keys and cannot be destroyed "
+            f"({error.strerror}): see to that."
+        ) from None
+
+
 def _overwrite(descriptor: int) -> None:
-    """Write zeros over a file that has no name any more: its blocks would keep the keys that were taken out.
+    """Write zeros over a file that is not needed any more: its blocks would keep the keys that are in it.
 
     File systems that never write in place, and disks that move blocks about, keep them all the same.
     """
@@ -122,14 +157,70 @@ def live(session: Session) -> dict[str, Key]:
     return {key.name: key for key in map(Key, session.scalars(select(BackupKey.secret)))}
 
 
-def count(session: Session) -> int:
-    """How many keys the gallery has."""
+def inherit(session: Session, person: int, gone: int) -> None:
+    """Give a person the keys of somebody who turned out to be the same: what they seal must go with this person now.
+
+    A person without a key gets one first, so that whoever has a single key never was two.
+    """
+    own, theirs = (select(BackupKey.secret).where(BackupKey.person_id == number) for number in (person, gone))
+    if session.scalars(theirs.limit(1)).first() is None:
+        return
+    if session.scalars(own.limit(1)).first() is None:
+        session.add(BackupKey(person_id=person, secret=secrets.token_bytes(32)))
+        session.flush()
+    doubled = delete(BackupKey).where(BackupKey.person_id == gone, BackupKey.secret.in_(own.scalar_subquery()))
+    session.execute(doubled.execution_options(synchronize_session=False))
+    session.execute(update(BackupKey).where(BackupKey.person_id == gone).values(person_id=person))
+
+
+def share(session: Session, person: int, made: int) -> None:
+    """Give the keys of somebody who had been two to the person split off as well, and a new one to each.
+
+    Nobody can tell which of the two the earlier records are about, so that they go with whoever goes first. New records
+    are sealed with the newest key, which is of one of them alone.
+    """
+    query = select(BackupKey.secret).where(BackupKey.person_id == person).order_by(BackupKey.id)
+    if len(shared := session.scalars(query).all()) < 2:
+        return
+    rows = [{"person_id": made, "secret": secret} for secret in shared]
+    rows += [{"person_id": number, "secret": secrets.token_bytes(32)} for number in (person, made)]
+    session.execute(insert(BackupKey), rows)
+
+
+@contextmanager
+def destroying(session: Session) -> Iterator[None]:
+    """People and photos are deleted in it: destroy the keys that they shared too, and note that key files owe them."""
+    keys, shared = _count(session), _shared(session)
+    yield
+    session.flush()
+    still = _shared(session)
+    doomed = [secret for secret, holders in shared.items() if still.get(secret, 1) < holders]
+    for some in chunks(doomed):
+        session.execute(delete(BackupKey).where(BackupKey.secret.in_(some)))
+    if _count(session) < keys:
+        session.execute(update(Backup).values(owes=True))
+
+
+def _count(session: Session) -> int:
     return session.scalars(select(func.count(BackupKey.id))).one()
 
 
-def owe(session: Session) -> None:
-    """Note, in the transaction that deletes keys, that they may still be in every key file."""
-    session.execute(update(Backup).values(owes=True))
+def _shared(session: Session) -> dict[bytes, int]:
+    """How many people have each key that several have."""
+    holders = func.count(BackupKey.id)
+    query = select(BackupKey.secret, holders).where(BackupKey.person_id.is_not(None))
+    return dict(session.execute(query.group_by(BackupKey.secret).having(holders > 1)).all())
+
+
+def owed(session: Session) -> bool:
+    """Whether a key file may still hold keys that were destroyed in the gallery."""
+    return session.scalars(select(Backup.id).where(Backup.owes).limit(1)).first() is not None
+
+
+def unseen(session: Session) -> list[str]:
+    """Folders of the backups that were given up on somebody's word that their key files are destroyed."""
+    forgotten = audit.entries(session, action="backup-forget")
+    return [str(entry["details"]["destination"]) for entry in forgotten if entry["details"].get("unseen")]
 
 
 def opened(session: Session, backup: Backup) -> KeyFile:
@@ -180,6 +271,7 @@ def settle(session: Session, *, everywhere: bool = False) -> list[Problem]:
     kept = live(session).keys() if owing else set()
     for backup in owing:
         try:
+            discard_partial(Path(backup.key_file))
             found = opened(session, backup)
             if found.keys.keys() - kept:
                 replace(found, keys={name: key for name, key in found.keys.items() if name in kept}).write()
@@ -189,22 +281,49 @@ def settle(session: Session, *, everywhere: bool = False) -> list[Problem]:
     return problems
 
 
-def remaining(session: Session) -> list[Problem]:
-    """The key files that hold keys which the gallery has no more, or that cannot be read."""
+def remaining(session: Session, *, everywhere: bool = True) -> list[Problem]:
+    """The key files that hold keys which the gallery has no more, or that cannot be read.
+
+    Args:
+        session: A session.
+        everywhere: Look into those too that owe nothing, and may lie on a disk that is put away.
+    """
     problems = []
-    kept = live(session).keys()
-    for backup in session.scalars(select(Backup).order_by(Backup.id)):
+    query = select(Backup).order_by(Backup.id)
+    backups = session.scalars(query if everywhere else query.where(Backup.owes)).all()
+    kept = live(session).keys() if backups else set()
+    for backup in backups:
+        left = partial(Path(backup.key_file))
         try:
             over = len(opened(session, backup).keys.keys() - kept)
             fault = f"{backup.key_file} holds {over} keys that the gallery has no more." if over else ""
         except GalleryError as error:
             fault = f"{error} It may hold keys that were to be destroyed." if backup.owes else str(error)
+        if os.path.lexists(left):
+            fault = f"{fault} {left}, of a writing that was cut off, holds keys.".strip()
         if fault:
             problems.append(Problem("backup", backup.destination, f"{fault} 'forensic backup shred' destroys them."))
     return problems
 
 
-def in_words(problems: Sequence[Problem]) -> str:
+def shred(transaction: Callable[[], AbstractContextManager[Session]], name: str) -> str:
+    """Destroy the keys that are owed; the lock is held.
+
+    Args:
+        transaction: Begins one in the gallery.
+        name: The gallery's database, in words.
+
+    Returns:
+        Why they are not destroyed everywhere, which stays on record; empty where they are.
+    """
+    try:
+        with transaction() as session:
+            return _in_words(settle(session))
+    except SQLAlchemyError as error:
+        return _in_words([Problem("backup", name, f"{getattr(error, 'orig', None) or error}.")])
+
+
+def _in_words(problems: Sequence[Problem]) -> str:
     """Why an expunge did not reach the backups, and what to do; empty where it did."""
     if not problems:
         return ""

@@ -7,8 +7,8 @@ from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from forensic.errors import GalleryError, UsageError
-from forensic.gallery import people, templates
-from forensic.gallery.models import BackupKey, Distinct, Person, Photo
+from forensic.gallery import keyfiles, people, templates
+from forensic.gallery.models import Distinct, Person, Photo
 from forensic.gallery.records import PERSON_FIELDS, Metadata, parse_label
 
 KEEP = "keep_until"
@@ -34,8 +34,7 @@ def merge(session: Session, label: str, other: str) -> list[str]:
     remarks = people.complete(person, Metadata(fields, {}, dict(gone.extra))) + remarks
     remarks += _inherit(session, person, gone)
     session.execute(update(Photo).where(Photo.person_id == gone.id).values(person_id=person.id))
-    # What backups hold of the gone person is now about this one, and must go with this one.
-    session.execute(update(BackupKey).where(BackupKey.person_id == gone.id).values(person_id=person.id))
+    keyfiles.inherit(session, person.id, gone.id)
     session.flush()
     session.execute(delete(Person).where(Person.id == gone.id))
     return remarks
@@ -93,6 +92,7 @@ def split(session: Session, label: str, photo_ids: Sequence[int], new: str) -> P
     session.flush()
     for some in templates.chunks(sorted(chosen)):
         session.execute(update(Photo).where(Photo.id.in_(some)).values(person_id=made.id))
+    keyfiles.share(session, person.id, made.id)
     _note(session, person.id, made.id)
     return made
 

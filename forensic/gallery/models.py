@@ -194,7 +194,8 @@ class Clock(Base):
 class BackupKey(Base):
     """A key that seals one person's record, or one photo with its templates, in backups; it goes with its row.
 
-    A person has several after a merge: those of everybody who turned out to be this person.
+    A person has several after a merge: those of everybody who turned out to be this person. When that person is split
+    again, both have all of them, and the expunge of either one destroys them.
     """
 
     __tablename__ = "backup_keys"

@@ -222,9 +222,13 @@ def _folder(case: _Case) -> Iterator[Check]:
 def _backups(case: _Case) -> Iterator[Check]:
     """The keys to what backups hold of people who are gone."""
     count = case.session.scalars(select(func.count(Backup.name))).one()
-    left = keyfiles.remaining(case.session)
-    said = f"every key to the expunged is gone from the key files of {count} backups" if count else "none was made"
-    yield Check("backups", not left, "; ".join(f"{one.subject}: {one.message}" for one in left[:NAMED]) or said)
+    left, unseen = keyfiles.remaining(case.session), keyfiles.unseen(case.session)
+    said = f"every key to the expunged is gone from the key files of {count} backups" if count else "none is on record"
+    if unseen:
+        more = ", ".join(unseen[:NAMED])
+        said += f"; that the key files of {len(unseen)} more are destroyed was said, not seen: {more}"
+    said = "; ".join(f"{one.subject}: {one.message}" for one in left[:NAMED]) or said
+    yield Check("backups", False if left else None if unseen else True, said)
 
 
 def _bytes(case: _Case) -> Iterator[Check]:

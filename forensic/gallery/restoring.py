@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +27,7 @@ from forensic.gallery.storage import Storage
 
 Progress = Callable[[int, int], object]
 BATCH = 256
+RESTORING, MARKER, LOCK = ".restoring-", "unfinished", "lock"
 ADVICE = "Restore another --number, or what can be opened with --incomplete."
 
 
@@ -155,21 +158,41 @@ def restore(
         GalleryError: The backup cannot be opened or is damaged, or the folder is not new. Nothing is left in it then.
     """
     snapshot = Snapshot.open(destination.absolute(), key_file.absolute(), number)
+    if snapshot.said["revision"] > database.HEAD:
+        raise GalleryError(
+            f"The snapshot was made by a newer version (schema {snapshot.said['revision']}, this one knows "
+            f"{database.HEAD}): upgrade this program."
+        )
     folder = folder.absolute()
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise GalleryError(f"{folder} is there already: a gallery is restored into a new or an empty folder alone.")
-    beside = folder.with_name(folder.name + ".restoring")
     with database.in_words(str(folder)):
-        shutil.rmtree(beside, ignore_errors=True)  # of a restoring that was cut off
-        beside.mkdir(mode=0o700, parents=True)
-        try:
-            restored = _Restoring(snapshot, beside, incomplete, progress).run()
-            os.replace(beside, folder)
+        if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+            raise GalleryError(f"{folder} is there already: a gallery is restored into a new or an empty folder alone.")
+        with _beside(folder) as unfinished:
+            restored = _Restoring(snapshot, unfinished, incomplete, progress).run()
+            os.replace(unfinished, folder)
             sync({folder.parent})
-        except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
-            raise
     return restored
+
+
+@contextmanager
+def _beside(folder: Path) -> Iterator[Path]:
+    """An empty folder on the same disk, that goes at the end; those of restorings that were killed go too."""
+    from filelock import FileLock, Timeout
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    prefix = folder.name + RESTORING
+    for path in folder.parent.iterdir():
+        if path.name.startswith(prefix) and os.path.isfile(path / MARKER):
+            with suppress(Timeout), FileLock(path / LOCK, timeout=0):  # else it is under way
+                shutil.rmtree(path, ignore_errors=True)
+    beside = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
+    try:
+        with FileLock(beside / LOCK):
+            (beside / MARKER).touch()  # after the lock: what has it and is not locked is nobody's
+            (beside / "gallery").mkdir(mode=0o700)
+            yield beside / "gallery"
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _part(snapshot: Snapshot, key: Key, part: Part) -> tuple[Rows, bytes | None]:
@@ -310,7 +333,7 @@ class _Restoring:
         rows: list[dict[str, Any]] = [
             {f"{part.kind}_id": part.number, "secret": known[name].secret}
             for part in parts
-            for name in part.keys
+            for name in reversed(part.keys)  # the newest seals, and comes last here
             if name in known
         ]
         for kind in ("person", "photo"):

@@ -68,14 +68,30 @@ class Writer:
             self._add(*key.seal(content))
         return blob
 
-    def put_original(self, key: Key, sha256: str, read: Callable[[], bytes]) -> Blob:
-        """Store a content whose hash is known, which is read only if it is not there."""
+    def put_original(self, key: Key, sha256: str, read: Callable[[], bytes], known: Mapping[str, int]) -> Blob:
+        """Store a content whose hash is known, which is read only if it is not there whole.
+
+        Args:
+            key: Seals it.
+            sha256: Its hash.
+            read: Gives it.
+            known: Name -> size of the blobs of an earlier snapshot; one that is in none is opened, one that is has to
+                have its size.
+        """
         name = key.of(bytes.fromhex(sha256))
-        if there := self.destination.find(name):
+        there = self.destination.find(name)
+        if there and (there.size == known[name] if name in known else self._opens(key, there)):
             return there
         name, sealed = key.seal(read())
         self._add(name, sealed)
         return Blob(name, len(sealed))
+
+    def _opens(self, key: Key, blob: Blob) -> bool:
+        try:
+            self.destination.read(key, blob)
+        except Damaged:
+            return False
+        return True
 
     def put_catalogue(self, master: Key, parts: Iterable[Part]) -> list[Blob]:
         """Store which parts there are."""
@@ -157,6 +173,13 @@ class Snapshot:
         rows: Rows = self._json(key, part.rows)
         return rows
 
+    def sizes(self) -> dict[str, int]:
+        """Name -> size of all originals; none where the catalogue is damaged."""
+        try:
+            return {part.original.name: part.original.size for part in self.parts() if part.original}
+        except Damaged:
+            return {}
+
     def original(self, key: Key, blob: Blob, sha256: str) -> bytes:
         """A photo's original, seen to be the one that its row names."""
         content = self.destination.read(key, blob)
@@ -189,4 +212,5 @@ def opened(destination: Path, key_file: Path) -> tuple[Destination, KeyFile]:
     keys = KeyFile.read(key_file)
     if keys.backup != name:
         raise GalleryError(f"{key_file} is the key file of another backup than {folder.folder}: name the right one.")
+    folder.complete(keys.master, keys.head)
     return folder, keys

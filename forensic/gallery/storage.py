@@ -26,7 +26,6 @@ from forensic.gallery.casework_models import Identity, User
 from forensic.gallery.keys import UserKey
 from forensic.gallery.models import IndexFile, LooseObject
 from forensic.gallery.objects import PARTIAL, PLAIN, Codec, ObjectStore
-from forensic.gallery.records import Problem
 from forensic.gallery.rights import Operator, Role, Standing
 
 DATABASE_FILES = {address.FILE + end for end in ("", "-wal", "-shm", "-journal")}
@@ -192,7 +191,7 @@ class Storage:
     def _settle_journal(self) -> None:
         """Finish what a killed process left, unless another one is writing: then the journal is its own."""
         with self._reading() as session:
-            if session.scalars(select(LooseObject).limit(1)).first() is None:
+            if session.scalars(select(LooseObject).limit(1)).first() is None and not keyfiles.owed(session):
                 return
         with suppress(Locked), self._lock(patience=0):
             self._settle()
@@ -320,7 +319,7 @@ class Storage:
             yield database.scrub(self.engine, vacuum=vacuum)
 
     def _settle(self, patience: float = 0) -> bool:
-        """Remove the files that no photo names, and the traces of what was expunged; the lock is held.
+        """Remove the files that no photo names, keys of backups, and traces of what was expunged; the lock is held.
 
         While a reader keeps the log of old pages from being emptied, that alone is tried again: the journal remembers
         that all pages were rewritten since.
@@ -334,6 +333,9 @@ class Storage:
         with self._reading() as session:
             loose = session.scalars(select(LooseObject)).all()
             kept = people.known(session, [row.sha256 for row in loose])
+            owed = keyfiles.owed(session)
+        if owed:
+            keyfiles.shred(self._transaction, self._name)  # what stays out of reach stays on record
         if not loose:
             return True
         self.objects.remove({row.sha256 for row in loose} - set(kept))
@@ -373,13 +375,12 @@ class Storage:
         """Remove rows, then the originals whose hashes ``remove`` returns, then all traces."""
         with self._exclusive():
             with self._transaction() as session:
-                keys = keyfiles.count(session)
-                hashes = sorted(remove(session))
+                with keyfiles.destroying(session):
+                    hashes = sorted(remove(session))
                 self._note_loose(session, hashes, expunged=True)
-                if keyfiles.count(session) < keys:
-                    keyfiles.owe(session)
-            if faults := [fault for fault in (self._wipe(bool(hashes)), self._shred()) if fault]:
-                raise GalleryError(f"They are out of the gallery, but {' Besides, '.join(faults)}")
+            faults = [self._wipe(bool(hashes)), keyfiles.shred(self._transaction, self._name)]
+            if any(faults):
+                raise GalleryError(f"They are out of the gallery, but {' Besides, '.join(filter(None, faults))}")
         return hashes
 
     def _wipe(self, photos: bool) -> str:
@@ -394,14 +395,6 @@ class Storage:
         return (
             f"{reason}, so that traces may remain in {self._name}: {cure}; the next use of the gallery then wipes them."
         )
-
-    def _shred(self) -> str:
-        """Destroy the keys to what was just removed; or why they are not destroyed everywhere: that stays on record."""
-        try:
-            with self._transaction() as session:
-                return keyfiles.in_words(keyfiles.settle(session))
-        except SQLAlchemyError as error:
-            return keyfiles.in_words([Problem("backup", self._name, f"{getattr(error, 'orig', None) or error}.")])
 
     # The index's cache
 

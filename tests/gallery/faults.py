@@ -243,7 +243,7 @@ def look(folder: Path, head: dict[str, Any] | None, restore: bool = False) -> di
     """
     destination, keys = places(folder)
     with Gallery(folder, create=True) as gallery:
-        problems = gallery.verify(None if head is None else audit.Head(**head)) + backups.shred(gallery)
+        problems = gallery.verify(None if head is None else audit.Head(**head))
         problems += backups.remaining(gallery)
         snapshots = [one.number for one in restoring.listed(destination, keys)] if backups.recorded(gallery) else []
         if snapshots:

@@ -68,6 +68,9 @@ def test_what_is_wrong_ends_with_status_4(run, enrolled, places, tmp_path):
     status, output = run("restore", folder, "--keys", keys, "--gallery", tmp_path / "new", "--incomplete")
     assert (status, "is needed whole" in output) == (4, True)
     assert run("forget", folder)[0] == 4
+    shutil.move(keys.parent, tmp_path / "unmounted")
+    assert run("forget", folder)[0] == 4
+    shutil.move(tmp_path / "unmounted", keys.parent)
     keys.unlink()
     assert run("forget", folder)[0] == 0
 
@@ -76,3 +79,21 @@ def test_usage(run, places):
     assert run("make", places[0])[0] == 2
     assert run("restore", places[0], "--keys", places[1])[0] == 2
     assert run("prune", places[0], "--keep", 0)[0] == 2
+
+
+def test_places_that_no_file_can_have_end_in_words(run, enrolled, places, tmp_path):
+    run("make", places[0], "--keys", places[1])
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    for arguments in (
+        ("restore", places[0], "--keys", places[1], "--gallery", tmp_path / ("x" * 300)),
+        ("restore", places[0], "--keys", places[1], "--gallery", tmp_path / ("x" * 250)),
+        ("make", loop, "--keys", tmp_path / "apart" / "k"),
+        ("make", tmp_path / "other", "--keys", loop / "k"),
+        ("make", tmp_path / ("x" * 300), "--keys", tmp_path / "apart" / "k"),
+        ("make", tmp_path / "other", "--keys", tmp_path / ("x" * 300)),
+        ("verify", places[0], "--keys", tmp_path / ("x" * 300)),
+        ("forget", tmp_path / ("x" * 300)),
+    ):
+        status, output = run(*arguments)
+        assert (status in (2, 4), "Error: " in output) == (True, True), arguments

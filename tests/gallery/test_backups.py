@@ -1,19 +1,14 @@
 """Backups hold a gallery as it was, and of whom was expunged since, nothing that anybody can open."""
 
 import base64
-import hashlib
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from forensic.errors import GalleryError, UsageError
-from forensic.gallery import Gallery, backups, destination, restoring, rows, snapshots, trail
+from forensic.gallery import Gallery, backups, restoring, rows, trail
 from forensic.gallery.keyfiles import KeyFile
 from forensic.gallery.models import BackupKey, Base, Person
 from forensic.gallery.sealing import Key
@@ -126,66 +121,6 @@ def test_of_the_expunged_nothing_can_be_opened_with_what_is_left(enrolled, place
         assert not [form for form in (secret, secret.hex().encode(), base64.b64encode(secret)) if form in rest]
 
 
-def test_an_expunge_that_does_not_reach_the_keys_says_so_and_stays_in_debt(enrolled, places, tmp_path):
-    folder, key_file = places
-    backups.make(enrolled, *places)
-    away = tmp_path / "away"
-    key_file.rename(away)
-    with pytest.raises(GalleryError, match=r"out of the gallery, but the keys .* not destroyed everywhere.*missing"):
-        enrolled.expunge("P0000")
-    assert enrolled.size() == (5, 10)
-    assert "may hold keys that were to be destroyed" in backups.remaining(enrolled)[0].message
-    assert [problem.subject for problem in backups.shred(enrolled)] == [str(folder)]
-    away.rename(key_file)
-    assert "holds 3 keys" in backups.remaining(enrolled)[0].message
-    assert backups.shred(enrolled) == []
-    assert backups.remaining(enrolled) == []
-    assert len(KeyFile.read(key_file).keys) == 5 + 10
-
-
-@pytest.mark.parametrize("later", ["backup", "expunge"])
-def test_a_debt_is_settled_by_the_next_backup_and_the_next_expunge(enrolled, places, tmp_path, later):
-    backups.make(enrolled, *places)
-    places[1].rename(tmp_path / "away")
-    with pytest.raises(GalleryError, match="debt"):
-        enrolled.expunge("P0000")
-    (tmp_path / "away").rename(places[1])
-    assert backups.remaining(enrolled)
-    if later == "backup":
-        backups.make(enrolled, places[0])
-    else:
-        enrolled.expunge("P0001")
-    assert backups.remaining(enrolled) == []
-    assert not backups.recorded(enrolled)[0].owes
-
-
-def test_an_earlier_key_file_that_was_brought_back_is_noticed(enrolled, places, tmp_path):
-    backups.make(enrolled, *places)
-    shutil.copy(places[1], tmp_path / "copy")
-    enrolled.expunge("P0000")
-    assert backups.remaining(enrolled) == []
-    os.replace(tmp_path / "copy", places[1])
-    assert "holds 3 keys that the gallery has no more" in backups.remaining(enrolled)[0].message
-    assert backups.shred(enrolled) == []
-    assert backups.remaining(enrolled) == []
-
-
-def test_the_key_file_that_is_replaced_is_overwritten(enrolled, places):
-    backups.make(enrolled, *places)
-    with places[1].open("rb") as earlier:
-        enrolled.expunge("P0000")
-        assert set(earlier.read()) == {0}
-
-
-def test_clearing_a_cohort_owes_nothing(enrolled, places, making):
-    backups.make(enrolled, *places)
-    sketch = hashlib.sha256(b"sketch").hexdigest()
-    enrolled.add_cohort("k", {sketch: making.template(sketch, making.space())})
-    places[1].unlink()
-    enrolled.clear_cohort()
-    assert not backups.recorded(enrolled)[0].owes
-
-
 def test_whoever_is_expunged_meanwhile_is_left_out(enrolled, places, making, monkeypatch, tmp_path):
     """The snapshot was taken with them; that they went is known before it is stored."""
     with Gallery(enrolled.folder) as other:
@@ -211,88 +146,6 @@ def test_two_backups_to_one_folder_do_not_mix(enrolled, places):
 
     backups.make(enrolled, *places, progress=again)
     assert backups.make(enrolled, places[0]).number == 2
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from forensic.gallery import Gallery, backups, snapshots
-snapshots.FILES = 3
-gallery, folder = map(Path, sys.argv[1:3])
-for step in map(int, sys.argv[3:]):
-    child = os.fork()
-    if not child:
-        def progress(done, total):
-            if done == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-        with Gallery(gallery) as opened:
-            backups.make(opened, folder, progress=progress)
-        os._exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-"""
-
-
-def test_a_killed_backup_leaves_the_last_snapshot_whole(enrolled, places, making):
-    backups.make(enrolled, *places)
-    enrolled.enroll([making.record(number) for number in range(20, 40)])
-    enrolled.close()
-    script = [sys.executable, "-c", KILLED, enrolled.folder, places[0], *map(str, (1, 17, 50, 79))]
-    done = subprocess.run(script, check=True, capture_output=True, text=True)
-    assert done.stdout.split() == [str(-signal.SIGKILL)] * 4
-    assert [one.number for one in restoring.listed(*places)] == [1]
-    assert restoring.check(*places).problems == []
-    made = backups.make(enrolled, places[0])
-    assert (made.number, made.photos) == (2, 32)
-    assert restoring.check(*places).problems == []
-
-
-@pytest.mark.parametrize("which", range(4))
-def test_a_full_disk_leaves_the_last_snapshot_whole(enrolled, places, making, monkeypatch, which):
-    backups.make(enrolled, *places)
-    enrolled.enroll([making.record(number) for number in range(20, 24)])
-    wanted, calls = destination.write_private, []
-
-    def full(paths):
-        calls.append(paths)
-        if len(calls) > which:
-            raise OSError(28, "No space left on device")
-        wanted(paths)
-
-    monkeypatch.setattr(snapshots, "FILES", 4)
-    with monkeypatch.context() as patch:
-        patch.setattr(destination, "write_private", full)
-        with pytest.raises(GalleryError, match=r"backup in .*: No space left on device\. What was written is used"):
-            backups.make(enrolled, places[0])
-    assert restoring.check(*places).problems == []
-    assert restoring.check(*places).number == 1
-    assert backups.make(enrolled, places[0]).photos == 16
-    assert restoring.check(*places).problems == []
-
-
-def test_a_disk_that_gives_back_something_else_is_no_backup(enrolled, places, monkeypatch):
-    monkeypatch.setattr(destination, "_from_disk", lambda path: path.read_bytes()[:-1] + b"?")
-    with pytest.raises(GalleryError, match="does not read as it was written"):
-        backups.make(enrolled, *places)
-    assert restoring.listed(*places) == []
-
-
-def test_a_first_backup_that_was_cut_off_is_made_again(enrolled, places, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(KeyFile, "write", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            backups.make(enrolled, *places)
-    assert places[0].is_dir()
-    assert not places[1].exists()
-    assert backups.make(enrolled, *places).number == 1
-    assert restoring.check(*places).problems == []
-
-
-def test_a_damaged_original_stops_the_backup(enrolled, places):
-    photo = enrolled.photos("P0002")[0]
-    enrolled.objects.path(photo.sha256).write_bytes(b"?")
-    with pytest.raises(GalleryError, match=rf"original of photo {photo.id} .* was altered"):
-        backups.make(enrolled, *places)
-    assert restoring.listed(*places) == []
 
 
 def test_places_that_will_not_do(enrolled, places, tmp_path):
@@ -339,21 +192,6 @@ def test_strange_backups_and_keys(enrolled, places, making, tmp_path):
         restoring.check(tmp_path / "nowhere", key_file)
     with pytest.raises(GalleryError, match=r"has no snapshot 7: it has \[1\]"):
         restoring.check(folder, key_file, 7)
-
-
-def test_the_key_file_may_move_but_not_double(enrolled, places, tmp_path):
-    backups.make(enrolled, *places)
-    elsewhere = tmp_path / "elsewhere"
-    shutil.copy(places[1], elsewhere)
-    with pytest.raises(UsageError, match="Move the file there"):
-        backups.make(enrolled, places[0], elsewhere)
-    places[1].unlink()
-    with pytest.raises(GalleryError, match=r"key file .* is missing"):
-        backups.make(enrolled, places[0])
-    backups.make(enrolled, places[0], elsewhere)
-    assert backups.recorded(enrolled)[0].key_file == str(elsewhere)
-    enrolled.expunge("P0000")
-    assert backups.remaining(enrolled) == []
 
 
 def test_a_folder_that_is_empty_all_at_once_is_no_new_beginning(enrolled, places, tmp_path):
@@ -406,3 +244,36 @@ def test_every_act_is_in_the_log(enrolled, places):
     acts = [entry["action"] for entry in trail.entries(enrolled, limit=4)]
     assert acts == ["backup-forget", "backup-shred", "backup-prune", "backup"]
     assert enrolled.verify() == []
+
+
+@pytest.mark.parametrize("kept", ["P0001", "P0020"])
+@pytest.mark.parametrize("goes", ["New", "kept"])
+def test_records_from_before_a_merge_go_with_whichever_of_the_split_goes_first(enrolled, places, making, kept, goes):
+    """P0020 has no key when it inherits the one of P0002."""
+    backups.make(enrolled, *places)
+    enrolled.enroll([making.record(40)])
+    theirs = [photo.id for photo in enrolled.photos("P0002")]
+    enrolled.merge(kept, "P0002")
+    enrolled.split(kept, theirs, "New")
+    backups.make(enrolled, places[0])
+    stays = kept if goes == "New" else "New"
+    enrolled.expunge("New" if goes == "New" else kept)
+    found = KeyFile.read(places[1])
+    words = b"\n".join(openable(places[0], [found.master, *found.keys.values()]).values())
+    assert b'"P0002"' not in words
+    assert b'"P0003"' in words
+    assert f'"{stays}"'.encode() in words, "the newest snapshot has it, sealed with a key of its own"
+    assert backups.remaining(enrolled) == []
+
+
+def test_who_was_split_and_merged_again_goes_as_one(enrolled, places):
+    backups.make(enrolled, *places)
+    theirs = [photo.id for photo in enrolled.photos("P0002")]
+    for _ in range(2):
+        enrolled.merge("P0001", "P0002")
+        enrolled.split("P0001", theirs, "P0002")
+    enrolled.merge("P0001", "P0002")
+    backups.make(enrolled, places[0])
+    enrolled.expunge("P0001")
+    assert len(KeyFile.read(places[1]).keys) == 4 + 8
+    assert backups.remaining(enrolled) == []

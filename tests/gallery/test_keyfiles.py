@@ -4,7 +4,8 @@ import random
 import pytest
 
 from forensic.errors import DataError, GalleryError
-from forensic.gallery.keyfiles import KeyFile
+from forensic.gallery import objects
+from forensic.gallery.keyfiles import KeyFile, discard_partial
 from forensic.gallery.sealing import OVERHEAD, Key
 
 
@@ -34,8 +35,44 @@ def test_every_change_of_a_byte_is_noticed(tmp_path):
             KeyFile.read(path)
 
 
+def test_a_key_file_that_is_open_to_others_is_refused(tmp_path):
+    a_key_file(tmp_path / "keys").write()
+    (tmp_path / "keys").chmod(0o644)
+    with pytest.raises(GalleryError, match=r"Others may use the key file .*mode 644\): chmod go="):
+        KeyFile.read(tmp_path / "keys")
+
+
+def test_a_writing_that_fails_leaves_no_keys(tmp_path, monkeypatch):
+    written = a_key_file(tmp_path / "keys")
+    written.write()
+    before = (tmp_path / "keys").read_bytes()
+
+    def full(paths):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(objects, "sync", full)
+        with pytest.raises(GalleryError, match="No space left"):
+            written.write()
+    assert [path.name for path in tmp_path.iterdir()] == ["keys"]
+    assert (tmp_path / "keys").read_bytes() == before
+
+
+def test_what_a_killed_writing_left_is_overwritten(tmp_path):
+    left = tmp_path / "keys.partial"
+    left.write_bytes(b"secret" * 10)
+    with left.open("rb") as kept:
+        discard_partial(tmp_path / "keys")
+        assert set(kept.read()) == {0}
+    assert not left.exists()
+    left.mkdir()
+    with pytest.raises(GalleryError, match=r"keys\.partial.* cannot be destroyed"):
+        discard_partial(tmp_path / "keys")
+
+
 @pytest.mark.parametrize("text", [b"", b"[]", b"7", b"\xff", json.dumps({"code": 1, "format": "x"}).encode()])
 def test_what_is_no_key_file(tmp_path, text):
+    (tmp_path / "keys").touch(0o600)
     (tmp_path / "keys").write_bytes(text)
     with pytest.raises(GalleryError, match="is no key file"):
         KeyFile.read(tmp_path / "keys")

@@ -10,6 +10,7 @@ import pytest
 from forensic.errors import GalleryError
 from forensic.gallery import Gallery, audit, backups, cases, database, reports, restoring, trail, users
 from forensic.gallery.rights import Role
+from forensic.gallery.storage import OWN_NAMES
 
 PASSWORD = "correct horse battery"
 OWN = {"audit", "backups", "backup_keys", "loose_objects", "index_files"}
@@ -274,3 +275,38 @@ def test_an_older_backup_is_brought_to_the_newest_schema(enrolled, places, tmp_p
         assert connection.execute("SELECT later FROM accuracy_reports").fetchall() == [("x",)]
     with Gallery(tmp_path / "new") as new:
         assert new.digest() == enrolled.digest()
+
+
+def test_restoring_touches_no_folder_but_its_own(enrolled, places, tmp_path):
+    backups.make(enrolled, *places)
+    strange = [tmp_path / name for name in ("new.restoring", "new.restoring-mine")]
+    killed = tmp_path / "new.restoring-killed"
+    for folder in (*strange, killed):
+        folder.mkdir()
+        (folder / "letter.txt").write_text("x")
+    (killed / restoring.MARKER).touch()
+    assert restoring.restore(*places, tmp_path / "new").photos == 12
+    assert [(folder / "letter.txt").read_text() for folder in strange] == ["x", "x"]
+    assert not killed.exists()
+    assert {path.name for path in (tmp_path / "new").iterdir()} <= OWN_NAMES
+
+
+def test_two_restorings_to_one_folder_do_not_spoil_each_other(enrolled, places, tmp_path):
+    backups.make(enrolled, *places)
+
+    def meanwhile(done: int, total: int) -> None:
+        if done == 9:
+            restoring.restore(*places, tmp_path / "new")
+
+    with pytest.raises(GalleryError, match="not empty"):
+        restoring.restore(*places, tmp_path / "new", progress=meanwhile)
+    with Gallery(tmp_path / "new") as new:
+        assert (new.size(), new.verify()) == ((6, 12), [])
+    assert [path.name for path in tmp_path.glob("new*")] == ["new"]
+
+
+def test_a_backup_of_a_newer_version_is_left_to_it(enrolled, places, tmp_path, monkeypatch):
+    backups.make(enrolled, *places)
+    monkeypatch.setattr(database, "HEAD", "0005")
+    with pytest.raises(GalleryError, match=r"newer version \(schema 0006, this one knows 0005\): upgrade"):
+        restoring.restore(*places, tmp_path / "new")
