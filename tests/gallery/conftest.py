@@ -171,3 +171,16 @@ def nursery() -> Iterator[Callable[[Path], Callable[[str], str]]]:
     for process in started:
         process.communicate(timeout=20)
         assert process.returncode == 0
+
+
+@pytest.fixture
+def sealed(tmp_path: Path, making: ModuleType) -> Path:
+    """The folder of an encrypted gallery of two photos; it is closed."""
+    from user_keys import KEY
+
+    from forensic.gallery import encrypting
+
+    encrypting.create(tmp_path / "sealed", KEY)
+    with Gallery(tmp_path / "sealed", key=KEY) as gallery:
+        gallery.enroll([making.record(number) for number in range(2)])
+    return gallery.folder

@@ -13,16 +13,14 @@ import click
 import pytest
 from click.testing import CliRunner
 from fuses import Crash, Fuse, failing
+from user_keys import KEY, OTHER
 
 from forensic.commands.gallery import gallery as group
 from forensic.commands.options import open_gallery
 from forensic.errors import GalleryError, UsageError
 from forensic.gallery import Gallery, audit, cases, encrypting, keys, trail
-from forensic.gallery.encryption import Envelope
 from forensic.gallery.keys import UserKey
 
-KEY = UserKey(bytes(range(32)), "The test's key")
-OTHER = UserKey(bytes(range(1, 33)), "Another key")
 PLAIN = {"gallery.db", "objects", "index", "audit.key"}
 SEALED = {"gallery.key", "sealed"}
 
@@ -44,15 +42,6 @@ def plain(sqlite_alone, tmp_path, making):
         assert gallery.save_index("i", b"index" * 99, space=space, revision=gallery.revision(space))
         cases.open_case(gallery, "C-1", purpose="p", legal_basis="l")
     assert names(gallery.folder) == PLAIN
-    return gallery.folder
-
-
-@pytest.fixture
-def sealed(tmp_path, making):
-    """The folder of an encrypted gallery of two photos; it is closed."""
-    encrypting.create(tmp_path / "sealed", KEY)
-    with Gallery(tmp_path / "sealed", key=KEY) as gallery:
-        gallery.enroll([making.record(number) for number in range(2)])
     return gallery.folder
 
 
@@ -353,68 +342,6 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path):
 
 
 # Rotation
-
-
-def test_after_a_rotation_the_new_key_opens_and_the_old_one_does_not(sealed):
-    with Gallery(sealed, key=KEY) as gallery:
-        before = gallery.digest()
-        files = {path: path.read_bytes() for path in gallery.objects.files()}
-        encrypting.rotate(gallery, OTHER)
-        assert gallery.digest() == before  # the open one goes on
-    with pytest.raises(GalleryError, match="does not open"):
-        Gallery(sealed, key=KEY)
-    with Gallery(sealed, key=OTHER) as gallery:
-        assert gallery.digest() == before
-        assert gallery.verify() == []
-        assert {path: path.read_bytes() for path in gallery.objects.files()} == files
-        assert trail.entries(gallery)[0]["details"] == {"key_id": OTHER.id}
-        with pytest.raises(UsageError, match="the present key"):
-            encrypting.rotate(gallery, OTHER)
-
-
-@pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_crash_at_any_step_of_a_rotation_leaves_one_key(sealed, copy, tmp_path, stride):
-    copy(sealed, tmp_path / "before")
-    with Gallery(sealed, key=KEY) as gallery:
-        before, fuse = gallery.digest(), Fuse(None, Crash)
-        with failing(fuse):
-            encrypting.rotate(gallery, OTHER)
-    opened = []
-    for step in range(0, fuse.steps, stride):
-        folder = copy(tmp_path / "before", tmp_path / f"{step}")
-        with Gallery(folder, key=KEY) as gallery, pytest.raises(Crash), failing(Fuse(step, Crash)):
-            encrypting.rotate(gallery, OTHER)
-        ids = Envelope.read(folder).ids
-        with Gallery(folder, key=KEY if KEY.id in ids else OTHER) as gallery:  # settles which it is
-            assert gallery.digest() == before
-            assert gallery.verify() == []
-        (left,) = Envelope.read(folder).ids
-        opened.append(left)
-        old, new = (KEY, OTHER) if left == KEY.id else (OTHER, KEY)
-        Gallery(folder, key=old).close()
-        with pytest.raises(GalleryError, match="does not open"):
-            Gallery(folder, key=new)
-    assert set(opened) == {KEY.id, OTHER.id}
-    assert opened == sorted(opened, key=[KEY.id, OTHER.id].index)
-
-
-def test_an_older_key_file_that_was_put_back_is_found(sealed):
-    old = (sealed / "gallery.key").read_bytes()
-    with Gallery(sealed, key=KEY) as gallery:
-        encrypting.rotate(gallery, OTHER)
-    (sealed / "gallery.key").write_bytes(old)
-    with Gallery(sealed, key=KEY) as gallery:
-        assert [(problem.kind, problem.subject) for problem in gallery.verify()] == [("key", "gallery.key")]
-        encrypting.rotate(gallery, UserKey(bytes(32), "A third"))
-        assert gallery.verify() == []
-
-
-def test_a_plain_gallery_has_no_key_to_rotate(plain):
-    with Gallery(plain) as gallery, pytest.raises(GalleryError, match="gallery encrypt"):
-        encrypting.rotate(gallery, KEY)
-
-
-# Commands
 
 
 @pytest.fixture
