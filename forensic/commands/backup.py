@@ -180,6 +180,9 @@ def status(gallery: Path, as_json: bool) -> None:
         [one.destination, one.key_file, str(one.number or "none"), one.made_at.isoformat()[:19] if one.made_at else ""]
         for one in found
     ]
+    if not rows:
+        click.echo("No backup was made: forensic backup make DEST --keys FILE")
+        return
     print_table([*map(Column, ("folder", "key file")), Column("snapshot", right=True), Column("at (UTC)")], rows)
     print_problems(problems, as_json=False)
 

@@ -128,6 +128,10 @@ def enroll(
         click.echo(json.dumps(dataclasses.asdict(summary) | size._asdict()))
     else:
         _print(summary)
+        if keep_until and summary.already:
+            click.echo(
+                "--keep-until is for new people: 'forensic gallery update' sets the date of others."
+            )
         click.echo(f"The gallery {gallery} holds {size.photos} photos of {size.people} people.")
     return 3 if summary.failures else 0
 

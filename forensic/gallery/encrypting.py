@@ -174,7 +174,9 @@ def finish(gallery: Storage) -> None:
 def _envelope(gallery: Storage) -> Envelope:
     envelope = Envelope.read(gallery.folder)
     if envelope is None:
-        raise GalleryError(f"{KEY_FILE} of the gallery in {gallery.folder} is gone: bring it back from a backup.")
+        raise GalleryError(
+            f"{KEY_FILE} of the gallery in {gallery.folder} is gone: bring it back from your copy of it."
+        )
     return envelope
 
 

@@ -79,7 +79,7 @@ class Envelope:
             raise GalleryError(f"{path} cannot be read, so that nothing opens the gallery: {error.strerror}.") from None
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise GalleryError(
-                f"{path} is damaged ({error}). Without it no key opens the gallery: bring it back from a backup."
+                f"{path} is damaged ({error}). Without it no key opens the gallery: bring it back from your copy of it."
             ) from None
         return envelope
 
@@ -216,7 +216,7 @@ def unlock(folder: Path, user: UserKey | None = None) -> Sealing | None:
     if envelope is None:
         if (folder / SEALED).exists() and not any((folder / name).exists() for name in (UNFINISHED, KEY_FILE)):
             raise GalleryError(
-                f"The gallery in {folder} is encrypted, and its {KEY_FILE} is missing: bring it back from a backup. "
+                f"The gallery in {folder} is encrypted, and its {KEY_FILE} is missing: bring it back from your copy of it. "
                 f"Without it no key opens the gallery. Plain files beside {SEALED} are not those of this gallery."
             )
         return None

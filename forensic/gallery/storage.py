@@ -159,6 +159,11 @@ class Storage:
             )
         with self._lock():  # no revision: its making was cut off, or is under way in another process
             revision = database.revision(self.engine)
+            if revision is None and any(self.objects.files()):
+                raise GalleryError(
+                    f"The gallery's database {self._name} is empty, and originals are there: it was lost, or is another "
+                    "one. Bring it back, or restore the gallery from a backup."
+                )
             if not self._address.settled:
                 self._claim(empty=revision is None)
             if revision != database.HEAD:

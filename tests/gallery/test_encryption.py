@@ -163,7 +163,7 @@ def test_no_damage_to_the_key_file_goes_unseen(sealed):
     whole = path.read_bytes()
     for length in range(len(whole) - 1):
         path.write_bytes(whole[:length])
-        with pytest.raises(GalleryError, match=r"gallery.key.*bring it back from a backup"):
+        with pytest.raises(GalleryError, match=r"gallery.key.*bring it back from your copy"):
             unlock(sealed.folder, KEY)
     for at in range(len(whole)):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])

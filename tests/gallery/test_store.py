@@ -259,6 +259,21 @@ def test_a_second_space_is_filled_later(gallery, making):
         gallery.add_templates(dataclasses.replace(other, dimension=2), {missing[0].id: np.array([1, 0])})
 
 
+@pytest.mark.sqlite("on a server, the address is what must not be lost")
+@pytest.mark.parametrize("left", ["empty", "missing"])
+def test_a_lost_database_is_not_begun_anew(gallery, making, left):
+    gallery.enroll([making.record(0)])
+    gallery.close()
+    database = gallery.home / "gallery.db"
+    for path in gallery.home.glob("gallery.db*"):
+        path.unlink()
+    if left == "empty":
+        database.touch(mode=0o600)
+    with pytest.raises(GalleryError, match="originals are there"):
+        Gallery(gallery.folder, create=True)
+    assert gallery.objects.is_sound(making.record(0).sha256)
+
+
 def test_revisions_never_come_back(gallery, making):
     digest = making.space().digest
     seen = [gallery.revision(digest)]
