@@ -129,9 +129,7 @@ def enroll(
     else:
         _print(summary)
         if keep_until and summary.already:
-            click.echo(
-                "--keep-until is for new people: 'forensic gallery update' sets the date of others."
-            )
+            click.echo("--keep-until is for new people: 'forensic gallery update' sets the date of others.")
         click.echo(f"The gallery {gallery} holds {size.photos} photos of {size.people} people.")
     return 3 if summary.failures else 0
 

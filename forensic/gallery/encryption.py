@@ -216,7 +216,7 @@ def unlock(folder: Path, user: UserKey | None = None) -> Sealing | None:
     if envelope is None:
         if (folder / SEALED).exists() and not any((folder / name).exists() for name in (UNFINISHED, KEY_FILE)):
             raise GalleryError(
-                f"The gallery in {folder} is encrypted, and its {KEY_FILE} is missing: bring it back from your copy of it. "
+                f"The gallery in {folder} is encrypted, and its {KEY_FILE} is missing: bring it back from your copy. "
                 f"Without it no key opens the gallery. Plain files beside {SEALED} are not those of this gallery."
             )
         return None

@@ -161,8 +161,8 @@ class Storage:
             revision = database.revision(self.engine)
             if revision is None and any(self.objects.files()):
                 raise GalleryError(
-                    f"The gallery's database {self._name} is empty, and originals are there: it was lost, or is another "
-                    "one. Bring it back, or restore the gallery from a backup."
+                    f"The gallery's database {self._name} is empty, and originals are there: it was lost, or is "
+                    "another one. Bring it back, or restore the gallery from a backup."
                 )
             if not self._address.settled:
                 self._claim(empty=revision is None)
