@@ -38,7 +38,7 @@ def list_people(gallery: Path, where: dict[str, str], limit: int | None, offset:
     forensic gallery list --where sex=F --where birth_year=1980
     """
     with open_gallery(gallery) as opened:
-        people, size = opened.people(where, limit=limit, offset=offset), opened.size()
+        people, size = opened.look_through(where, limit=limit, offset=offset), opened.size()
     if as_json:
         for person in people:
             echo_json(_person(person))

@@ -26,8 +26,8 @@ def user() -> None:
     analyst        enrolls, changes and expunges people, repairs
     investigator   opens cases and searches
     examiner       the same, and decides on candidates
-    auditor        reads cases and the audit log
-    administrator  changes users, expunges, reads the audit log
+    auditor        reads cases and the audit log, proves that people are expunged
+    administrator  changes users, encrypts, backs up, expunges, reads the audit log
     """
 
 

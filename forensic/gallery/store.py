@@ -114,6 +114,14 @@ class Gallery(Expunging):
             return people.listed(session, where or {}, limit, offset)
 
     @needs(Right.VIEW)
+    def look_through(self, where: Mapping[str, str], *, limit: int | None = None, offset: int = 0) -> list[Person]:
+        """`people` for somebody to look at: that is on record."""
+        with self.writing() as session:
+            found = people.listed(session, where, limit, offset)
+            self.note(session, "list", people=[person.id for person in found])
+        return found
+
+    @needs(Right.VIEW)
     def person(self, label: str) -> Person:
         """The person with this label."""
         with self.reading() as session:

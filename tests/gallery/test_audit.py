@@ -218,3 +218,10 @@ def test_a_gallery_and_its_log_begin_together_or_not_at_all(tmp_path, monkeypatc
             Gallery(tmp_path / "gallery", create=True)
     with Gallery(tmp_path / "gallery", create=True) as gallery:
         assert gallery.verify() == []
+
+
+def test_looking_through_people_is_on_record(gallery, making):
+    gallery.enroll([making.record(number) for number in range(4)])
+    assert [person.label for person in gallery.look_through({"sex": "M"})] == ["P0001"]
+    (entry,) = trail.entries(gallery, limit=1)
+    assert (entry["action"], entry["details"]) == ("list", {"people": [2]})
