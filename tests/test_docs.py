@@ -3,6 +3,7 @@
 import re
 import runpy
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -57,8 +58,8 @@ def test_commands_in_documents_exist(page: Path) -> None:
             continue
         assert words[1] in cli.COMMANDS, line
         name = f"forensic {words[1]}"
-        if len(words) > 2 and f"{name} {words[2]}" in help_of:
-            name = f"{name} {words[2]}"
+        for word in takewhile(lambda word: f"{name} {word}" in help_of, words[2:]):  # noqa: B023 - used at once
+            name = f"{name} {word}"
         for option in (word for word in words if word.startswith("--")):
             assert option.split("=")[0] in help_of[name], line
 

@@ -165,7 +165,7 @@ def test_a_reader_holds_traces_back(made, elsewhere, making, server, monkeypatch
     made.enroll([making.record(0), making.record(2)])
     with elsewhere.reading() as session:
         session.execute(text("SELECT 1") if table is None else select(table)).all()
-        with pytest.raises(GalleryError, match=r"traces may remain .* another process is reading"):
+        with pytest.raises(GalleryError, match=r"another process is reading it, so that traces may remain"):
             made.expunge("P0000")
         assert made.size() == (1, 1)
     Gallery(made.folder).close()
