@@ -1,5 +1,7 @@
 """Broken one way after the other, repaired, and what it was before."""
 
+import shutil
+
 import pytest
 from sqlalchemy import text
 
@@ -126,16 +128,19 @@ def test_an_original_that_another_rows_hash_names_is_left(full):
 
 
 @pytest.mark.sqlite("deletes the database's file")
-def test_originals_outlast_a_lost_database_that_was_begun_anew(full, making):
+def test_originals_outlast_a_lost_database_that_was_begun_anew(full, making, tmp_path):
     full.close()
-    before = set(full.objects.files())
     for end in ("", "-wal", "-shm"):
         (full.home / f"gallery.db{end}").unlink(missing_ok=True)
+    aside = full.objects.folder.rename(tmp_path / "aside")  # beside its originals, none is begun
     with Gallery(full.folder, create=True) as anew:
         anew.enroll([making.record(40)])
+        shutil.copytree(aside, anew.objects.folder, dirs_exist_ok=True)
+        before = set(anew.objects.files())
         assert "audit" not in kinds(anew.verify())
         assert repair(anew) == []
-        assert before < set(anew.objects.files())
+        assert set(anew.objects.files()) == before
+        assert len(before) > 1
 
 
 @pytest.mark.sqlite("damages SQLite's file: see test_postgresql.py")
