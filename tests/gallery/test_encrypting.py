@@ -277,7 +277,7 @@ def test_what_is_left_of_a_gallery_is_not_taken_for_an_empty_folder(run, plain, 
     assert [path.read_bytes() for path in sorted(plain.rglob("*")) if path.is_file()] == files
 
 
-def test_no_new_key_is_made_for_sealed_files(sealed):
+def test_no_new_key_is_made_for_sealed_files(sqlite_alone, sealed):
     (sealed / "gallery.key").unlink()
     with pytest.raises(GalleryError, match=r"holds files of a gallery, sealed/audit.key for one"):
         encrypting.create(sealed, KEY)
