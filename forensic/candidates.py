@@ -97,9 +97,9 @@ def meaning_of_lr(calibration: Mapping[str, Any] | None) -> str:
     return (
         "A likelihood ratio (LR) says how many times more probable this score is if sketch and photo show one person "
         "than if the photo shows another member of the reference population. It holds for {kind} sketches and "
-        "{population}; fitted to {mated} comparisons of one person and {nonmated} of two, of {people} people; its "
-        "decimal logarithm is never stated beyond {lower:.1f} to {upper:.1f}. It is not the probability of a match: in "
-        "a large gallery even strong support can be a stranger's."
+        "{population}; fitted to {mated:,} comparisons of one person and {nonmated:,} of two, of {people:,} people. "
+        "Its decimal logarithm is never stated beyond {lower:.1f} to {upper:.1f}. It is not the probability of a "
+        "match: in a large gallery even strong support can be a stranger's."
     ).format_map(calibration)
 
 

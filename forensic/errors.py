@@ -1,7 +1,7 @@
 """Everything that can go wrong, on one screen.
 
-Every message says what was given, what was expected and what to do. Only ``cli.py`` (and later the web
-application) turns an error into words for a person; ``exit_code`` is the process status that it ends with.
+Every message says what was given, what was expected and what to do. Only ``cli.py`` and ``web/`` turn an
+error into words for a person; ``exit_code`` is the process status that it ends with.
 """
 
 
@@ -33,12 +33,16 @@ class GalleryError(ForensicError):
     """The gallery is missing, damaged, locked, or was asked for something that it does not hold."""
 
 
+class NotFound(GalleryError):
+    """The gallery was asked for a person, a photo, a case, a search or a user that it does not hold."""
+
+
 class RightsError(GalleryError):
     """The operator did not sign in, or has no role that may do this."""
 
 
 class DuplicateError(GalleryError):
-    """The same image (by content) is already enrolled."""
+    """The same image (by content) is already enrolled, or a label is already somebody else's."""
 
 
 class StaleIndex(GalleryError):

@@ -3,10 +3,12 @@
 `Gallery` is the door to people, photos and templates; what else is done with a gallery are functions that take one:
 
 - what is stored: `models`, `casework_models` (tables), `records` (what goes in and out), `objects` (originals)
-- how, so that nothing is lost: `storage` (transactions), `database`, `postgresql`, `address`, `migrations`
-- people: `store`, `enrolling`, `expunging`, `merging`, `curating`, `assessing`, `people`, `filtering`, `templates`,
-  `cohorts`; in and out: `exchange`, `nist`
-- casework: `cases`, `disclosing` (for an export), `statements` (what the log holds hashes of), `reports`
+- how, so that nothing is lost: `storage` (transactions), `locks`, `database`, `postgresql`, `address`, `migrations`
+- people: `store`, `enrolling`, `expunging`, `merging`, `curating`, `assessing`, `people`, `filtering`, `browsing`,
+  `templates`, `cohorts`; in and out: `exchange`, `nist`
+- casework: `cases`, `examinations` (second ones that are due), `listing` (a page at a time), `disclosing` (for exports
+  and reports), `statements` (what the log holds hashes of), `reports`
+- beside a server: `serving`
 - who did what: `audit`, `trail`, `anchoring`, `users`, `rights`
 - is it whole, and is somebody gone: `verifying`, `repairing`, `proving` with `pages` and `traces`
 - encryption at rest: `encryption` (the key's envelope, sealed files), `keys` (the user's), `encrypting` (the act)

@@ -26,7 +26,7 @@ from forensic.errors import DataError, GalleryError
 from forensic.gallery.casework_models import AuditEntry, Identity
 from forensic.gallery.models import Photo, now
 from forensic.gallery.objects import PLAIN, Codec, write_private
-from forensic.gallery.records import Problem
+from forensic.gallery.records import Choice, Problem
 
 KEY_FILE = "audit.key"
 KEY_VARIABLE = "FORENSIC_AUDIT_KEY"
@@ -89,14 +89,26 @@ class Head(NamedTuple):
             DataError: The file is missing or holds no head, or its signature is wrong.
         """
         try:
-            head = cls(**json.loads(path.read_text(encoding="utf-8")))
+            return cls.parse(path.read_bytes(), str(path))
+        except OSError as error:
+            raise DataError(f"{path} is no exported head of an audit log ({error}).") from None
+
+    @classmethod
+    def parse(cls, content: bytes, name: str = "The file") -> Head:
+        """A head as it was exported; ``name`` is what errors call it.
+
+        Raises:
+            DataError: The content is no head, or its signature is wrong.
+        """
+        try:
+            head = cls(**json.loads(content.decode("utf-8")))
             if not isinstance(head.number, int):
                 raise TypeError("its number is none")
             sound = is_signed(head.public_key, head.hash, head.signature)
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise DataError(f"{path} is no exported head of an audit log ({error}).") from None
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise DataError(f"{name} is no exported head of an audit log ({error}).") from None
         if not sound:
-            raise DataError(f"{path}: the head's signature is wrong. Take another copy of it.")
+            raise DataError(f"{name}: the head's signature is wrong. Take another copy of it.")
         return head
 
 
@@ -213,14 +225,22 @@ def head(session: Session) -> Head:
     return Head(identity.gallery, last.number, last.hash, identity.public_key, last.signature)
 
 
-def entries(session: Session, *, action: str | None = None, limit: int | None = None) -> list[Entry]:
+def entries(
+    session: Session, *, action: str | None = None, limit: int | None = None, choice: Choice | None = None
+) -> list[Entry]:
     """The entries, newest first, as they were written; what is no entry is left to `verify`."""
+    chosen = choice or Choice(action)
     query = select(AuditEntry.entry).order_by(AuditEntry.number.desc()).execution_options(yield_per=CHUNK)
+    if chosen.before is not None:
+        query = query.where(AuditEntry.number < chosen.before)
+    for key, value in (("action", chosen.action), ("operator", chosen.operator)):
+        if value is not None:  # fewer to be read; the text may stand elsewhere in an entry too
+            query = query.where(AuditEntry.entry.contains(canonical({key: value})[1:-1], autoescape=True))
     found = []
     with session.scalars(query) as texts:
         for text in texts:
             entry = read(text)
-            if entry and action in (None, entry["action"]):
+            if entry and chosen.holds(entry):
                 found.append(entry)
             if limit is not None and len(found) >= limit:
                 break

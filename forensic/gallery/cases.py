@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
-from forensic.errors import GalleryError, UsageError
+from forensic.errors import NotFound, UsageError
 from forensic.gallery import audit, statements
 from forensic.gallery.casework_models import Case, Decision, SearchRecord, Sketch
 from forensic.gallery.models import Person, Photo, now
@@ -109,8 +109,8 @@ class Searched(NamedTuple):
 
 
 @needs(Right.CASE)
-def open_case(gallery: Storage, reference: str, *, purpose: str, legal_basis: str) -> None:
-    """Open a case, without which nobody should search.
+def open_case(gallery: Storage, reference: str, *, purpose: str, legal_basis: str) -> int:
+    """Open a case, without which nobody should search; its number.
 
     Raises:
         UsageError: The reference is taken or cannot be one, or purpose or legal basis is missing.
@@ -130,6 +130,7 @@ def open_case(gallery: Storage, reference: str, *, purpose: str, legal_basis: st
         session.add(case)
         session.flush()
         gallery.note(session, "case-open", case=case.id, content=_content(case))
+        return case.id
 
 
 @needs(Right.CASE)
@@ -140,7 +141,7 @@ def add_sketch(gallery: Storage, reference: str, drawing: Drawing) -> int:
         The sketch's number.
 
     Raises:
-        GalleryError: There is no such case.
+        NotFound: There is no such case.
         UsageError: The file is enrolled as a photo, and would outlast its expunging; or it is a sketch of the case
             already, of which something else was said.
     """
@@ -178,10 +179,37 @@ def find(gallery: Storage, reference: str) -> Case:
     """The case with this reference.
 
     Raises:
-        GalleryError: There is none.
+        NotFound: There is none.
     """
     with gallery.reading() as session:
         return find_case(session, reference)
+
+
+@needs(Right.READ_CASE)
+def by_number(gallery: Storage, number: int) -> Case:
+    """The case with this number, as it stands in the address of a page.
+
+    Raises:
+        NotFound: There is none.
+    """
+    with gallery.reading() as session:
+        if (case := session.get(Case, number)) is None:
+            raise NotFound(f"There is no case number {number}.")
+        return case
+
+
+@needs(Right.READ_CASE)
+def sketch(gallery: Storage, number: int) -> Sketch:
+    """The sketch with this number, with its bytes.
+
+    Raises:
+        NotFound: There is none.
+    """
+    with gallery.reading() as session:
+        found = session.get(Sketch, number, options=[undefer(Sketch.data)])
+        if found is None:
+            raise NotFound(f"There is no sketch {number}.")
+        return found
 
 
 @needs(Right.READ_CASE)
@@ -214,10 +242,10 @@ def searched(gallery: Storage, number: int) -> Searched:
     """A search on record, as the operator may see it.
 
     Raises:
-        GalleryError: There is none of this number.
+        NotFound: There is none.of this number.
     """
     with gallery.reading() as session:
-        return as_seen(session, _find_search(session, number), gallery.operator)
+        return as_seen(session, find_search(session, number), gallery.operator)
 
 
 @needs(Right.READ_CASE)
@@ -235,13 +263,13 @@ def decide(gallery: Storage, number: int, rank: int, verdict: Verdict, reason: s
     """Say what the operator thinks of a candidate: once, and independently of what others said.
 
     Raises:
-        GalleryError: There is no such search.
+        NotFound: There is no such search.
         UsageError: The list has no such rank, no reason is given, or the operator has decided already.
     """
     if not reason.strip():
         raise UsageError("A verdict needs a reason: what in the faces speaks for it.")
     with gallery.writing() as session:
-        row = _find_search(session, number)
+        row = find_search(session, number)
         ranks = [candidate["rank"] for candidate in json.loads(row.record)["candidates"]]
         if rank not in ranks:
             raise UsageError(f"Search {number} has no candidate of rank {rank}; its list has {len(ranks)}.")
@@ -270,7 +298,7 @@ def check(gallery: Storage, reference: str | None) -> None:
 
     Raises:
         RightsError: The operator may not search.
-        GalleryError: There is no such case.
+        NotFound: There is no such case.
     """
     if reference is not None:
         with gallery.reading() as session:
@@ -353,16 +381,20 @@ def find_case(session: Session, reference: str) -> Case:
     """The case with this reference.
 
     Raises:
-        GalleryError: There is none.
+        NotFound: There is none.
     """
     case = session.scalars(select(Case).where(Case.reference == reference.strip())).one_or_none()
     if case is None:
-        raise GalleryError(f"There is no case {reference!r}; 'forensic case list' shows those there are.")
+        raise NotFound(f"There is no case {reference!r}; 'forensic case list' shows those there are.")
     return case
 
 
-def _find_search(session: Session, number: int) -> SearchRecord:
-    row = session.get(SearchRecord, number)
-    if row is None:
-        raise GalleryError(f"There is no search {number} on record; 'forensic search list' shows those there are.")
+def find_search(session: Session, number: int) -> SearchRecord:
+    """The record of the search with this number.
+
+    Raises:
+        NotFound: There is none.
+    """
+    if (row := session.get(SearchRecord, number)) is None:
+        raise NotFound(f"There is no search {number} on record; 'forensic search list' shows those there are.")
     return row

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from forensic.errors import GalleryError, UsageError
+from forensic.errors import DuplicateError, UsageError
 from forensic.gallery import assessing, merging, people, templates
 from forensic.gallery.models import Person, Photo
 from forensic.gallery.records import parse_label, parse_metadata
@@ -21,7 +21,8 @@ class Curating(Storage):
         """Change a person's metadata; an empty value takes one away.
 
         Raises:
-            GalleryError: the person is unknown, or ``rename`` is someone else's label.
+            NotFound: the person is unknown.
+            DuplicateError: ``rename`` is someone else's label.
             UsageError: a value that cannot be stored, or a field of a photo (see ``update_photo``).
         """
         parsed = parse_metadata(metadata)
@@ -32,7 +33,7 @@ class Curating(Storage):
             people.change(person, parsed)
             if rename is not None and (new := parse_label(rename)) != label:
                 if session.scalars(select(Person.id).where(Person.label == new)).first() is not None:
-                    raise GalleryError(f"{new!r} is already someone's label; {label!r} keeps its own.")
+                    raise DuplicateError(f"{new!r} is already someone's label; {label!r} keeps its own.")
                 person.label = new
                 templates.touch_people(session, [person.id])
             self.note(session, "update", person=person.id, fields=sorted(metadata), renamed=rename is not None)

@@ -30,11 +30,11 @@ def connect(database: URL | Path, key: bytes | None = None) -> Engine:
     if url.get_backend_name() == "postgresql":
         return postgresql.engine(url)
     if key is None:
-        engine = create_engine(url)
+        engine = create_engine(url, hide_parameters=True)  # people's names have no place in a log
     else:
         from sqlcipher3 import dbapi2 as sqlcipher
 
-        engine = create_engine(url, module=sqlcipher)
+        engine = create_engine(url, module=sqlcipher, hide_parameters=True)
         event.listen(engine, "do_connect", partial(_keyed, key))
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)

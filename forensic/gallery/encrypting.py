@@ -20,13 +20,14 @@ from sqlalchemy import Engine, delete
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError, UsageError
-from forensic.gallery import address, audit, database
+from forensic.gallery import address, audit, database, serving
 from forensic.gallery.encryption import KEY_FILE, SEALED, UNFINISHED, Envelope, Sealing
 from forensic.gallery.keys import UserKey
+from forensic.gallery.locks import locked
 from forensic.gallery.models import IndexFile
 from forensic.gallery.objects import PARTIAL, ObjectStore, sync
 from forensic.gallery.rights import Right, needs
-from forensic.gallery.storage import DATABASE_FILES, OWN_NAMES, Storage, locked
+from forensic.gallery.storage import DATABASE_FILES, OWN_NAMES, Storage
 from forensic.gallery.templates import chunks
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def encrypt(gallery: Gallery, user: UserKey) -> None:
 
     Raises:
         GalleryError: It is encrypted already, its database is another SQLite file than its own, an original is missing
-            or altered, or another process uses it; the gallery is then as it was.
+            or altered, or another process uses it, or jobs wait for its server; the gallery is then as it was.
     """
     if gallery.sealing:
         raise GalleryError(
@@ -95,6 +96,7 @@ def encrypt(gallery: Gallery, user: UserKey) -> None:
     envelope, secret = Envelope.new(user)
     sealing = Sealing(secret, user.id)
     home = gallery.folder / SEALED
+    serving.check_idle(gallery)
     with gallery._exclusive():
         finish(gallery)  # of an earlier attempt
         envelope.write(gallery.folder, UNFINISHED)
@@ -202,7 +204,7 @@ def _commit(folder: Path) -> None:
 
 def plain_files(folder: Path) -> list[Path]:
     """Files and folders of a plain gallery that lie beside an encrypted one, the database first."""
-    names = [*sorted(DATABASE_FILES), "objects", "index"]
+    names = [*sorted(DATABASE_FILES), "objects", "index", serving.FOLDER]
     if (folder / SEALED / audit.KEY_FILE).exists():  # else it is kept elsewhere, and this one is not ours
         names.append(audit.KEY_FILE)
     return [path for path in (folder / name for name in names) if path.exists()]

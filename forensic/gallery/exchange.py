@@ -6,6 +6,7 @@ spreadsheet would run as a formula is written with an apostrophe before it, and 
 """
 
 import csv
+import io
 import os
 import re
 import stat
@@ -60,14 +61,18 @@ def unescape(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
 
 
-def read_table(table: Path) -> Iterator[Row]:
+def read_table(table: Path, data: bytes | None = None) -> Iterator[Row]:
     """The rows of an enrollment table, in UTF-8 with or without a byte-order mark.
+
+    Args:
+        table: the file; with ``data``, only its name counts.
+        data: its content, where that came by another way than the disk.
 
     Raises:
         DataError: it cannot be read, lacks ``person`` or ``file``, names a column twice, or has a row of another
             length than its header.
     """
-    rows = _rows(table)
+    rows = _rows(table, data)
     _, first = next(rows, (0, []))
     header = [unescape(cell.strip()) for cell in first]
     names = [name.lower() if name.lower() in {*RESERVED, *MEASURED} else name for name in header]
@@ -83,7 +88,7 @@ def read_table(table: Path) -> Iterator[Row]:
         yield Row(line, person, table.parent / photo, metadata)
 
 
-def _rows(table: Path) -> Iterator[tuple[int, list[str]]]:
+def _rows(table: Path, data: bytes | None) -> Iterator[tuple[int, list[str]]]:
     """The rows that are not empty, each with the number of its last line; no more than fit in the memory.
 
     Raises:
@@ -91,7 +96,7 @@ def _rows(table: Path) -> Iterator[tuple[int, list[str]]]:
     """
     count = cells = 0
     try:
-        with _opened(table) as file:
+        with _opened(table) if data is None else _received(table, data) as file:
             # A line is cut where it is too long for csv's reader, which then says so.
             reader = csv.reader(iter(lambda: file.readline(MAX_LINE), ""), strict=True)
             for row in reader:
@@ -104,6 +109,12 @@ def _rows(table: Path) -> Iterator[tuple[int, list[str]]]:
                     yield reader.line_num, row
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{table} cannot be read as a CSV table in UTF-8: {error}.") from error
+
+
+def _received(table: Path, data: bytes) -> TextIO:
+    if len(data) > MAX_TABLE:
+        raise DataError(f"{table} has {len(data):,} bytes; expected at most {MAX_TABLE:,}. Give it in several parts.")
+    return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="")
 
 
 def _opened(table: Path) -> TextIO:

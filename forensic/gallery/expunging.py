@@ -1,16 +1,20 @@
 """How people leave a gallery for good: named, photo by photo, or all whose time has passed."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import NamedTuple
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from forensic.errors import UsageError
 from forensic.gallery import people, templates
 from forensic.gallery.curating import Curating
 from forensic.gallery.models import Person, Photo, now
 from forensic.gallery.rights import Right, needs
+
+LONGEST_REASON = 500
 
 
 class Due(NamedTuple):
@@ -35,33 +39,40 @@ class Expunging(Curating):
     """
 
     @needs(Right.EXPUNGE)
-    def expunge(self, *labels: str) -> list[str]:
+    def expunge(self, *labels: str, reason: str = "") -> list[str]:
         """Remove people with their photos, originals and templates, and the index, so that no trace is left.
+
+        Args:
+            labels: whom.
+            reason: why, such as an order's number; it stays in the log for good, so that it must not name the person.
 
         Returns:
             The content hashes of the removed photos.
 
         Raises:
             GalleryError: a label is unknown (nobody is removed then), or another process reads without end.
+            UsageError: the reason names one of them, or is too long.
         """
 
         def remove(session: Session) -> Sequence[str]:
-            return self._removed(session, sorted({people.find(session, label).id for label in labels}))
+            gone = [people.find(session, label) for label in labels]
+            return self._removed(session, sorted({person.id for person in gone}), **_why(reason, gone))
 
         return self._expunge(remove)
 
     @needs(Right.EXPUNGE)
-    def expunge_photo(self, photo_id: int) -> list[str]:
+    def expunge_photo(self, photo_id: int, *, reason: str = "") -> list[str]:
         """Remove one photo as ``expunge`` does; its person too if it was the last one."""
 
         def remove(session: Session) -> Sequence[str]:
             photo = people.find_photo(session, photo_id)
+            why = _why(reason, [photo.person])
             templates.touch_people(session, [photo.person_id])
             session.execute(delete(Photo).where(Photo.id == photo_id))
             gone = not session.scalars(select(func.count()).where(Photo.person_id == photo.person_id)).one()
             if gone:
                 session.execute(delete(Person).where(Person.id == photo.person_id))
-            self.note(session, "expunge", people=[photo.person_id] if gone else [], photos=[photo_id])
+            self.note(session, "expunge", people=[photo.person_id] if gone else [], photos=[photo_id], **why)
             return [photo.sha256]
 
         return self._expunge(remove)
@@ -115,6 +126,24 @@ class Expunging(Curating):
 def today() -> date:
     """The present day in UTC."""
     return now().date()
+
+
+def _why(reason: str, gone: Iterable[Person]) -> dict[str, str]:
+    """The reason as the log keeps it: nothing in it may tell who was removed.
+
+    Raises:
+        UsageError: it names somebody, or is too long.
+    """
+    reason = " ".join(reason.split())
+    if len(reason) > LONGEST_REASON:
+        raise UsageError(f"The reason has {len(reason)} characters; expected at most {LONGEST_REASON}.")
+    for person in gone:
+        for name in filter(None, (person.label, person.name)):
+            if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", reason, re.IGNORECASE):
+                raise UsageError(
+                    "The reason names the person, and it stays in the log for good. Give an order's or a file's number."
+                )
+    return {"reason": reason} if reason else {}
 
 
 def _due(session: Session, before: date | None) -> list[Due]:

@@ -25,12 +25,15 @@ from forensic.gallery import audit
 from forensic.gallery.audit import canonical
 from forensic.gallery.casework_models import AuditEntry, Identity
 from forensic.gallery.models import Backup, BackupKey
-from forensic.gallery.objects import partial, write_private
+from forensic.gallery.objects import partial, read_private, write_private
 from forensic.gallery.records import Problem
 from forensic.gallery.sealing import Key
 from forensic.gallery.templates import chunks
 
 FORMAT = "forensic backup keys 1"
+OPEN_TO_OTHERS = (
+    " (or mount its disk with umask=077). If somebody may have read it, back up to a new folder with a new key file."
+)
 
 
 @dataclass(frozen=True)
@@ -61,17 +64,9 @@ class KeyFile:
             GalleryError: It is missing, cannot be read, is open to others, was altered, or is none.
         """
         try:
-            with path.open("rb") as file:
-                mode, text = os.fstat(file.fileno()).st_mode, file.read()
+            text = read_private(path, "key file", OPEN_TO_OTHERS)
         except FileNotFoundError:
             raise GalleryError(f"The key file {path} is missing: bring it back, or name where it lies now.") from None
-        except OSError as error:
-            raise GalleryError(f"The key file {path} cannot be read ({error.strerror}).") from None
-        if os.name == "posix" and mode & 0o077:
-            raise GalleryError(
-                f"Others may use the key file {path} (mode {mode & 0o777:o}): chmod go= it (or mount its disk with "
-                "umask=077). If somebody may have read it, back up to a new folder with a new key file."
-            )
         try:
             said = json.loads(text)
             code = said.pop("code")

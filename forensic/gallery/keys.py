@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from forensic.errors import GalleryError, UsageError
+from forensic.gallery.objects import read_private
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
@@ -91,17 +92,11 @@ class UserKey:
         """
         path = Path(path)
         source = f"The file {path}"
+        advice = ", and rotate the key if somebody may have read it."
         try:
-            with path.open("rb") as file:
-                mode = os.fstat(file.fileno()).st_mode
-                content = file.read(LONGEST_FILE)
-        except OSError as error:
-            raise GalleryError(f"The key's file {path} cannot be read: {error.strerror or error}.") from None
-        if os.name == "posix" and mode & 0o077:
-            raise GalleryError(
-                f"Others may use the key's file {path} (mode {mode & 0o777:o}): chmod go= it, and rotate the key if "
-                "somebody may have read it."
-            )
+            content = read_private(path, "key's file", advice, longest=LONGEST_FILE)
+        except FileNotFoundError as error:
+            raise GalleryError(f"The key's file {path} cannot be read: {error.strerror}.") from None
         return cls.parse(content.decode("ascii", errors="replace"), source)
 
 
@@ -145,10 +140,10 @@ def find(ids: Iterable[str], folder: Path) -> UserKey:
 
     for id in ids:
         try:
-            if text := _ring().get_password(RING, id):
+            if text := ring().get_password(RING, id):
                 return UserKey.parse(text, f"The key ring's entry {id} of '{RING}'")
         except KeyringError as error:
-            said = _said(error)
+            said = first_sentence(error)
             break
     raise GalleryError(
         f"The gallery in {folder} is encrypted, and its key {' or '.join(ids)} was not found. Looked for in the file "
@@ -188,21 +183,24 @@ def new_in_ring() -> UserKey:
     secret = secrets.token_bytes(LENGTH)
     key = UserKey(secret, f"The key ring's entry {UserKey(secret, '').id} of '{RING}'")
     try:
-        _ring().set_password(RING, key.id, key.text)
-        kept = _ring().get_password(RING, key.id)
+        ring().set_password(RING, key.id, key.text)
+        kept = ring().get_password(RING, key.id)
     except KeyringError as error:
-        raise GalleryError(f"The system's key ring did not take the key: {_said(error)}; {MAKE_ONE}.") from None
+        raise GalleryError(
+            f"The system's key ring did not take the key: {first_sentence(error)}; {MAKE_ONE}."
+        ) from None
     if kept != key.text:
         raise GalleryError(f"The system's key ring did not keep the key; {MAKE_ONE}.")
     return key
 
 
-def _ring() -> KeyringBackend:
+def ring() -> KeyringBackend:
+    """The system's key ring."""
     import keyring
 
     return keyring.get_keyring()
 
 
-def _said(error: Exception) -> str:
-    """The first sentence: the others recommend packages."""
+def first_sentence(error: Exception) -> str:
+    """What a key ring's error says, without the sentences that recommend packages."""
     return (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0].rstrip(".")

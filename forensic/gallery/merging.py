@@ -6,7 +6,7 @@ from datetime import date
 from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from forensic.errors import GalleryError, UsageError
+from forensic.errors import DuplicateError, NotFound, UsageError
 from forensic.gallery import keyfiles, people, templates
 from forensic.gallery.models import Distinct, Person, Photo
 from forensic.gallery.records import PERSON_FIELDS, Metadata, parse_label
@@ -24,7 +24,7 @@ def merge(session: Session, label: str, other: str) -> list[str]:
         A remark for each value that was dropped, on the date that holds now, and where the two had been kept apart.
 
     Raises:
-        GalleryError: one of them is unknown.
+        NotFound: one of them is unknown.
         UsageError: they are the same label.
     """
     person, gone = _two(session, label, other)
@@ -47,7 +47,7 @@ def keep(session: Session, label: str, other: str) -> bool:
         Whether that was new.
 
     Raises:
-        GalleryError: one of them is unknown.
+        NotFound: one of them is unknown.
         UsageError: they are the same label.
     """
     return _note(session, *(person.id for person in _two(session, label, other)))
@@ -70,20 +70,21 @@ def split(session: Session, label: str, photo_ids: Sequence[int], new: str) -> P
     The new person has no metadata but the date until which the photos may be kept: it was given for them too.
 
     Raises:
-        GalleryError: the person is unknown, a photo is not theirs, or the new label is someone's already.
+        NotFound: the person is unknown, or a photo is not theirs.
+        DuplicateError: the new label is someone's already.
         UsageError: no photo, all of the person's photos, or a label that cannot be stored.
     """
     person, chosen, fresh = people.find(session, label), {int(number) for number in photo_ids}, parse_label(new)
     own = set(session.scalars(select(Photo.id).where(Photo.person_id == person.id)))
     if strange := sorted(chosen - own):
-        raise GalleryError(f"Photo {strange[0]} is none of {label!r}, whose photos are {sorted(own)}.")
+        raise NotFound(f"Photo {strange[0]} is none of {label!r}, whose photos are {sorted(own)}.")
     if not chosen or chosen == own:
         raise UsageError(
             f"{len(chosen)} of the {len(own)} photos of {label!r} were named; expected at least one and not all of "
             "them. 'forensic gallery update PERSON --person LABEL' gives a person another label."
         )
     if session.scalars(select(Person.id).where(Person.label == fresh)).first() is not None:
-        raise GalleryError(
+        raise DuplicateError(
             f"{fresh!r} is someone's label; give a new one, and merge the two afterwards if they are one."
         )
     templates.touch_people(session, [person.id])

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from forensic.errors import GalleryError
+
 PARTIAL = ".partial"
 SYNC_THREADS = 8
 
@@ -131,6 +133,31 @@ def write_private(files: Mapping[Path, bytes]) -> None:
     for path in files:
         os.replace(partial(path), path)
     sync({path.parent for path in files})
+
+
+def read_private(path: Path, named: str, advice: str, *, longest: int = -1) -> bytes:
+    """Bytes of a file that only its owner may use.
+
+    Args:
+        path: The file.
+        named: What errors call it, such as ``key file``.
+        advice: What to do besides ``chmod`` where others may use it.
+        longest: Bytes to read at most; -1 for all.
+
+    Raises:
+        FileNotFoundError: There is none.
+        GalleryError: It cannot be read, or is open to others.
+    """
+    try:
+        with path.open("rb") as file:
+            mode, content = os.fstat(file.fileno()).st_mode, file.read(longest)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise GalleryError(f"The {named} {path} cannot be read: {error.strerror or error}.") from None
+    if os.name == "posix" and mode & 0o077:
+        raise GalleryError(f"Others may use the {named} {path} (mode {mode & 0o777:o}): chmod go= it{advice}")
+    return content
 
 
 def sync(paths: Collection[Path]) -> None:

@@ -5,10 +5,10 @@ from datetime import date
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Row, select
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy import ColumnElement, Row, Select, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, undefer
 
-from forensic.errors import GalleryError
+from forensic.errors import NotFound
 from forensic.gallery.casework_models import Sketch
 from forensic.gallery.models import Person, Photo
 from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS, Metadata, parse_metadata
@@ -21,12 +21,24 @@ def find(session: Session, label: str) -> Person:
     """The person with this label.
 
     Raises:
-        GalleryError: there is none.
+        NotFound: there is none.
     """
     query = select(Person).where(Person.label == label).options(COUNTED)
     person = session.scalars(query).one_or_none()
     if person is None:
-        raise GalleryError(f"No person {label!r} in the gallery; 'forensic gallery list' shows who is enrolled.")
+        raise NotFound(f"No person {label!r} in the gallery; 'forensic gallery list' shows who is enrolled.")
+    return person
+
+
+def by_number(session: Session, number: int) -> Person:
+    """The person with this number.
+
+    Raises:
+        NotFound: there is none.
+    """
+    person = session.get(Person, number, options=[COUNTED])
+    if person is None:
+        raise NotFound(f"No person number {number} in the gallery; 'forensic gallery list' shows who is enrolled.")
     return person
 
 
@@ -34,29 +46,57 @@ def find_photo(session: Session, photo_id: int) -> Photo:
     """The photo with this id.
 
     Raises:
-        GalleryError: there is none.
+        NotFound: there is none.
     """
     photo = session.get(Photo, int(photo_id))  # a NumPy integer would be bound as bytes
     if photo is None:
-        raise GalleryError(f"No photo {photo_id} in the gallery; 'forensic gallery show PERSON' lists a person's.")
+        raise NotFound(f"No photo {photo_id} in the gallery; 'forensic gallery show PERSON' lists a person's.")
     return photo
 
 
 def listed(session: Session, where: Mapping[str, str], limit: int | None, offset: int) -> list[Person]:
-    """People by label whose metadata equal ``where``; an empty value asks for those without one."""
-    query = select(Person).order_by(Person.label).options(COUNTED)
-    parsed = parse_metadata({key: value for key, value in where.items() if key != "person"})
-    if "person" in where:
-        query = query.where(Person.label == where["person"])
-    for key, value in parsed.person.items():
-        query = query.where(getattr(Person, key) == value)  # `== None` becomes IS NULL
-    for key, value in parsed.photo.items():
-        query = query.where(Person.id.in_(select(Photo.person_id).where(getattr(Photo, key) == value)))
-    if not parsed.extra:
+    """People by label whose metadata equal ``where``.
+
+    An empty value asks for those without one; a text that ends in ``*`` for those that begin so, whatever the case.
+    """
+    query, extra = _chosen(where)
+    query = query.order_by(Person.label).options(COUNTED)
+    if not extra:
         return list(session.scalars(query.limit(limit).offset(offset)))
     # Databases differ in how a path into JSON names a key with quotes or accents, so these are compared here.
-    found = (p for p in session.scalars(query) if all(p.extra.get(key) == text for key, text in parsed.extra.items()))
+    found = (person for person in session.scalars(query) if _has(person.extra, extra))
     return list(islice(found, offset, None if limit is None else offset + limit))
+
+
+def count(session: Session, where: Mapping[str, str]) -> int:
+    """How many `listed` finds in all."""
+    query, extra = _chosen(where)
+    if not extra:
+        return session.scalars(select(func.count()).select_from(query.subquery())).one()
+    return sum(_has(found, extra) for found in session.scalars(query.with_only_columns(Person.extra)))
+
+
+def _like(column: InstrumentedAttribute[Any], value: object) -> ColumnElement[bool]:
+    if isinstance(value, str) and value.endswith("*"):
+        return column.istartswith(value[:-1], autoescape=True)
+    return column == value  # `== None` becomes IS NULL
+
+
+def _has(columns: Mapping[str, str], extra: Mapping[str, str | None]) -> bool:
+    return all(columns.get(key) == text for key, text in extra.items())
+
+
+def _chosen(where: Mapping[str, str]) -> tuple[Select[Person], dict[str, str | None]]:
+    """What a database can choose by, and the columns that are left to compare."""
+    query = select(Person)
+    parsed = parse_metadata({key: value for key, value in where.items() if key != "person"})
+    if "person" in where:
+        query = query.where(_like(Person.label, where["person"]))
+    for key, value in parsed.person.items():
+        query = query.where(_like(getattr(Person, key), value))
+    for key, value in parsed.photo.items():
+        query = query.where(Person.id.in_(select(Photo.person_id).where(_like(getattr(Photo, key), value))))
+    return query, parsed.extra
 
 
 def known(session: Session, hashes: Sequence[str]) -> dict[str, str]:
@@ -92,6 +132,17 @@ def photos(session: Session, photo_ids: Iterable[int]) -> dict[int, Photo]:
         for some in chunks([int(number) for number in photo_ids])
     )
     return {photo.id: photo for part in found for photo in part}
+
+
+def sample(session: Session, count: int) -> list[Photo]:
+    """A photo each of so many people, in the order of the photos' hashes."""
+    chosen: dict[int, Photo] = {}
+    with session.scalars(select(Photo).order_by(Photo.sha256).execution_options(yield_per=count)) as photos:
+        for photo in photos:
+            chosen.setdefault(photo.person_id, photo)
+            if len(chosen) == count:
+                break
+    return list(chosen.values())
 
 
 def complete(person: Person, metadata: Metadata) -> list[str]:

@@ -28,7 +28,7 @@ def engine(url: URL) -> Engine:
         GalleryError: the driver is not installed.
     """
     try:
-        made = create_engine(url, isolation_level="REPEATABLE READ", pool_pre_ping=True)
+        made = create_engine(url, isolation_level="REPEATABLE READ", pool_pre_ping=True, hide_parameters=True)
     except ImportError as error:
         raise GalleryError(
             "A gallery on PostgreSQL needs psycopg, which is not installed: pip install 'forensic-sketch[postgresql]'"

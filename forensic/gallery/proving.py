@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sqlalchemy import Column, func, select, text
 from sqlalchemy.orm import Session
 
-from forensic.gallery import audit, keyfiles, pages, searching, templates
+from forensic.gallery import audit, keyfiles, pages, searching, serving, templates
 from forensic.gallery.models import Backup, Base, IndexFile, Person, Photo
 from forensic.gallery.rights import Right, needs
 from forensic.gallery.storage import OUTSIDE, OWN_NAMES, Storage
@@ -35,7 +35,7 @@ class Tombstone(NamedTuple):
         operator: Who did it.
         people: Numbers of the people who are gone.
         photos: Numbers of their photos, or of the photos that were removed by themselves.
-        reason: "retention" where the date had passed, `LEFT_OUT`, or empty.
+        reason: What whoever did it gave; "retention" where the date had passed, `LEFT_OUT`, or empty.
     """
 
     entry: int
@@ -231,6 +231,19 @@ def _backups(case: _Case) -> Iterator[Check]:
     yield Check("backups", False if left else None if unseen else True, said)
 
 
+def _server(case: _Case) -> Iterator[Check]:
+    """What a server keeps of its own."""
+    gallery, name = case.gallery, "server"
+    if not (gallery.home / serving.FOLDER).exists():
+        return
+    if count := serving.files(gallery):
+        yield Check(name, False, f"{count} uploaded files wait for the server: let it do its jobs, then look again")
+    elif serving.is_running(gallery.home):
+        yield Check(name, None, "it is running: what its memory holds of earlier pictures nobody can see; restart it")
+    else:
+        yield Check(name, True, "it is not running, and no uploaded file waits for it")
+
+
 def _bytes(case: _Case) -> Iterator[Check]:
     """What one still has in hand of the person, in all files; in all rows too where a file does not show them."""
     if not case.traces:
@@ -267,6 +280,7 @@ CHECKS: tuple[Callable[[_Case], Iterator[Check]], ...] = (
     _indexes,
     _folder,
     _backups,
+    _server,
     _bytes,
 )
 """What is looked at beside the log. Whatever else keeps something of people adds a check here."""

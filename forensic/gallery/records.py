@@ -129,6 +129,35 @@ class Problem(NamedTuple):
     message: str
 
 
+class Choice(NamedTuple):
+    """Which entries of the audit log are asked for; None for any.
+
+    Attributes:
+        action: What was done.
+        operator: Who did it, as the log names them.
+        since: The first day, in UTC.
+        until: The last day, in UTC.
+        before: Entries of smaller numbers than this.
+    """
+
+    action: str | None = None
+    operator: str | None = None
+    since: date | None = None
+    until: date | None = None
+    before: int | None = None
+
+    def holds(self, entry: Mapping[str, Any]) -> bool:
+        """Whether an entry is asked for."""
+        day = str(entry["at"])[:10]
+        return (
+            self.action in (None, entry["action"])
+            and self.operator in (None, entry["operator"])
+            and (self.since is None or day >= self.since.isoformat())
+            and (self.until is None or day <= self.until.isoformat())
+            and (self.before is None or entry["number"] < self.before)
+        )
+
+
 class Metadata(NamedTuple):
     """Checked metadata; None stands for an empty value."""
 

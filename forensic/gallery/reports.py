@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from forensic.errors import GalleryError, UsageError
+from forensic.errors import NotFound, UsageError
 from forensic.gallery.models import AccuracyReport
 from forensic.gallery.rights import Right, needs
 from forensic.gallery.storage import Storage
@@ -57,5 +57,5 @@ def show(gallery: Storage, number: int) -> AccuracyReport:
     with gallery.reading() as session:
         report = session.get(AccuracyReport, number)
     if report is None:
-        raise GalleryError(f"No report {number} in {gallery.folder}; 'forensic reports list' shows those there are.")
+        raise NotFound(f"There is no report {number}; 'forensic reports list' shows those there are.")
     return report

@@ -64,10 +64,12 @@ class Operator(NamedTuple):
     Attributes:
         name: As it stands in the log.
         role: None where nobody signed in: then all is allowed in a gallery without users, and nothing in others.
+        request: Number of the server's request that they make, for the log; empty elsewhere.
     """
 
     name: str
     role: Role | None = None
+    request: str = ""
 
     @classmethod
     def of_system(cls) -> Operator:

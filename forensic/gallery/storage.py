@@ -8,6 +8,7 @@ before it is unlinked; ``loose_objects`` is the journal that tells which files m
 lock next settles them.
 """
 
+import copy
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,9 +22,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError
-from forensic.gallery import address, audit, database, encryption, keyfiles, people
+from forensic.gallery import address, audit, database, encryption, keyfiles, people, serving
 from forensic.gallery.casework_models import Identity, User
 from forensic.gallery.keys import UserKey
+from forensic.gallery.locks import Locked, busy, locked
 from forensic.gallery.models import IndexFile, LooseObject
 from forensic.gallery.objects import PARTIAL, PLAIN, Codec, ObjectStore
 from forensic.gallery.rights import Operator, Role, Standing
@@ -33,41 +35,7 @@ OUTSIDE = {  # what lies in a gallery's folder even where all else is sealed
     *(name + end for name in (address.RECORD, encryption.KEY_FILE, encryption.UNFINISHED) for end in ("", PARTIAL)),
     *("lock", encryption.SEALED),
 }
-OWN_NAMES = OUTSIDE | DATABASE_FILES | {"objects", "index", audit.KEY_FILE}
-
-
-class Locked(GalleryError):
-    """Another process is writing."""
-
-
-@contextmanager
-def locked(folder: Path, patience: float) -> Iterator[None]:
-    """Hold the writer's lock of a folder.
-
-    Args:
-        folder: The gallery's.
-        patience: Seconds to wait for another writer.
-
-    Raises:
-        Locked: That was not enough.
-    """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / "lock", timeout=patience, mode=0o600)
-    try:
-        lock.acquire(poll_interval=0.005)
-    except Timeout as error:
-        raise _busy(folder, patience) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _busy(folder: Path, seconds: float) -> Locked:
-    return Locked(
-        f"Another process has been writing to {folder} for {seconds:g} seconds: wait for it to end, then try again."
-    )
+OWN_NAMES = OUTSIDE | DATABASE_FILES | {"objects", "index", serving.FOLDER, audit.KEY_FILE}
 
 
 class Storage:
@@ -90,7 +58,7 @@ class Storage:
         self.patience = patience
         self.is_new = False
         self.operator = Operator.of_system()
-        self._seen = threading.local()  # the session of a thread that is in a snapshot
+        self._seen = threading.local()  # the session of a thread that is in a snapshot, and who may do what in it
         self._signer = audit.Signer(self.home, self.codec)
         with database.in_words(str(self.folder)):
             self._address = address.find(self.folder, url, home=self.home)
@@ -122,6 +90,12 @@ class Storage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def acting_as(self, operator: Operator) -> Self:
+        """This gallery for somebody else: it shares connections and keys, and closing either closes both."""
+        other = copy.copy(self)
+        other.operator = operator
+        return other
 
     def close(self) -> None:
         """Give the database's connections back."""
@@ -213,6 +187,14 @@ class Storage:
 
     def standing(self) -> Standing:
         """Whether the gallery has users, and which role the operator has among them at this moment."""
+        known: dict[Operator, Standing] | None = getattr(self._seen, "standings", None)
+        if known is None:
+            return self._standing()
+        if self.operator not in known:  # one state of the database, one answer
+            known[self.operator] = self._standing()
+        return known[self.operator]
+
+    def _standing(self) -> Standing:
         with self.reading() as session:
             role = session.scalars(select(User.role).where(User.name == self.operator.name, User.active)).first()
             known = role is not None or session.scalars(select(User.id).limit(1)).first() is not None
@@ -220,7 +202,8 @@ class Storage:
 
     def note(self, session: Session, action: str, **details: object) -> None:
         """Record an act of the operator, in the transaction that does it; numbers name people, never labels."""
-        self._signer.append(session, self.operator.name, action, **details)
+        request = {"request": self.operator.request} if self.operator.request else {}
+        self._signer.append(session, self.operator.name, action, **details, **request)
 
     def signature(self, session: Session, digest: str, *, domain: bytes) -> bytes:
         """The gallery's Ed25519 signature over a hash of something other than an entry of the log."""
@@ -236,7 +219,7 @@ class Storage:
             try:
                 self._writer = held.enter_context(database.sole_writer(self.engine, seconds))
             except TimeoutError as error:
-                raise _busy(self.folder, seconds) from error
+                raise busy(self.folder, seconds) from error
             self.check_place()
             yield
 
@@ -277,11 +260,11 @@ class Storage:
         Nothing may be written in it: a writer wipes traces, and would wait for this reader's end.
         """
         with self.reading() as session:
-            self._seen.session = session
+            self._seen.session, self._seen.standings = session, {}
             try:
                 yield
             finally:
-                self._seen.session = None
+                self._seen.session = self._seen.standings = None
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
@@ -383,7 +366,11 @@ class Storage:
                 with keyfiles.destroying(session):
                     hashes = sorted(remove(session))
                 self._note_loose(session, hashes, expunged=True)
-            faults = [self._wipe(bool(hashes)), keyfiles.shred(self._transaction, self._name)]
+            faults = [
+                self._wipe(bool(hashes)),
+                keyfiles.shred(self._transaction, self._name),
+                serving.forget(self),
+            ]
             if any(faults):
                 raise GalleryError(f"They are out of the gallery, but {' Besides, '.join(filter(None, faults))}")
         return hashes

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from forensic.errors import GalleryError
+from forensic.errors import GalleryError, NotFound
 from forensic.gallery import audit, cohorts, filtering, people, templates, users
 from forensic.gallery.enrolling import Plan
 from forensic.gallery.expunging import Expunging
 from forensic.gallery.filtering import Filter, Matching
+from forensic.gallery.locks import Locked
 from forensic.gallery.models import Cohort, IndexFile, Person, Photo, TemplateSpace
 from forensic.gallery.objects import sync, write_private
 from forensic.gallery.records import (
@@ -26,7 +27,6 @@ from forensic.gallery.records import (
 )
 from forensic.gallery.rights import Operator, Right, needs
 from forensic.gallery.rights import check as check_right
-from forensic.gallery.storage import Locked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,7 +109,7 @@ class Gallery(Expunging):
     def people(
         self, where: Mapping[str, str] | None = None, *, limit: int | None = None, offset: int = 0
     ) -> list[Person]:
-        """People in the order of their labels whose metadata equal ``where`` (column -> value)."""
+        """People in the order of their labels whose metadata equal ``where`` (column -> value; see `people.listed`)."""
         with self.reading() as session:
             return people.listed(session, where or {}, limit, offset)
 
@@ -128,6 +128,12 @@ class Gallery(Expunging):
             return people.find(session, label)
 
     @needs(Right.VIEW)
+    def person_by_number(self, number: int) -> Person:
+        """The person with this number, which says nothing of who it is."""
+        with self.reading() as session:
+            return people.by_number(session, number)
+
+    @needs(Right.VIEW)
     def photos(self, label: str | None = None) -> list[Photo]:
         """Photos of a person, or of all, in the order of their content hashes."""
         query = select(Photo).order_by(Photo.sha256)
@@ -141,6 +147,15 @@ class Gallery(Expunging):
         """The photo with this id."""
         with self.reading() as session:
             return people.find_photo(session, photo_id)
+
+    @needs(Right.VIEW)
+    def sample(self, count: int) -> list[Photo]:
+        """A photo each of at most so many people: as if drawn by lot, and the same until the gallery changes.
+
+        The photos' content hashes decide, in which nothing of the faces is left.
+        """
+        with self.reading() as session:
+            return people.sample(session, count)
 
     @needs(Right.VIEW)
     def photos_by_number(self, photo_ids: Iterable[int]) -> dict[int, Photo]:
@@ -238,7 +253,7 @@ class Gallery(Expunging):
         with self.writing() as session:
             row = templates.find_space(session, space)
             if row is None:
-                raise GalleryError(f"No template space {space!r} in the gallery.")
+                raise NotFound(f"No template space {space!r} in the gallery.")
             session.execute(delete(TemplateSpace).where(TemplateSpace.id == row.id))
             self.note(session, "drop-space", space=space)
 
@@ -252,6 +267,14 @@ class Gallery(Expunging):
         with self.reading() as session:
             row = templates.find_space(session, space)
             return 0 if row is None else row.revision
+
+    def state(self, spaces: Iterable[str]) -> tuple[int, ...]:
+        """Numbers that change with all that searches of these spaces hang on, if one of them is complete.
+
+        That is which photos there are, whose they are, their templates, and the cohorts.
+        """
+        with self.reading() as session:
+            return templates.state(session, spaces)
 
     @needs(Right.VIEW)
     def save_index(self, name: str, data: bytes, *, space: str, revision: int) -> bool:

@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError
-from forensic.gallery.models import Clock, Person, Photo, Template, TemplateSpace
+from forensic.gallery.models import Clock, Cohort, Person, Photo, Template, TemplateSpace
 from forensic.gallery.records import Space, Templates, template_bytes
 
 if TYPE_CHECKING:
@@ -56,6 +56,19 @@ def touch(session: Session, space_ids: Iterable[int]) -> None:
         session.execute(update(Clock).values(revision=Clock.revision + 1))
         moment = session.scalars(select(Clock.revision)).one()
         session.execute(update(TemplateSpace).where(TemplateSpace.id.in_(ids)).values(revision=moment))
+
+
+def state(session: Session, digests: Iterable[str]) -> tuple[int, ...]:
+    """Revisions of some spaces and of the cohorts, and the newest photo's id.
+
+    Every search asks for them, so that photos are not counted: where a space has templates of all photos, its revision
+    tells of each one that goes, and the newest id of each one that comes.
+    """
+    wanted = list(digests)
+    known = select(TemplateSpace.digest, TemplateSpace.revision).where(TemplateSpace.digest.in_(wanted))
+    revisions = dict(session.execute(known).all())
+    newest = (select(func.coalesce(func.max(column), 0)).scalar_subquery() for column in (Cohort.revision, Photo.id))
+    return (*(revisions.get(digest, 0) for digest in wanted), *session.execute(select(*newest)).one())
 
 
 def touch_people(session: Session, person_ids: Sequence[int]) -> None:

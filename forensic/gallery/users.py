@@ -12,7 +12,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from forensic.errors import GalleryError, RightsError, UsageError
+from forensic.errors import NotFound, RightsError, UsageError
 from forensic.gallery import audit
 from forensic.gallery.casework_models import User
 from forensic.gallery.records import Problem
@@ -24,8 +24,11 @@ LONGEST = 60
 _hasher = PasswordHasher()  # argon2id with the library's costs, which follow RFC 9106
 
 
-def add(gallery: Storage, name: str, role: Role, password: str) -> None:
+def add(gallery: Storage, name: str, role: Role, password: str) -> int:
     """Name somebody a user. The first one is an administrator, and from then on everybody has to sign in.
+
+    Returns:
+        The user's number.
 
     Raises:
         UsageError: The name is taken or cannot be one, the password is short, or the first is no administrator.
@@ -38,8 +41,11 @@ def add(gallery: Storage, name: str, role: Role, password: str) -> None:
             raise UsageError(f"There is or was a user {name!r}; names are never given out again. Choose another.")
         if role is not Role.ADMINISTRATOR and not session.scalars(select(User.id).limit(1)).first():
             raise UsageError("The first user has to be an administrator, who can then name the others.")
-        session.add(User(name=name, role=role, password=hashed, active=True))
+        user = User(name=name, role=role, password=hashed, active=True)
+        session.add(user)
+        session.flush()
         gallery.note(session, "user-add", user=name, role=role, password=_digest(hashed))
+        return user.id
 
 
 @needs(Right.USERS)
@@ -48,7 +54,7 @@ def set_role(gallery: Storage, name: str, role: Role) -> None:
 
     Raises:
         RightsError: It is the operator's own, or that of the last administrator.
-        GalleryError: There is no such user.
+        NotFound: There is no such user.
     """
     with gallery.writing() as session:
         user = _find(session, name)
@@ -65,7 +71,7 @@ def remove(gallery: Storage, name: str) -> None:
 
     Raises:
         RightsError: It is the last administrator.
-        GalleryError: There is no such user.
+        NotFound: There is no such user.
     """
     with gallery.writing() as session:
         user = _find(session, name)
@@ -91,13 +97,27 @@ def listed(gallery: Storage) -> list[User]:
         return list(session.scalars(select(User).order_by(User.name)))
 
 
+@needs(Right.USERS)
+def by_number(gallery: Storage, number: int) -> User:
+    """The user with this number, which says nothing of who it is; a removed one too.
+
+    Raises:
+        NotFound: There is none.
+    """
+    with gallery.reading() as session:
+        user = session.get(User, number)
+    if user is None:
+        raise NotFound(f"There is no user number {number}; 'forensic user list' shows those there are.")
+    return user
+
+
 def sign_in(gallery: Storage, name: str, password: str) -> Operator:
     """Who somebody is, after a check of the password; success and failure are both on record.
 
     Raises:
         RightsError: Name or password is wrong; which of both is not said.
     """
-    name = unicodedata.normalize("NFKC", name).strip()
+    name = normal(name)
     _ = _nobody()  # made before the clock of an observer starts
     with gallery.reading() as session:
         user = session.scalars(select(User).where(User.name == name, User.active)).first()
@@ -112,6 +132,39 @@ def sign_in(gallery: Storage, name: str, password: str) -> Operator:
     if user is None or not right:
         raise RightsError(f"No user {name!r} with this password. Check both, or ask an administrator.")
     return Operator(user.name, Role(user.role))
+
+
+def as_operator(gallery: Storage, name: str) -> Operator:
+    """Who a user is now, for a caller that has seen by other means, such as a cookie, that it is them.
+
+    Raises:
+        RightsError: There is no such user any more.
+    """
+    with gallery.reading() as session:
+        role = session.scalars(select(User.role).where(User.name == name, User.active)).first()
+    if role is None:
+        raise RightsError(f"{name!r} is no user of this gallery any more.")
+    return Operator(name, Role(role))
+
+
+def fingerprint(gallery: Storage, name: str) -> str | None:
+    """What changes with a user's password or role, so that who was let in by the earlier ones can be sent away.
+
+    Returns:
+        64 hexadecimal digits, which tell neither; None if there is no such user any more.
+    """
+    with gallery.reading() as session:
+        user = session.scalars(select(User).where(User.name == name, User.active)).first()
+    return None if user is None else _digest(f"{user.role} {user.password}")
+
+
+def normal(name: str) -> str:
+    """A name as users are looked up by it, however it was typed.
+
+    >>> normal(" \uff41nna ")
+    'anna'
+    """
+    return unicodedata.normalize("NFKC", name).strip()
 
 
 def problems(session: Session, entries: Sequence[audit.Entry]) -> list[Problem]:
@@ -145,7 +198,7 @@ def _may_change(gallery: Storage) -> None:
 def _find(session: Session, name: str) -> User:
     user = session.scalars(select(User).where(User.name == name, User.active)).first()
     if user is None:
-        raise GalleryError(f"There is no user {name!r}; 'forensic user list' shows those there are.")
+        raise NotFound(f"There is no user {name!r}; 'forensic user list' shows those there are.")
     return user
 
 
@@ -156,7 +209,7 @@ def _keep_an_administrator(session: Session, user: User, *, leaves: bool) -> Non
 
 
 def _name(name: str) -> str:
-    name = unicodedata.normalize("NFKC", name).strip()
+    name = normal(name)
     if name.casefold() == audit.PROGRAM or name.casefold().startswith("account "):
         raise UsageError(f"{name!r} stands for the program or for a system's account in the log. Choose another name.")
     if not 0 < len(name) <= LONGEST or any(unicodedata.category(c)[0] == "C" for c in name):

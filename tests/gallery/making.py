@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forensic.gallery import Enrollment, Gallery, Space, storage
+from forensic.gallery import Enrollment, Gallery, Space, locks, storage
 from forensic.gallery.encryption import Envelope
 from forensic.gallery.keys import UserKey
 
@@ -78,7 +78,7 @@ def encrypt_all(patch: pytest.MonkeyPatch) -> None:
         path = Path(folder)
         if create and (not path.exists() or {each.name for each in path.iterdir()} <= {"lock", "gallery.key.partial"}):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with storage.locked(path, 60):
+            with locks.locked(path, 60):
                 if Envelope.read(path) is None:
                     Envelope.new(key)[0].write(path)
         make(self, folder, create=create, **settings)

@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+from datetime import date, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import text
 
-from forensic.errors import DataError, GalleryError
+from forensic.errors import DataError, GalleryError, NotFound
 from forensic.gallery import Gallery, audit, trail
 from forensic.gallery.audit import Head
+from forensic.gallery.records import Choice
 
 
 def acts(gallery: Gallery) -> list[str]:
@@ -225,3 +227,43 @@ def test_looking_through_people_is_on_record(gallery, making):
     assert [person.label for person in gallery.look_through({"sex": "M"})] == ["P0001"]
     (entry,) = trail.entries(gallery, limit=1)
     assert (entry["action"], entry["details"]) == ("list", {"people": [2]})
+
+
+def test_entries_are_chosen_as_a_reader_of_all_would(busy):
+    every = trail.entries(busy)
+    days = {entry["at"][:10] for entry in every}
+    today = date.fromisoformat(max(days))
+    assert len({entry["action"] for entry in every}) > 3
+    for choice in (
+        Choice(action="enroll"),
+        Choice(action="enrol_"),
+        Choice(operator=every[0]["operator"]),
+        Choice(operator="forensic", action="begin"),
+        Choice(before=3),
+        Choice(since=today),
+        Choice(until=today - timedelta(days=9)),
+    ):
+        expected = [
+            entry
+            for entry in every
+            if choice.action in (None, entry["action"])
+            and choice.operator in (None, entry["operator"])
+            and (choice.before is None or entry["number"] < choice.before)
+            and (choice.since is None or entry["at"][:10] >= str(choice.since))
+            and (choice.until is None or entry["at"][:10] <= str(choice.until))
+        ]
+        assert trail.entries(busy, choice=choice) == expected
+        assert trail.entries(busy, choice=choice, limit=1) == expected[:1]
+
+
+def test_one_entry_is_checked_by_itself(busy):
+    every = trail.entries(busy)
+    for entry in every:
+        shown = trail.entry(busy, entry["number"])
+        assert (shown.entry, shown.fault) == (entry, "")
+    with busy.engine.begin() as connection:
+        connection.execute(text("UPDATE audit SET hash = :hash WHERE number = 2"), {"hash": "0" * 64})
+    assert "was altered" in trail.entry(busy, 2).fault
+    assert "does not follow" in trail.entry(busy, 3).fault
+    with pytest.raises(NotFound, match="no entry 99999"):
+        trail.entry(busy, 99999)

@@ -6,8 +6,8 @@ import random
 import pytest
 from sqlalchemy import select
 
-from forensic.errors import GalleryError
-from forensic.gallery import Gallery, database
+from forensic.errors import GalleryError, UsageError
+from forensic.gallery import Gallery, database, proving
 from forensic.gallery.models import Person, Photo
 from forensic.gallery.people import find
 from forensic.gallery.templates import chunks
@@ -179,3 +179,15 @@ def test_the_label_is_free_again(gallery, making):
     gallery.expunge("P0000")
     gallery.enroll([dataclasses.replace(making.record(5), person="P0000", metadata={})])
     assert gallery.person("P0000").name is None
+
+
+def test_a_reason_stays_in_the_log_and_names_nobody(gallery, making):
+    gallery.enroll([making.record(1, person="A-17", metadata={"name": "Ann Other"}), making.record(2, person="B")])
+    for reason in ("asked for by A-17", "ANN OTHER's order", "x" * 501):
+        with pytest.raises(UsageError, match=r"names the person|at most 500"):
+            gallery.expunge("A-17", reason=reason)
+    assert gallery.size().people == 2
+    gallery.expunge("A-17", reason=" order  4 Gs 9/26, A-170 ")  # another word than the label
+    photo = gallery.photos("B")[0]
+    gallery.expunge_photo(photo.id)
+    assert [stone.reason for stone in proving.tombstones(gallery)] == ["", "order 4 Gs 9/26, A-170"]

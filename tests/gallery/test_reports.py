@@ -12,7 +12,7 @@ def test_reports_are_kept_and_listed(gallery):
     assert [report.id for report in reports.listed(gallery)] == [second, first]
     assert reports.show(gallery, first).data == data
     assert reports.show(gallery, first).title == "CUFS"
-    with pytest.raises(GalleryError, match="No report 99"):
+    with pytest.raises(GalleryError, match="no report 99"):
         reports.show(gallery, 99)
 
 

@@ -297,6 +297,27 @@ def test_revisions_never_come_back(gallery, making):
     assert changed()
 
 
+def test_the_state_of_searches_changes_with_photos_templates_and_people(gallery, making):
+    spaces = [making.space().digest, "f" * 64]
+    seen = [gallery.state(spaces)]
+
+    def changed() -> bool:
+        seen.append(gallery.state(spaces))
+        return len(set(seen)) == len(seen)
+
+    gallery.enroll([making.record(number) for number in range(4)])
+    assert changed()
+    gallery.enroll([making.record(0)])  # known already
+    assert gallery.state(spaces) == seen[-1]
+    gallery.enroll([making.record(4, spaces=())])  # no space is complete any more
+    assert changed()
+    gallery.expunge("P0002")
+    gallery.expunge("P0001")
+    assert changed()
+    gallery.update("P0000", {}, rename="P0009")
+    assert changed()
+
+
 def test_ids_are_never_used_again(gallery, making):
     gallery.enroll([making.record(0), making.record(1)])
     gone = max(photo.id for photo in gallery.photos())

@@ -73,10 +73,13 @@ def test_every_public_call_names_its_right_or_needs_none():
     from forensic.gallery import (
         anchoring,
         backups,
+        browsing,
         cases,
         disclosing,
         encrypting,
+        examinations,
         exchange,
+        listing,
         proving,
         repairing,
         reports,
@@ -84,14 +87,18 @@ def test_every_public_call_names_its_right_or_needs_none():
         users,
     )
 
-    guarded = (anchoring, backups, cases, disclosing, encrypting, users, trail, reports, exchange, proving, repairing)
+    guarded = (
+        *(anchoring, backups, cases, disclosing, encrypting, users, trail, reports, exchange, proving, repairing),
+        *(browsing, examinations, listing),
+    )
     free = {
         *("close", "has_users", "standing", "note", "signature", "sign_in"),
         *("reading", "snapshot", "frozen", "writing", "still"),
-        *("size", "revision", "cohort_revision", "root"),  # numbers and hashes that tell nothing of anybody
+        *("size", "state", "revision", "cohort_revision", "root"),  # numbers and hashes that tell nothing of anybody
         *("add", "set_password", "verify"),  # which ask by themselves
         *("read_table", "write_table", "readable"),  # of files, not of a gallery
         *("check_place", "is_unfinished", "finish"),  # of what a kill left, at every opening
+        *("acting_as", "as_operator", "fingerprint", "normal"),  # for a server, which has seen who it is
     }
     doors = {name: getattr(Gallery, name) for name in dir(Gallery)}
     for module in guarded:
