@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,10 +13,12 @@ from forensic import images
 from forensic.candidates import Search
 from forensic.errors import FaceError, ImageError, UsageError
 from forensic.gallery import Filter, Gallery, audit, cases
-from forensic.gallery.cases import Searched
-from forensic.gallery.casework_models import Sketch
+from forensic.gallery.cases import Searched, Verdict
+from forensic.gallery.casework_models import Case, Sketch
 from forensic.identify import Identifier
-from forensic.searching import record_of_candidates
+
+REPETITION = "repetition of search "
+"""How the purpose of a repetition is put on record, with the search's number behind."""
 
 
 class Repetition(NamedTuple):
@@ -60,7 +63,7 @@ def search_case(
         UsageError: The case has no such sketch, or none at all.
         GalleryError: There is no such case; or as `Identifier.search` does.
     """
-    chosen = _chosen(identifier.gallery, reference, numbers)
+    chosen = chosen_sketches(identifier.gallery, reference, numbers)
     identifier.case = reference
     for group in [chosen] if together else [[sketch] for sketch in chosen]:
         name = ", ".join(f"sketch {sketch.id} ({images.display_name(sketch.file_name)})" for sketch in group)
@@ -73,7 +76,13 @@ def search_case(
 
 
 def rerun(
-    gallery: Gallery, number: int, probes: Sequence[str | os.PathLike[str]] = (), *, device: str = "cpu"
+    gallery: Gallery,
+    number: int,
+    probes: Sequence[str | os.PathLike[str]] = (),
+    *,
+    device: str = "cpu",
+    identifier: Identifier | None = None,
+    decode: Callable[[bytes, str], images.Decoded] = images.decode,
 ) -> Repetition:
     """Repeat a search on record, with the sketches of its case or with the files that are given.
 
@@ -82,6 +91,8 @@ def rerun(
         number: Of the search.
         probes: Its sketches, in their order, where no case holds them.
         device: Where models run.
+        identifier: One of the search's route, whose models are loaded already.
+        decode: Opens the case's sketches; a server does that in another process.
 
     Raises:
         UsageError: The sketches are not those of the search, or its case does not hold them.
@@ -89,22 +100,86 @@ def rerun(
     """
     before = cases.searched(gallery, number)
     record = before.record
-    identifier = Identifier(
-        gallery, record["route"], device=device, case=before.case, purpose=f"repetition of search {number}"
-    )
-    pictures = _probes(gallery, before, probes)
+    if identifier is None:
+        identifier = Identifier(gallery, record["route"], device=device)
+    identifier.case, identifier.purpose = before.case, f"{REPETITION}{number}"
+    pictures = _probes(gallery, before, probes, decode)
     chosen = record["filter"]
-    only = None if chosen is None else Filter.parse(map(_stated, chosen["conditions"]), chosen["justification"])
+    only = None if chosen is None else Filter.parse(map(stated, chosen["conditions"]), chosen["justification"])
     points = [None if given is None else np.array(given) for given in record["landmarks"]]
     search = identifier.search_together(pictures, record["asked_for"], landmarks=points, only=only)
-    new = cases.searched(gallery, search.number or 0).record
-    same = audit.canonical(record_of_candidates(search)) == audit.canonical(record["candidates"])
+    same, changed = compared(record, cases.searched(gallery, search.number or 0).record)
+    return Repetition(before, search, same, changed)
+
+
+def repeats(record: Mapping[str, Any]) -> int | None:
+    """Number of the search that a search on record repeats; None for one of its own.
+
+    >>> repeats({"purpose": "repetition of search 12"}), repeats({"purpose": "robbery"})
+    (12, None)
+    """
+    number = record["purpose"].removeprefix(REPETITION)
+    return int(number) if number != record["purpose"] and number.isdecimal() else None
+
+
+def compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[bool, tuple[str, ...]]:
+    """Whether the lists of two searches on record are the same to the byte, and what else on record differs."""
+    same = audit.canonical(before["candidates"]) == audit.canonical(after["candidates"])
     parts = ("gallery", "filter", "models", "code", "versions", "device", "own_cohort", "calibration")
-    return Repetition(before, search, same, tuple(part for part in parts if new[part] != record[part]))
+    return same, tuple(part for part in parts if after[part] != before[part])
 
 
-def _chosen(gallery: Gallery, reference: str, numbers: Sequence[int]) -> list[Sketch]:
-    found = {sketch.id: sketch for sketch in cases.sketches(gallery, reference)}
+class Event(NamedTuple):
+    """Something that was done in a case.
+
+    Attributes:
+        at: When.
+        operator: Who did it.
+        act: ``opened``, ``sketch``, ``search`` or ``decision``.
+        number: Of the sketch or the search; None for the case itself.
+        rank: The candidate's, of a decision.
+        verdict: Of a decision; None where the operator may not see it yet.
+    """
+
+    at: datetime
+    operator: str
+    act: str
+    number: int | None = None
+    rank: int | None = None
+    verdict: Verdict | None = None
+
+
+def timeline(case: Case, sketches: Iterable[Sketch], searches: Iterable[Searched]) -> list[Event]:
+    """What was done in a case, from the first act to the last."""
+    events = [Event(case.opened_at, case.opened_by, "opened")]
+    events += [Event(sketch.added_at, sketch.added_by, "sketch", sketch.id) for sketch in sketches]
+    for search in searches:
+        record = search.record
+        events.append(Event(datetime.fromisoformat(record["ended"]), record["operator"], "search", search.number))
+        events += [
+            Event(said.at, said.examiner, "decision", search.number, said.rank, said.verdict)
+            for said in search.opinions
+        ]
+    return sorted(events, key=lambda event: event.at)
+
+
+def chosen_sketches(gallery: Gallery, reference: str, numbers: Sequence[int] = ()) -> list[Sketch]:
+    """Sketches of a case with their bytes, by number; all where none is named.
+
+    Raises:
+        UsageError: The case has no such sketch, or none at all.
+        NotFound: There is no such case.
+    """
+    return pick(cases.sketches(gallery, reference), reference, numbers)
+
+
+def pick(sketches: Iterable[Sketch], reference: str, numbers: Sequence[int]) -> list[Sketch]:
+    """Those of a case's sketches that have these numbers; all where none is given.
+
+    Raises:
+        UsageError: The case has no such sketch, or none at all.
+    """
+    found = {sketch.id: sketch for sketch in sketches}
     if not found:
         raise UsageError(
             f"Case {reference!r} has no sketch yet. Add one: forensic case add {reference} FILE --kind KIND"
@@ -114,7 +189,12 @@ def _chosen(gallery: Gallery, reference: str, numbers: Sequence[int]) -> list[Sk
     return [found[number] for number in numbers or found]
 
 
-def _probes(gallery: Gallery, before: Searched, files: Sequence[str | os.PathLike[str]]) -> list[images.Decoded]:
+def _probes(
+    gallery: Gallery,
+    before: Searched,
+    files: Sequence[str | os.PathLike[str]],
+    decode: Callable[[bytes, str], images.Decoded],
+) -> list[images.Decoded]:
     """The sketches of a search, from files or from its case."""
     wanted = before.record["probes"]
     if files:
@@ -129,9 +209,13 @@ def _probes(gallery: Gallery, before: Searched, files: Sequence[str | os.PathLik
         raise UsageError(
             f"No case holds the sketch {missing[0][:12]}... of search {before.number}. Give its file with --probe FILE."
         )
-    return [images.decode(held[sha256].data, held[sha256].file_name) for sha256 in wanted]
+    return [decode(held[sha256].data, held[sha256].file_name) for sha256 in wanted]
 
 
-def _stated(condition: str) -> str:
-    """A condition as it was given: an age is recorded with the birth years that it came to."""
+def stated(condition: str) -> str:
+    """A filter's condition as it was given: an age is recorded with the birth years that it came to.
+
+    >>> stated("age=30..45@2021 (birth_year=1975..1991)")
+    'age=30..45@2021'
+    """
     return condition.partition(" (")[0] if condition.startswith("age=") and "@" in condition else condition

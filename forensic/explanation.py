@@ -122,8 +122,9 @@ def explain(
 ) -> Explanation:
     """Hide parts of the probe, then of the candidate, and tell how far the score falls.
 
-    Each side takes one description for every place of the patch, ``ceil(256 / step) ** 2``, one for every region
-    and one for the portrait as it is. The same pair gives the same explanation, to the byte.
+    Each side takes one description for every place of the patch, ``ceil(256 / step) ** 2``, one for every region, one
+    for the portrait as it is and one for the other side's (`portraits_of`). The same pair gives the same explanation,
+    to the byte.
 
     Args:
         score: Compares portraits; `matcher_score` makes it of a matcher.
@@ -159,36 +160,47 @@ def explain(
         )
         for k, name in enumerate(regions.REGIONS)
     )
-    return Explanation(whole, table, 2 * (places + len(table) + 2), maps["probe"], maps["candidate"])
+    return Explanation(whole, table, portraits_of(step), maps["probe"], maps["candidate"])
 
 
-def matcher_score(matcher: Matcher) -> Score:
+def portraits_of(step: int = STEP) -> int:
+    """How many portraits an explanation takes, along each route."""
+    return 2 * (len(_centres(step)) ** 2 + len(regions.REGIONS) + 2)
+
+
+def matcher_score(matcher: Matcher, watch: Callable[[], None] = lambda: None) -> Score:
     """The score of a matcher, of portraits: copies at another scale, so it differs a little from a search's.
 
     Portraits that differ only where a route's embedder does not look are described once.
+
+    Args:
+        matcher: Compares the portraits.
+        watch: Called before each portrait of each route. What it raises ends the work.
     """
 
     def score(probes: Sequence[Image.Image], candidates: Sequence[Image.Image]) -> NDArray[np.float64]:
         return matcher.scoring.scores(
-            [_describe(route, probes, "probe") for route in matcher.routes],
-            [_describe(route, candidates, "gallery") for route in matcher.routes],
+            [_describe(route, probes, "probe", watch) for route in matcher.routes],
+            [_describe(route, candidates, "gallery", watch) for route in matcher.routes],
         )
 
     return score
 
 
-def _describe(route: Route, portraits: Sequence[Image.Image], side: routes.Side) -> NDArray[np.float32]:
-    faces = [Aligned(portrait, _FACE) for portrait in portraits]
-    if route.translated == side:  # a translator looks at the whole portrait
-        return route.describe(faces, side)
-    seen: dict[bytes, int] = {}
-    distinct: list[Aligned] = []
-    places = []
-    for face in faces:
-        places.append(seen.setdefault(route.embedder.view(face).tobytes(), len(distinct)))
-        if places[-1] == len(distinct):
-            distinct.append(face)
-    return route.describe(distinct, side)[places]
+def _describe(
+    route: Route, portraits: Sequence[Image.Image], side: routes.Side, watch: Callable[[], None]
+) -> NDArray[np.float32]:
+    seen: dict[bytes, NDArray[np.float32]] = {}
+    rows = []
+    for portrait in portraits:
+        watch()
+        face = Aligned(portrait, _FACE)
+        # A translator looks at the whole portrait, an embedder at its own square.
+        looked_at = (portrait if route.translated == side else route.embedder.view(face)).tobytes()
+        if looked_at not in seen:
+            seen[looked_at] = route.describe([face], side)[0]
+        rows.append(seen[looked_at])
+    return np.stack(rows)
 
 
 def overlay(image: Image.Image, values: Map, ceiling: float | None = None) -> Image.Image:

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 import forensic
 from forensic import images, weights
 from forensic.candidates import LEAD, NO_SUPPORT, SYNTHETIC, Candidate, Explained, Search, meaning_of_lr
+from forensic.casefile import method
 from forensic.errors import GalleryError, UsageError
 from forensic.explanation import overlay
 from forensic.faces import Aligned
@@ -41,10 +42,13 @@ def write(searches: Sequence[Search], gallery: Gallery, path: str | os.PathLike[
 def render(searches: Sequence[Search], gallery: Gallery) -> str:
     """The report as HTML; pictures are inside, nothing is fetched from anywhere."""
     size = gallery.size()
+    records = [_record(search) for search in searches]
     return template("report.html").render(
         meaning_of_lr=meaning_of_lr,
         searches=[_search(search, gallery) for search in searches],
         lead=LEAD,
+        method=list(method.method(records)),
+        limitations=list(method.limitations(records, ())),
         no_support=NO_SUPPORT,
         synthetic=SYNTHETIC,
         gallery={"folder": str(gallery.folder), "size": size, "digest": gallery.digest()},
@@ -62,12 +66,12 @@ def template(name: str) -> jinja2.Template:
 
 
 def _search(search: Search, gallery: Gallery) -> dict[str, Any]:
-    synthesized = None if search.synthesized is None else _stamped(search.synthesized)
+    synthesized = None if search.synthesized is None else stamped(search.synthesized)
     return {
         **search.to_json(),
         "probes": [
             {
-                "picture": _data_uri(_with_landmarks(face), PROBE_SIDE),
+                "picture": _data_uri(with_landmarks(face), PROBE_SIDE),
                 "aligned": _data_uri(face.portrait, PROBE_SIDE),
                 "method": face.face.method,
                 "score": face.face.score,
@@ -75,6 +79,8 @@ def _search(search: Search, gallery: Gallery) -> dict[str, Any]:
             for face in search.faces
         ],
         "synthesized_image": synthesized and _data_uri(synthesized, PROBE_SIDE),
+        "meaning_of_cllr": method.meaning_of_cllr(search.calibration),
+        "worth": search.calibration and method.worth(search.calibration),
         "explanation": search.explained and _explanation(search.explained),
         "candidates": [
             {
@@ -86,6 +92,12 @@ def _search(search: Search, gallery: Gallery) -> dict[str, Any]:
             for candidate in search.candidates
         ],
     }
+
+
+def _record(search: Search) -> dict[str, Any]:
+    """What of a search's record its method and its limitations are told from."""
+    gallery = {"photos": search.gallery_size}
+    return {"route": search.route, "models": search.models, "filter": search.filter, "gallery": gallery}
 
 
 def _explanation(explained: Explained) -> dict[str, Any]:
@@ -114,7 +126,7 @@ def _known(gallery: Gallery, person: str) -> dict[str, str]:
     return {key: str(value) for key, value in facts.items() if value is not None}
 
 
-def _with_landmarks(face: Aligned) -> Image.Image:
+def with_landmarks(face: Aligned) -> Image.Image:
     """The probe with the five points that everything else hangs on."""
     picture = face.image.copy()
     radius = max(2, max(picture.size) // 120)
@@ -124,7 +136,7 @@ def _with_landmarks(face: Aligned) -> Image.Image:
     return picture
 
 
-def _stamped(picture: Image.Image) -> Image.Image:
+def stamped(picture: Image.Image) -> Image.Image:
     """A synthesized picture with its mark burned in, so that it cannot be passed on without it."""
     picture = picture.copy()
     draw = ImageDraw.Draw(picture)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from forensic import Gallery, Identifier, casework, provenance
+from forensic import Gallery, Identifier, casework, images, provenance
 from forensic.datasets.synthetic import Made
 from forensic.errors import ImageError, UsageError
 from forensic.gallery import Filter, cases
@@ -98,3 +98,41 @@ def test_a_sketch_that_is_no_image_does_not_stop_the_others(gallery: Gallery, pe
 def test_a_case_without_a_sketch_says_how_to_add_one(gallery: Gallery) -> None:
     with pytest.raises(UsageError, match="forensic case add C-1 FILE"):
         list(casework.search_case(Identifier(gallery, ROUTE), "C-1"))
+
+
+def test_a_repetition_takes_models_and_a_decoder_that_are_there(gallery: Gallery, people: list[Made]) -> None:
+    number, opened = add(gallery, people[3].sketch), []
+    identifier = Identifier(gallery, ROUTE)
+    ((_, search),) = casework.search_case(identifier, "C-1", [number], k=3)
+
+    def decode(data: bytes, name: str) -> images.Decoded:
+        opened.append(data)
+        return images.decode(data, name)
+
+    again = casework.rerun(gallery, search.number, identifier=identifier.acting(gallery), decode=decode)
+    assert again.identical
+    assert opened == [people[3].sketch.read_bytes()]
+    records = [cases.searched(gallery, one.number).record for one in (search, again.search)]
+    assert [casework.repeats(record) for record in records] == [None, search.number]
+    assert casework.compared(*records) == (True, ())
+    other = records[1] | {"device": "cuda", "candidates": records[1]["candidates"][:2]}
+    assert casework.compared(records[0], other) == (False, ("device",))
+
+
+def test_the_time_line_has_every_act_in_its_order(gallery: Gallery, people: list[Made]) -> None:
+    first = add(gallery, people[3].sketch)
+    ((_, search),) = casework.search_case(Identifier(gallery, ROUTE), "C-1", k=3)
+    second = add(gallery, people[4].sketch)
+    cases.decide(gallery, search.number, 2, cases.Verdict.EXCLUDE, "other ears")
+    case, found = cases.find(gallery, "C-1"), cases.searches(gallery, "C-1")
+    events = casework.timeline(case, reversed(cases.sketches(gallery, "C-1")), found)
+    acts = [(event.act, event.number, event.rank, event.verdict) for event in events]
+    assert acts == [
+        ("opened", None, None, None),
+        ("sketch", first, None, None),
+        ("search", search.number, None, None),
+        ("sketch", second, None, None),
+        ("decision", search.number, 2, cases.Verdict.EXCLUDE),
+    ]
+    assert {event.operator for event in events} == {gallery.operator.name}
+    assert [event.at for event in events] == sorted(event.at for event in events)

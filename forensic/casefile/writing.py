@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import forensic
 from forensic import images
-from forensic.casefile import archive, content, pdf
+from forensic.casefile import archive, content, page, pdf, wording
 from forensic.casefile.layout import (
     CASE,
     HTML,
@@ -29,7 +29,7 @@ from forensic.casefile.verifying import Contents
 from forensic.errors import GalleryError, UsageError
 from forensic.gallery import Gallery, disclosing
 from forensic.gallery.objects import partial, write_private
-from forensic.report import CANDIDATE_SIDE, data_uri, jpeg, template
+from forensic.report import CANDIDATE_SIDE, jpeg
 from forensic.text import printable
 
 
@@ -61,12 +61,12 @@ def export(gallery: Gallery, reference: str, out: Path) -> Exported:
         UsageError: The file is there already or cannot be written, or the case is too large for one file.
         GalleryError: There is no such case, or what the gallery holds of it is not as its log has it.
     """
-    with _reserved(out):
+    with reserved(out):
         return _export(gallery, reference, out)
 
 
 @contextmanager
-def _reserved(out: Path) -> Iterator[None]:
+def reserved(out: Path) -> Iterator[None]:
     """A place to write to, known to be one before anything is on record; nothing is left beside it.
 
     Raises:
@@ -78,7 +78,7 @@ def _reserved(out: Path) -> Iterator[None]:
             raise UsageError(f"{out} is there already. Give another --out FILE.")
         os.close(os.open(beside, os.O_WRONLY | os.O_CREAT, 0o600))
     except OSError as error:
-        raise _unwritable(out, error) from None
+        raise unwritable(out, error) from None
     try:
         yield
     finally:
@@ -86,14 +86,16 @@ def _reserved(out: Path) -> Iterator[None]:
             beside.unlink(missing_ok=True)
 
 
-def _unwritable(out: Path, error: OSError) -> UsageError:
+def unwritable(out: Path, error: OSError) -> UsageError:
+    """What is said of a place that nothing can be written to."""
     return UsageError(f"{out} cannot be written ({error.strerror}). Give another --out FILE.")
 
 
 def _export(gallery: Gallery, reference: str, out: Path) -> Exported:
     held = disclosing.gather(gallery, reference)
+    assert held.case is not None
     made = datetime.now(UTC).isoformat(timespec="seconds")
-    origin = content.Origin(held.head, gallery.operator.name, made, forensic.__version__)
+    origin = wording.Origin(held.head, gallery.operator.name, made, forensic.__version__)
     files = _files(gallery, held, origin)
     manifest = Manifest(
         gallery=held.head.gallery,
@@ -111,19 +113,19 @@ def _export(gallery: Gallery, reference: str, out: Path) -> Exported:
     try:
         write_private({out: packed})
     except OSError as error:  # the disk filled up meanwhile
-        raise _unwritable(out, error) from None
+        raise unwritable(out, error) from None
     return Exported(out, manifest, len(packed), hidden)
 
 
-def _files(gallery: Gallery, held: disclosing.Held, origin: content.Origin) -> dict[str, bytes]:
+def _files(gallery: Gallery, held: disclosing.Held, origin: wording.Origin) -> dict[str, bytes]:
     """Everything but the manifest, by name."""
     thumbnails = {
         number: jpeg(images.decode(gallery.photo_bytes(photo), photo.file_name).image, CANDIDATE_SIDE)
         for number, photo in sorted(held.photos.items())
     }
-    report = content.report(held, thumbnails, origin)
+    report = wording.exported(held, thumbnails, origin)
     return {
-        HTML: template("case.html").render(report=report, data_uri=data_uri).encode(),
+        HTML: page.render(report),
         PDF: pdf.render(report),
         CASE: content.plain(held),
         **content.records(held),

@@ -1,13 +1,13 @@
 """An accuracy report as one HTML page: every table and figure, nothing fetched from anywhere."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jinja2
 
-from forensic.evaluation.figures import figures
+from forensic.evaluation.figures import Figure, figures
 from forensic.evaluation.plots import BASELINE, COLOURS
-from forensic.evaluation.tables import of_data, tables
+from forensic.evaluation.tables import Table, check, of_data, tables
 
 SECTIONS = {
     "closed-set": ("Closed set", "The person is in the gallery. How often is the mate among the first candidates?"),
@@ -19,11 +19,30 @@ SECTIONS = {
     "groups": ("Groups", "Whom the systems serve worse, and who is mistaken for whom."),
     "nlda": ("NLDA protocol of the field", "Null-space LDA fitted on some of the identities, over random splits."),
 }
+LIGHT = (BASELINE, *COLOURS)
 ON_DARK = (
     *("#9ca3af", "#60a5fa", "#fb923c", "#4ade80", "#c4b5fd", "#fb7185", "#22d3ee", "#facc15", "#cbd5e1"),
     *("#f0abfc", "#a3e635", "#fca5a5", "#93c5fd"),
 )
 """The baseline's and the curves' colours on a dark page, in the order of those on a light one."""
+
+
+class Section(NamedTuple):
+    """A protocol's part of the page.
+
+    Attributes:
+        id: Its short name.
+        title: Its heading.
+        lead: The question that it answers.
+        figures: Its pictures.
+        tables: Its tables.
+    """
+
+    id: str
+    title: str
+    lead: str
+    figures: list[Figure]
+    tables: list[Table]
 
 
 def render(report: Mapping[str, Any]) -> str:
@@ -32,25 +51,62 @@ def render(report: Mapping[str, Any]) -> str:
     Raises:
         UsageError: another version wrote the report.
     """
-    shown = list(tables(report))
-    pictures = list(figures(report))
-    sections = [
-        {
-            "id": name,
-            "title": title,
-            "lead": lead,
-            "figures": [figure for figure in pictures if figure.section == name],
-            "tables": [table for table in shown if table.section == name],
-        }
-        for name, (title, lead) in SECTIONS.items()
-    ]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("forensic"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     return environment.get_template("accuracy.html").render(
-        title=f"Recognition on {of_data(report['data'])}",
-        report=report,
-        sections=[section for section in sections if section["tables"]],
-        light=(BASELINE, *COLOURS),
-        dark=ON_DARK,
+        title=title_of(report), report=report, sections=sections(report), light=LIGHT, dark=ON_DARK
     )
+
+
+def title_of(report: Mapping[str, Any]) -> str:
+    """What a report is about.
+
+    Raises:
+        UsageError: another version wrote the report.
+    """
+    check(report)
+    return f"Recognition on {of_data(report['data'])}"
+
+
+def sections(report: Mapping[str, Any]) -> list[Section]:
+    """The parts of a report's page that have something to show.
+
+    Raises:
+        UsageError: another version wrote the report.
+    """
+    shown = list(tables(report))
+    pictures = list(figures(report))
+    every = (
+        Section(
+            name,
+            title,
+            lead,
+            [figure for figure in pictures if figure.section == name],
+            [table for table in shown if table.section == name],
+        )
+        for name, (title, lead) in SECTIONS.items()
+    )
+    return [section for section in every if section.tables]
+
+
+def colours() -> str:
+    """The curves' colours as a style sheet: variables for pictures, and classes ``c0``, ``c1``, ... for legends."""
+    marks = " ".join(f".c{number} {{ color: var(--c{number}); }}" for number in range(len(LIGHT)))
+    dark = f"@media (prefers-color-scheme: dark) {{ :root {{ {_variables(ON_DARK)} }} }}"
+    return f":root {{ {_variables(LIGHT)} }} {dark} {marks}"
+
+
+def standalone(figure: Figure) -> str:
+    """A figure's picture as a file of its own, which follows the reader's choice of light or dark."""
+    ink, dark = "color: #1f2937; --grid: #e5e7eb;", "color: #e6e9ed; --grid: #3a3f47;"
+    style = (
+        f"<style>svg {{ {ink} {_variables(LIGHT)} font-family: sans-serif; }} "
+        f"@media (prefers-color-scheme: dark) {{ svg {{ {dark} {_variables(ON_DARK)} }} }}</style>"
+    )
+    head, bracket, rest = figure.svg.partition(">")
+    return f"{head}{bracket}{style}{rest}"
+
+
+def _variables(colours: Sequence[str]) -> str:
+    return " ".join(f"--c{number}: {colour};" for number, colour in enumerate(colours))

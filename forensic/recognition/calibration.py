@@ -66,6 +66,20 @@ class Misleading(NamedTuple):
     nonmated: float
 
 
+class Measured(NamedTuple):
+    """How good a calibration's likelihood ratios were found to be, on comparisons that it was not fitted to.
+
+    Attributes:
+        data: What was compared, in words.
+        cllr: Cost of the log LRs in bits, see `cllr`.
+        source: Where the measurement is published.
+    """
+
+    data: str
+    cllr: float
+    source: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
     """``log10 LR = clip(slope * score + intercept, lower, upper)``, and what it was fitted on.
@@ -82,6 +96,7 @@ class Calibration:
         intercept: log10 LR of the score 0, before bounding.
         lower: the smallest log10 LR that is stated, at most 0.
         upper: the largest one, at least 0.
+        measured: how good its LRs were elsewhere; empty where nobody measured them.
 
     Raises:
         DataError: if a field has another type or lies outside its range.
@@ -96,11 +111,12 @@ class Calibration:
     intercept: float
     lower: float
     upper: float
+    measured: tuple[Measured, ...] = ()
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if type(value) is not field.type:
+            if field.name != "measured" and type(value) is not field.type:
                 wanted = getattr(field.type, "__name__", field.type)
                 raise DataError(f"Calibration: {field.name} is {value!r}; give a {wanted}.")
         if not (self.kind.strip() and self.population.strip()):
@@ -119,6 +135,9 @@ class Calibration:
             )
         if not self.lower <= 0 <= self.upper:
             raise DataError(f"Calibration: bounds {self.lower:g} to {self.upper:g} must enclose 0.")
+        for line in self.measured:
+            if not (line.data and line.source and type(line.cllr) is float and 0 <= line.cllr < np.inf):
+                raise DataError(f"Calibration: {line!r} is no measurement; give data, a Cllr of at least 0, a source.")
 
     @classmethod
     def fit(cls, scores: ArrayLike, mated: ArrayLike, *, kind: str, population: str, people: int) -> Self:
@@ -155,8 +174,17 @@ class Calibration:
         limit = float(np.log10(people))
         lower, upper = max(lower, -limit), min(upper, limit)
         others = len(labels) - count
-        line = {"slope": slope, "intercept": intercept, "lower": lower, "upper": upper}
-        return cls(kind=kind, population=population, people=people, mated=count, nonmated=others, **line)
+        return cls(
+            kind=kind,
+            population=population,
+            people=people,
+            mated=count,
+            nonmated=others,
+            slope=slope,
+            intercept=intercept,
+            lower=lower,
+            upper=upper,
+        )
 
     def log_lr(self, scores: ArrayLike) -> Array:
         """Bounded log10 LR of each score, any shape.
@@ -175,8 +203,10 @@ class Calibration:
         return np.asarray((values <= self.lower) | (values >= self.upper))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
+        """Plain data for JSON; without ``measured`` where it is empty."""
+        plain = asdict(self)
+        measured = [line._asdict() for line in plain.pop("measured")]
+        return plain | ({"measured": measured} if measured else {})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -186,11 +216,16 @@ class Calibration:
             DataError: if a key is unknown or missing, or a value does not fit.
         """
         known = {field.name for field in fields(cls)}
+        needed = known - {"measured"}
         if unknown := sorted(set(data) - known):
             raise DataError(f"Calibration: unknown keys {', '.join(unknown)}. Known: {', '.join(sorted(known))}.")
-        if missing := sorted(known - set(data)):
+        if missing := sorted(needed - set(data)):
             raise DataError(f"Calibration: {', '.join(missing)} missing; write it with to_dict().")
-        return cls(**data)
+        try:
+            measured = tuple(Measured(**line) for line in data.get("measured", ()))
+        except TypeError:
+            raise DataError("Calibration: measured is no list of data, cllr and source.") from None
+        return cls(**{**data, "measured": measured})
 
 
 def elub(mated: ArrayLike, nonmated: ArrayLike) -> Bounds:

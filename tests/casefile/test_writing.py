@@ -186,9 +186,9 @@ def test_the_same_case_gives_the_same_files(case: Gallery, tmp_path: Path, monke
     monkeypatch.setattr(writing, "datetime", Stopped)
     first, second = (files_of(export(case, "C/1", tmp_path / f"{name}.zip").path) for name in "ab")
     same = {name for name in first if first[name] == second[name]}
-    # The first export is in the log before the second: its end, which the reports state, is another one.
+    # The first export is in the log before the second, and the reports state both its entry and the log's end.
     assert first.keys() - same == {"manifest.json", "manifest.sig", "log.jsonl", "report.html", "report.pdf"}
-    assert len(first["report.pdf"]) == pytest.approx(len(second["report.pdf"]), abs=50)
+    assert len(first["report.pdf"]) == pytest.approx(len(second["report.pdf"]), abs=500)
 
 
 def damaged(path: Path, data: bytes) -> bool:

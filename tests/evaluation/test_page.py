@@ -7,56 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluation.toys import repeated
+from evaluation.toys import whole_report
 
 from forensic import provenance
 from forensic.errors import UsageError
 from forensic.evaluation import (
-    closed_set,
-    cross_photo,
-    differentials,
-    evidence,
     figures,
-    open_set,
     page,
     plots,
     tables,
 )
 from forensic.evaluation.accuracy import Report
 from forensic.evaluation.rows import rows
-from forensic.recognition.calibration import Calibration
 
 ROOT = Path(__file__).parents[2]
-FITTED = Calibration(
-    kind="viewed", population="toys", people=9, mated=20, nonmated=90, slope=0.7, intercept=-0.6, lower=-1.2, upper=1.1
-)
 
 
 @pytest.fixture(scope="module")
 def made() -> Report:
-    trial, pairs = repeated(0)
-    crossed, tests = cross_photo.cross_photo(trial, pairs, 0)
-    ranks = closed_set.whole_ranks(trial, "image")
-    counts = {"probes": 30, "photos": 30, "people": 12}
-    system = {"weights": [1.0], "normalised": [False], "calibration": None}
-    return Report(
-        data={**counts, "name": "toys", "split": "test", "resplit": False, "subset": None},
-        faces={"probes": {"files": 30, "found": 29, "detectors": {"fake": 29}, "failures": []}},
-        systems=tuple({"name": name, "routes": [name], **system} for name in trial.own),
-        routes=({"name": "direct", "space": "s", "models": {"<model>": "00"}},),
-        seed=0,
-        made_by={"numpy": "2"},
-        command=("evaluate", "--data", "toys"),
-        closed_set=closed_set.closed_set(trial, "image", 0) + closed_set.closed_set(trial, "person", 0),
-        cross_photo=crossed,
-        paired=(*closed_set.paired("closed-set", "image", ranks, trial.probes.people, 0), *tests),
-        groups=tuple(closed_set.groups(trial.probes, "image", ranks, 0)),
-        open_set=tuple(open_set.open_set(trial, 0)),
-        verification=tuple(open_set.verification(trial, 0)),
-        evidence=tuple(evidence.evidence(trial, {"direct": FITTED}, 0)),
-        distractors=tuple(closed_set.distractor_sweep(trial, "image", 0)),
-        differentials=tuple(differentials.differentials(trial, 0)),
-    )
+    return whole_report()
 
 
 @pytest.fixture(scope="module")

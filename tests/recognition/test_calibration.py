@@ -12,7 +12,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from forensic.errors import DataError
 from forensic.recognition import calibration
-from forensic.recognition.calibration import Calibration
+from forensic.recognition.calibration import Calibration, Measured
 
 Array = NDArray[np.float64]
 NAMES: dict[str, Any] = {"kind": "viewed", "population": "synthetic normal scores", "people": 500}
@@ -97,10 +97,23 @@ def test_it_travels_as_json_and_damage_is_refused() -> None:
         ({**data, "intercept": math.nan}, "not finite"),
         ({**data, "lower": 0.5}, "must enclose 0"),
         ({**data, "kind": " "}, "one is empty"),
+        ({**data, "measured": 1}, "measured is no list"),
+        ({**data, "measured": [{"cllr": 0.1}]}, "measured is no list"),
+        ({**data, "measured": [{"data": "d", "cllr": -0.1, "source": "s"}]}, "is no measurement"),
+        ({**data, "measured": [{"data": "d", "cllr": math.nan, "source": "s"}]}, "is no measurement"),
     ]
     for given, words in damaged:
         with pytest.raises(DataError, match=words):
             Calibration.from_dict(given)
+
+
+def test_it_carries_how_good_it_was_found_to_be() -> None:
+    fitted = Calibration.fit(*normal(50, 500), **NAMES)
+    assert "measured" not in fitted.to_dict()  # what was written before is read, and written as it was
+    told = replace(fitted, measured=(Measured("40 sketches", 0.25, "results.md"),))
+    data = json.loads(json.dumps(told.to_dict()))
+    assert data["measured"] == [{"data": "40 sketches", "cllr": 0.25, "source": "results.md"}]
+    assert Calibration.from_dict(data) == told
 
 
 def test_applying_a_calibration_loads_neither_lir_nor_scikit_learn() -> None:
