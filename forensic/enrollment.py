@@ -8,50 +8,29 @@ at most the batches in flight; started again, it passes over what is already the
 from __future__ import annotations
 
 import hashlib
-import os
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from forensic import images, parallel
-from forensic.errors import DataError, FaceError, ForensicError, ImageError, UsageError
+from forensic.errors import FaceError, ImageError, UsageError
 from forensic.faces import Finder
 from forensic.faces.policy import Policy
 from forensic.faces.policy import load as load_policy
-from forensic.gallery import Enrollment, Gallery, Space, exchange, nist
-from forensic.gallery.records import with_default
+from forensic.gallery import Enrollment, Gallery, Space
+from forensic.gallery.records import Outcome, parse_label, parse_metadata, with_default
+from forensic.intake import Item, items_of, items_of_csv, reason_of, shared_names
 from forensic.routes import Route
+from forensic.text import printable
 
+__all__ = ["Item", "items_of", "items_of_csv", "enroll", "gallery_space", "Summary", "Failure", "Fate"]
 BATCH = 64
+KEPT = "The person is enrolled already, and what is recorded stays where the new row says something else."
 WINDOW = 2 * BATCH
 """Photos that may be under way at once: it bounds memory, and keeps the workers busy during a commit."""
-
-
-class Item(NamedTuple):
-    """One photo to enroll: a file, or a record in an ANSI/NIST-ITL file."""
-
-    person: str
-    path: Path
-    metadata: Mapping[str, str]
-    record: nist.Record | None = None
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return images.display_name(self.path) + self._place
-
-    @property
-    def file_name(self) -> str:
-        """What the gallery keeps of where it came from."""
-        return self.path.name + self._place
-
-    @property
-    def _place(self) -> str:
-        return f", record {self.record.number}" if self.record else ""
 
 
 class _Maker(NamedTuple):
@@ -61,11 +40,17 @@ class _Maker(NamedTuple):
     finder: Finder
     policy: Policy
     keep_until: date | None
+    decode: Callable[[bytes, str], images.Decoded]
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A file that was not enrolled, and why."""
+    """A file that was not enrolled, and why.
+
+    Attributes:
+        file: Its name.
+        reason: In words, which may name a person.
+    """
 
     file: str
     reason: str
@@ -78,8 +63,39 @@ class Passed:
     image_type: str
 
 
-Result = Enrollment | Failure | Passed | None
-"""What became of an item; None for a photo that is enrolled already."""
+@dataclass(frozen=True)
+class Already:
+    """A photo that is enrolled already, for the same person."""
+
+    sha256: str
+
+
+class Fate(NamedTuple):
+    """What became of one item, in words that name neither a file nor a person.
+
+    Attributes:
+        status: "enrolled"; "already" for a photo that the same person has; "conflict" for one that somebody else has,
+            or that is a case's sketch; "passed" for a record that shows no face; "refused".
+        sha256: Content hash; empty where the file was not enrolled, nor is it there under another label.
+        verdict: The quality policy's, "accept", "warn" or "refuse"; empty where the photo was not judged.
+        reasons: Why it was refused, or what a person should look at.
+    """
+
+    status: Literal["enrolled", "already", "conflict", "passed", "refused"]
+    sha256: str = ""
+    verdict: str = ""
+    reasons: tuple[str, ...] = ()
+
+
+class _Refused(NamedTuple):
+    """A failure of which more is to be told than its reason."""
+
+    failure: Failure
+    fate: Fate
+
+
+Result = Enrollment | Failure | _Refused | Passed | Already
+"""What became of an item before it came to the gallery."""
 
 
 @dataclass
@@ -106,63 +122,6 @@ class Summary:
         return self.enrolled + self.already + self.passed + len(self.failures)
 
 
-def items_of(paths: Iterable[str | os.PathLike[str]], columns: Mapping[str, str] | None = None) -> list[Item]:
-    """Files, and the files of folders; each names its person by its stem.
-
-    Args:
-        paths: Photos, ANSI/NIST-ITL files, folders.
-        columns: Column -> field of an ANSI/NIST-ITL file that fills it, such as ``{"person": "2.054"}``.
-
-    Raises:
-        UsageError: A path does not exist, there is no file at all, or a field cannot be one.
-    """
-    fields = nist.parse_columns(columns or {})
-    items: list[Item] = []
-    for path in map(Path, paths):
-        if not os.path.lexists(path):
-            raise UsageError(f"{images.display_name(path)} does not exist. Give files or folders of photos.")
-        for file in images.find_files(path):
-            items += _items(Item(file.stem, file, {}), fields)
-    if not items:
-        raise UsageError("There is no file to enroll. Give files, folders of photos, or --csv FILE.")
-    return items
-
-
-def items_of_csv(path: str | os.PathLike[str], columns: Mapping[str, str] | None = None) -> list[Item]:
-    """The rows of a table with the columns ``person,file`` and any metadata; files are relative to the table.
-
-    Args:
-        path: The table.
-        columns: As for `items_of`; what the table says of an ANSI/NIST-ITL file overrules what the file says.
-
-    Raises:
-        DataError: The table cannot be read, lacks a column, or has no rows.
-        UsageError: A field cannot be one.
-    """
-    # The table names the people.
-    fields = {key: name for key, name in nist.parse_columns(columns or {}).items() if key != nist.PERSON}
-    items: list[Item] = []
-    for row in exchange.read_table(Path(path)):
-        items += _items(Item(row.person, row.file, row.metadata), fields)
-    if not items:
-        raise DataError(f"{images.display_name(path)}: the table has no rows.")
-    return items
-
-
-def _items(item: Item, fields: Mapping[str, str]) -> list[Item]:
-    """The item itself, or one for each face record of an ANSI/NIST-ITL file."""
-    if not nist.is_nist(item.path):
-        return [item]
-    try:
-        records = nist.read(item.path, fields)
-    except (DataError, ImageError) as error:
-        records = [nist.Record(1, problem=_reason(error, item))]
-    return [
-        Item(record.person or item.person, item.path, {**record.metadata, **item.metadata}, record)
-        for record in records
-    ]
-
-
 def enroll(
     gallery: Gallery,
     items: Sequence[Item],
@@ -171,7 +130,9 @@ def enroll(
     *,
     policy: Policy | None = None,
     keep_until: date | None = None,
+    decode: Callable[[bytes, str], images.Decoded] = images.decode,
     progress: Callable[[Summary], None] = lambda summary: None,
+    told: Callable[[int, Fate], None] = lambda place, fate: None,
     workers: int | None = None,
 ) -> Summary:
     """Enroll files with a template of each route's space.
@@ -184,32 +145,41 @@ def enroll(
         policy: What is good enough: what it warns of becomes a warning, what it refuses a failure. By default the
             shipped one.
         keep_until: Last day (UTC) on which new people may be kept, where their item says nothing of it.
+        decode: Opens a photo from its bytes and the name that errors call it, as `images.decode` does.
         progress: Called as photos are dealt with.
+        told: Called with each item's place in ``items`` and what became of it, once that is settled.
         workers: Threads that prepare photos; by default one a core.
 
     Raises:
         GalleryError: The gallery cannot be written; what was stored before stays.
     """
-    maker = _Maker(list({route.space: route for route in routes}.values()), finder, policy or load_policy(), keep_until)
-    summary = Summary(warnings=_shared_names(items))
+    own_routes = list({route.space: route for route in routes}.values())
+    maker = _Maker(own_routes, finder, policy or load_policy(), keep_until, decode)
+    summary = Summary(warnings=shared_names(items))
     with parallel.workers(workers) as pool:
-        batch: list[Enrollment] = []
-        for item, prepared in _prepared(pool, gallery, items, maker):
+        batch: dict[int, Enrollment] = {}
+        for place, (item, prepared) in enumerate(_prepared(pool, gallery, items, maker)):
             if isinstance(prepared, Enrollment):
-                batch.append(prepared)
+                batch[place] = prepared
                 summary.warnings += [f"{item.name}: {text}" for text in prepared.warnings]
-            elif prepared is None:
+            elif isinstance(prepared, Already):
                 summary.already += 1
+                told(place, Fate("already", prepared.sha256))
             elif isinstance(prepared, Passed):
                 summary.passed += 1
                 summary.warnings.append(f"{item.name}: passed over, it shows {prepared.image_type!r} and no FACE.")
-            else:
+                told(place, Fate("passed", reasons=(f"It shows {prepared.image_type!r} and no FACE.",)))
+            elif isinstance(prepared, Failure):
                 summary.failures.append(prepared)
+                told(place, Fate("refused", reasons=(prepared.reason,)))
+            else:
+                summary.failures.append(prepared.failure)
+                told(place, prepared.fate)
             if len(batch) == BATCH:
-                _store(gallery, batch, summary)
-                batch = []
+                _store(gallery, batch, summary, told)
+                batch = {}
             progress(summary)
-        _store(gallery, batch, summary)
+        _store(gallery, batch, summary, told)
         progress(summary)
     return summary
 
@@ -227,7 +197,7 @@ def _prepared(
     waiting: deque[tuple[Item, Future[Result]]] = deque()
     for start in range(0, len(items), BATCH):
         chunk = items[start : start + BATCH]
-        contents = list(pool.map(_read, chunk))
+        contents = list(pool.map(read, chunk))
         enrolled = gallery.known([content[1] for content in contents if isinstance(content, tuple)])
         for item, content in zip(chunk, contents, strict=True):
             waiting.append((item, pool.submit(_prepare, item, content, enrolled, maker)))
@@ -239,7 +209,8 @@ def _prepared(
         yield item, future.result()
 
 
-def _read(item: Item) -> tuple[bytes, str] | Failure | Passed:
+def read(item: Item) -> tuple[bytes, str] | Failure | Passed:
+    """A photo's bytes and their SHA-256; or why there are none."""
     start, stop = 0, None
     if item.record:
         if item.record.passed:
@@ -248,9 +219,9 @@ def _read(item: Item) -> tuple[bytes, str] | Failure | Passed:
             return Failure(item.name, item.record.problem)
         start, stop = item.record.start, item.record.stop
     try:
-        data = images.read_bytes(item.path, start, stop)
+        data = images.read_bytes(item.path, start, stop) if item.data is None else item.data[start:stop]
     except ImageError as error:
-        return Failure(item.name, _reason(error, item))
+        return Failure(item.name, reason_of(error, item))
     return data, hashlib.sha256(data).hexdigest()
 
 
@@ -262,17 +233,18 @@ def _prepare(
     data, sha256 = content
     if sha256 in enrolled:
         if enrolled[sha256] == item.person.strip():
-            return None
+            return Already(sha256)
         reason = f"the same image is already enrolled as {enrolled[sha256]!r}; expunge that one first"
-        return Failure(item.name, reason)
+        return _Refused(Failure(item.name, reason), Fate("conflict", sha256))
     try:
-        decoded = images.decode(data, item.name)
+        decoded = maker.decode(data, item.name)
         aligned = maker.finder.one(decoded.image)
     except (ImageError, FaceError) as error:
-        return Failure(item.name, _reason(error, item))
+        return Failure(item.name, reason_of(error, item))
     assessed = maker.policy.assess(decoded.image, aligned.face)
     if assessed.verdict == "refuse":
-        return Failure(item.name, f"the policy on quality refuses it: {'; '.join(assessed.reasons)}.")
+        failure = Failure(item.name, f"the policy on quality refuses it: {'; '.join(assessed.reasons)}.")
+        return _Refused(failure, Fate("refused", "", assessed.verdict, assessed.reasons))
     until = maker.keep_until
     remarks = (*(f"{reason}." for reason in assessed.reasons), *(item.record.warnings if item.record else ()))
     return Enrollment(
@@ -292,8 +264,11 @@ def _prepare(
     )
 
 
-def _store(gallery: Gallery, batch: list[Enrollment], summary: Summary) -> None:
-    for record, outcome in zip(batch, gallery.enroll(batch), strict=True):
+def _store(
+    gallery: Gallery, batch: Mapping[int, Enrollment], summary: Summary, told: Callable[[int, Fate], None]
+) -> None:
+    for (place, record), outcome in zip(batch.items(), gallery.enroll(list(batch.values())), strict=True):
+        told(place, _fate(record, outcome))
         if outcome.status == "enrolled":
             summary.enrolled += 1
         elif outcome.status == "already":
@@ -305,22 +280,29 @@ def _store(gallery: Gallery, batch: list[Enrollment], summary: Summary) -> None:
             summary.warnings.append(f"{images.display_name(record.file_name)}: {outcome.message}")
 
 
-def _reason(error: ForensicError, item: Item) -> str:
-    """The error in words that do not name the item again; of a record, with the format that it claims to have."""
-    reason = str(error).removeprefix(f"{item.name}: ").removeprefix(f"{images.display_name(item.path)}: ")
-    if isinstance(error, ImageError) and item.record and item.record.compression:
-        reason += f" The record says {item.record.compression[:20]!r} of its compression (10.011)."
-    return reason
+def _fate(record: Enrollment, outcome: Outcome) -> Fate:
+    """What a gallery made of a record, without the values that its message may quote."""
+    if outcome.status == "refused":
+        return Fate("refused", reasons=(_fault(record),))
+    verdict = str(record.quality["verdict"]) if record.quality else ""
+    if outcome.status == "enrolled":
+        return Fate("enrolled", outcome.sha256, verdict, (*record.warnings, *([KEPT] if outcome.message else [])))
+    return Fate(outcome.status, outcome.sha256, verdict)
 
 
-def _shared_names(items: Sequence[Item]) -> list[str]:
-    """Stems name people: files of one stem in several folders may be several people by mistake."""
-    if any(item.metadata and not item.record for item in items):  # a table, which names people on purpose
-        return []
-    folders = {(item.person, item.path.parent) for item in items if item.person == item.path.stem}
-    counts = Counter(person for person, _ in folders)
-    return [
-        f"{count} folders have a file named {person!r}: its photos were enrolled as one person. Use --csv if not so."
-        for person, count in counts.items()
-        if count > 1
-    ]
+def _fault(record: Enrollment) -> str:
+    """Why a gallery refuses a record."""
+    try:
+        parse_label(record.person)
+    except UsageError:
+        return "The person's label cannot be stored."
+    for column, value in record.metadata.items():
+        try:
+            parse_metadata({column: value})
+        except UsageError:
+            return f"The column {printable(column[:40])!r}, or its value, cannot be stored."
+    try:
+        parse_metadata(record.metadata)
+    except UsageError:
+        return "Two columns name one field."
+    return "It is the sketch of a case: a probe is never enrolled."

@@ -5,10 +5,11 @@ image -> find and align -> translate and describe -> normalise and fuse -> searc
 
 from __future__ import annotations
 
+import copy
+import itertools
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple
@@ -20,33 +21,24 @@ from PIL import Image
 from forensic import devices, enrollment, images, matching, parallel
 from forensic.candidates import FILTERED, Candidate, Explained, Search
 from forensic.enrollment import Summary
-from forensic.errors import FaceError, GalleryError, ImageError, StaleIndex, UsageError
-from forensic.explanation import explain, matcher_score
+from forensic.errors import FaceError, GalleryError, ImageError, UsageError
+from forensic.explanation import Explanation, explain, matcher_score, portraits_of
 from forensic.faces import Aligned, Finder
 from forensic.gallery import Filter, Gallery, Matching, cases
 from forensic.gallery.models import now
+from forensic.loading import Memory
 from forensic.matching import Matcher
-from forensic.recognition.index import Index, best_per_person
+from forensic.recognition.index import best_per_person
 from forensic.searching import KNOWN_PROBE, Use, record_of
 
 Picture = str | os.PathLike[str] | Image.Image | images.Decoded
 """What a sketch may be given as."""
+STAGES = ("finding the face", "describing the face", "searching", "putting on record")
+"""What a search does, one after the other."""
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    """What a search needs of the gallery as it is now.
-
-    ``revisions`` are those of each route's templates and of the gallery's cohort, and the number of photos.
-    """
-
-    revisions: tuple[int, ...]
-    matcher: Matcher
-    own_cohort: int
-    index: Index
-    people: dict[int, str]
-    warnings: tuple[str, ...]
-    root: str
+def _unwatched(stage: str) -> None:
+    """Nobody watches."""
 
 
 class Identifier:
@@ -80,8 +72,8 @@ class Identifier:
         self.case, self.purpose = case, purpose
         self.matcher = matching.load(route, device=device)
         self._device = device
-        self._loaded: _Loaded | None = None
-        self._loading = threading.Lock()
+        self._memory = Memory(self.matcher)
+        self._watch: Callable[[str], None] = _unwatched
 
     @cached_property
     def finder(self) -> Finder:
@@ -89,6 +81,32 @@ class Identifier:
         from forensic.faces import Detector
 
         return Finder(Detector(self._device))
+
+    def acting(
+        self,
+        gallery: Gallery,
+        *,
+        case: str | None = None,
+        purpose: str = "",
+        watch: Callable[[str], None] = _unwatched,
+    ) -> Identifier:
+        """The same matcher and index at work for somebody else, or for another case.
+
+        Args:
+            gallery: The same gallery, with its operator; see `Gallery.acting_as`.
+            case: As for the class.
+            purpose: As for the class.
+            watch: Called with each of ``STAGES`` as a search comes to it. What it raises ends the search, and nothing
+                is put on record.
+        """
+        _ = self.finder  # both use the one that is made now
+        other = copy.copy(self)
+        other.gallery, other.case, other.purpose, other._watch = gallery, case, purpose, watch
+        return other
+
+    def forget(self) -> None:
+        """Drop the index; the next search loads it anew. A server does that when somebody was expunged."""
+        self._memory.forget()
 
     def enroll(
         self, *paths: str | os.PathLike[str], progress: Callable[[Summary], None] = lambda summary: None
@@ -167,7 +185,8 @@ class Identifier:
         return self._search(probes, k, self._kept(only), started)
 
     def _probe(self, image: Picture, face: int | None, landmarks: NDArray[np.floating] | None) -> _Probe:
-        self._state()  # an empty or stale gallery is told before a sketch is looked at
+        self._memory.of(self.gallery)  # an empty or stale gallery is told before a sketch is looked at
+        self._watch(STAGES[0])
         name, sha256, picture = _open(image)
         try:
             return _Probe(name, sha256, self.finder.one(picture, face=face, landmarks=landmarks))
@@ -180,11 +199,13 @@ class Identifier:
     def _search(self, probes: Sequence[_Probe], k: int, kept: Matching | None, started: datetime) -> Search:
         if k < 1:
             raise UsageError(f"{k} candidates were asked for; expected at least 1.")
-        state = self._state()
+        state = self._memory.of(self.gallery)
         matcher, index = state.matcher, state.index
         if kept is not None:
             index = index.only(kept.photo_ids)
+        self._watch(STAGES[1])
         templates = [matcher.describe(probe.face, "probe") for probe in probes]
+        self._watch(STAGES[2])
         query = matcher.scoring.query(*templates)
         found = best_per_person(index, query.vector[None], state.people, k)[0] if len(index) else []
         photos = self.gallery.photos_by_number(best.id for best in found)
@@ -218,6 +239,7 @@ class Identifier:
             faces=tuple(probe.face for probe in probes),
             synthesized=translating[0].synthesize(probes[0].face) if translating else None,
         )
+        self._watch(STAGES[3])
         use = Use(started, now(), self.gallery.operator.name, self.case, self.purpose, k, state.root, self._device)
         return replace(search, number=cases.record_search(self.gallery, record_of(search, use), case=self.case))
 
@@ -249,7 +271,7 @@ class Identifier:
 
         # What is wrong with all of them is told now, and not when the first answer is asked for.
         cases.check(self.gallery, self.case)
-        self._state()
+        self._memory.of(self.gallery)
         kept = self._kept(only)
         _ = self.finder  # made once, before the threads ask for it
         return answers()
@@ -268,10 +290,33 @@ class Identifier:
             if photo.sha256 == candidate.photo_sha256:
                 picture = images.decode(self.gallery.photo_bytes(photo), photo.file_name).image
                 mate = self.finder.one(picture, landmarks=np.array(photo.landmarks))
-                probe, score = search.faces[0].portrait, matcher_score(self._state().matcher)
-                told = Explained(candidate.person, probe, mate.portrait, explain(score, probe, mate.portrait))
+                probe = search.faces[0].portrait
+                told = Explained(candidate.person, probe, mate.portrait, self.explain_portraits(probe, mate.portrait))
                 return replace(search, explained=told)
         raise GalleryError(f"{candidate.person!r} was removed from the gallery after the search. Search again.")
+
+    def explain_portraits(
+        self,
+        probe: Image.Image,
+        candidate: Image.Image,
+        *,
+        watch: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Explanation:
+        """What the score between two aligned portraits hangs on, such as those of a search on record.
+
+        Args:
+            probe: The probe's, 256 x 256.
+            candidate: The candidate's.
+            watch: Called before each portrait is described, with how many were, of how many. What it raises ends the
+                work.
+
+        Raises:
+            ValueError: A portrait is not 256 x 256.
+            StaleIndex, GalleryError: As `search` does.
+        """
+        matcher = self._memory.of(self.gallery).matcher
+        done, total = itertools.count(), len(matcher.routes) * portraits_of()
+        return explain(matcher_score(matcher, lambda: watch(next(done), total)), probe, candidate)
 
     def reindex(
         self, *, everything: bool = False, progress: Callable[[int, int], None] = lambda done, total: None
@@ -303,82 +348,9 @@ class Identifier:
                 progress(summary.done, total)
         return summary
 
-    def _state(self) -> _Loaded:
-        """The matcher and its index, of the gallery as it is now."""
-        with self._loading:  # the threads of one batch load it once
-            fresh: list[_Fresh] = []
-            with self.gallery.snapshot():  # whatever is enrolled meanwhile is for the next search
-                revisions = self._revisions()
-                if self._loaded is None or self._loaded.revisions != revisions:
-                    self._loaded = None  # what was expunged leaves the memory before what is there now comes in
-                    self._loaded = self._load(revisions, fresh)
-            for name, content, space, revision in fresh:
-                self.gallery.save_index(name, content, space=space, revision=revision)
-            return self._loaded
-
-    def _revisions(self) -> tuple[int, ...]:
-        spaces = (self.gallery.revision(route.space) for route in self.matcher.routes)
-        return (*spaces, self.gallery.cohort_revision(), self.gallery.size().photos)
-
-    def _load(self, revisions: tuple[int, ...], fresh: list[_Fresh]) -> _Loaded:
-        """The indexes of the routes whose templates are complete; a search goes on without the others, and says so."""
-        photos = revisions[-1]
-        if not photos:
-            raise GalleryError(f"The gallery {self.gallery.folder} is empty. Enroll photos: forensic enroll PATH...")
-        indexes = [self._index(route.space, fresh) for route in self.matcher.routes]
-        complete = [len(index) >= photos for index in indexes]
-        lacking = [
-            f"{photos - len(index)} photos of the gallery have no template of the route {route.name!r} with its "
-            f"present models. Make them: forensic gallery reindex --route {route.gallery_route}"
-            for route, index in zip(self.matcher.routes, indexes, strict=True)
-            if len(index) < photos
-        ]
-        if not any(complete):
-            raise StaleIndex(" ".join(lacking))
-        kept = [index for index, whole in zip(indexes, complete, strict=True) if whole]
-        matcher = self.matcher.among(r for r, whole in zip(self.matcher.routes, complete, strict=True) if whole)
-        warnings = [f"left out of this search: {text}" for text in lacking]
-        known = zip(matcher.routes, matcher.scoring.cohorts, strict=True)
-        own = self.gallery.cohort(matching.key(route) for route, cohort in known if cohort is not None)
-        if own:
-            matcher = matcher.with_cohort(own)
-            warnings.append(
-                "scores use the gallery's own cohort, for which no likelihood ratios were fitted: they only rank."
-            )
-        elif matcher.scoring.calibration is None:
-            warnings.append(matching.UNCALIBRATED)
-        index = Index.beside(kept)
-        size = max(map(len, own.values()), default=0)
-        people, root = self.gallery.labels(index.ids), self.gallery.root(route.space for route in matcher.routes)
-        return _Loaded(revisions, matcher, size, index, people, tuple(warnings), root)
-
-    def _index(self, space: str, fresh: list[_Fresh]) -> Index:
-        """A space's index from its cache, or, as ``fresh``, from the templates where that is missing or out of date."""
-        revision = self.gallery.revision(space)
-        name = f"{space[:16]}.safetensors"
-        kept = self.gallery.load_index(name)
-        index = None if kept is None else Index.load(kept, space=space, revision=str(revision))
-        if index is not None:
-            return index
-        templates = self.gallery.templates(space)
-        index = Index.build(templates.vectors, templates.photo_ids)
-        if len(index):
-            content = index.to_bytes(space=space, revision=str(templates.revision))
-            fresh.append(_Fresh(name, content, space, templates.revision))
-        return index
-
     def _known_probe(self, sha256: str) -> Sequence[str]:
         person = self.gallery.known([sha256]).get(sha256)
         return () if person is None else (f"{KNOWN_PROBE}, as {person!r}.",)
-
-
-class _Fresh(NamedTuple):
-    """An index that was just built, to be kept."""
-
-    name: str
-    content: bytes
-    space: str
-    revision: int
 
 
 class _Probe(NamedTuple):

@@ -205,7 +205,7 @@ def test_whoever_is_expunged_leaves_the_memory_of_a_running_process(people: list
         gone = templates.vectors[templates.people.index(second)].copy()
         del templates
         assert second in {candidate.person for candidate in identifier.identify(people[1].sketch)}
-        held = weakref.ref(identifier._loaded.index)  # type: ignore[union-attr]
+        held = weakref.ref(identifier._memory.loaded.index)  # type: ignore[union-attr]
         assert (held().vectors == gone).all(axis=1).any()  # type: ignore[union-attr]
         other.expunge(second)
         assert [candidate.person for candidate in identifier.identify(people[1].sketch)] == [first]
@@ -215,7 +215,7 @@ def test_whoever_is_expunged_leaves_the_memory_of_a_running_process(people: list
         other.expunge(first)
         with pytest.raises(GalleryError, match="empty"):  # nothing new can be loaded: the old goes nevertheless
             identifier.identify(people[0].sketch)
-        assert identifier._loaded is None
+        assert identifier._memory.loaded is None
 
 
 def _arrays(row: tuple[int, ...]) -> list[np.ndarray]:

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +149,31 @@ def test_further_sketches_join_the_cohort_of_their_route() -> None:
 def test_a_key_is_of_all_that_makes_templates() -> None:
     names = ["direct", "direct@patches", "sketch-to-photo:matched", "photo-to-sketch:pencil", "photo-to-sketch:blend"]
     assert len({matching.key(matching.load(name).routes[0]) for name in names}) == len(names)
+
+
+def test_shipped_calibrations_say_what_was_measured_of_them() -> None:
+    """The figures are those of the two documents, in which other experiments wrote them."""
+    root = Path(__file__).parents[1]
+    for name in ("direct", "direct@patches", "direct+direct@patches"):
+        calibration = matching.load(name).scoring.calibration
+        assert calibration is not None
+        assert len(calibration.measured) == 6
+        for line in calibration.measured:
+            page = (root / line.source).read_text(encoding="utf-8")
+            if line.source.endswith("recognition.md"):
+                page = "".join(part.split("\n### ")[0] for part in page.split("### Likelihood ratios")[1:])
+            rows = [
+                [cell.strip() for cell in row.split("|")]
+                for row in page.splitlines()
+                if row.startswith("|") and f"`{name}`" in row
+            ]
+            source = line.data.partition(",")[0].lower()
+            if line.source.endswith("scoring.md"):
+                assert [float(row[4]) for row in rows if row[1] == source] == [line.cllr]
+            else:
+                counts = re.findall(r"([\d,]+) comparisons of one person, ([\d,]+) of two", line.data)
+                found = [float(row[4].split()[0]) for row in rows if tuple(row[2:4]) in counts]
+                assert found == [line.cllr]
 
 
 def test_a_calibration_must_rise() -> None:

@@ -1,0 +1,123 @@
+"""What is to be enrolled: files, folders, tables, and the records of ANSI/NIST-ITL files, as a list of photos."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from forensic import images
+from forensic.errors import DataError, ForensicError, ImageError, UsageError
+from forensic.gallery import exchange, nist
+
+
+class Item(NamedTuple):
+    """One photo to enroll: a file, or a record in an ANSI/NIST-ITL file.
+
+    Attributes:
+        person: The label.
+        path: The file; with ``data``, only its name counts.
+        metadata: Columns of the table.
+        record: Which part of the file it is.
+        data: The file's bytes, where they came by another way than the disk.
+    """
+
+    person: str
+    path: Path
+    metadata: Mapping[str, str]
+    record: nist.Record | None = None
+    data: bytes | None = None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return images.display_name(self.path) + self._place
+
+    @property
+    def file_name(self) -> str:
+        """What the gallery keeps of where it came from."""
+        return self.path.name + self._place
+
+    @property
+    def _place(self) -> str:
+        return f", record {self.record.number}" if self.record else ""
+
+
+def items_of(paths: Iterable[str | os.PathLike[str]], columns: Mapping[str, str] | None = None) -> list[Item]:
+    """Files, and the files of folders; each names its person by its stem.
+
+    Args:
+        paths: Photos, ANSI/NIST-ITL files, folders.
+        columns: Column -> field of an ANSI/NIST-ITL file that fills it, such as ``{"person": "2.054"}``.
+
+    Raises:
+        UsageError: A path does not exist, there is no file at all, or a field cannot be one.
+    """
+    fields = nist.parse_columns(columns or {})
+    items: list[Item] = []
+    for path in map(Path, paths):
+        if not os.path.lexists(path):
+            raise UsageError(f"{images.display_name(path)} does not exist. Give files or folders of photos.")
+        for file in images.find_files(path):
+            items += _items(Item(file.stem, file, {}), fields)
+    if not items:
+        raise UsageError("There is no file to enroll. Give files, folders of photos, or --csv FILE.")
+    return items
+
+
+def items_of_csv(path: str | os.PathLike[str], columns: Mapping[str, str] | None = None) -> list[Item]:
+    """The rows of a table with the columns ``person,file`` and any metadata; files are relative to the table.
+
+    Args:
+        path: The table.
+        columns: As for `items_of`; what the table says of an ANSI/NIST-ITL file overrules what the file says.
+
+    Raises:
+        DataError: The table cannot be read, lacks a column, or has no rows.
+        UsageError: A field cannot be one.
+    """
+    # The table names the people.
+    fields = {key: name for key, name in nist.parse_columns(columns or {}).items() if key != nist.PERSON}
+    items: list[Item] = []
+    for row in exchange.read_table(Path(path)):
+        items += _items(Item(row.person, row.file, row.metadata), fields)
+    if not items:
+        raise DataError(f"{images.display_name(path)}: the table has no rows.")
+    return items
+
+
+def _items(item: Item, fields: Mapping[str, str]) -> list[Item]:
+    """The item itself, or one for each face record of an ANSI/NIST-ITL file."""
+    if not nist.is_nist(item.path):
+        return [item]
+    try:
+        records = nist.read(item.path, fields)
+    except (DataError, ImageError) as error:
+        records = [nist.Record(1, problem=reason_of(error, item))]
+    return [
+        Item(record.person or item.person, item.path, {**record.metadata, **item.metadata}, record)
+        for record in records
+    ]
+
+
+def reason_of(error: ForensicError, item: Item) -> str:
+    """The error in words that do not name the item again; of a record, with the format that it claims to have."""
+    reason = str(error).removeprefix(f"{item.name}: ").removeprefix(f"{images.display_name(item.path)}: ")
+    if isinstance(error, ImageError) and item.record and item.record.compression:
+        reason += f" The record says {item.record.compression[:20]!r} of its compression (10.011)."
+    return reason
+
+
+def shared_names(items: Sequence[Item]) -> list[str]:
+    """Warnings. Stems name people: files of one stem in several folders may be several people by mistake."""
+    if any(item.metadata and not item.record for item in items):  # a table, which names people on purpose
+        return []
+    folders = {(item.person, item.path.parent) for item in items if item.person == item.path.stem}
+    counts = Counter(person for person, _ in folders)
+    return [
+        f"{count} folders have a file named {person!r}: its photos were enrolled as one person. Use --csv if not so."
+        for person, count in counts.items()
+        if count > 1
+    ]

@@ -1,0 +1,44 @@
+"""Reports of searches and cases, as files."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from forensic.casefile.reporting import Form
+from forensic.gallery.rights import Right
+from forensic.web import reporting
+from forensic.web.access import Visitor, allowed
+from forensic.web.api.models import SIGNED_IN, InPath, failing
+from forensic.web.routing import Route
+
+router = APIRouter(tags=["reports"], route_class=Route)
+RESPONSES = {200: reporting.DESCRIBED, **failing(*SIGNED_IN, 404)}
+
+
+@router.get(
+    "/searches/{number}/report.{form}",
+    response_class=Response,
+    responses=RESPONSES,
+    operation_id="report_search",
+)
+def of_search(
+    request: Request, visitor: Annotated[Visitor, allowed(Right.READ_CASE)], number: InPath, form: Form
+) -> Response:
+    """The report of a search, as far as the caller may see it; each copy is on record."""
+    return reporting.of_search(request, visitor, number, form)
+
+
+@router.get(
+    "/cases/{number}/report.{form}",
+    response_class=Response,
+    responses=RESPONSES,
+    operation_id="report_case",
+)
+def of_case(
+    request: Request, visitor: Annotated[Visitor, allowed(Right.READ_CASE)], number: InPath, form: Form
+) -> Response:
+    """The report of a case, as far as the caller may see it; each copy is on record."""
+    return reporting.of_case(request, visitor, number, form)

@@ -1,0 +1,138 @@
+"""What becomes a job that looks after the gallery, checked before it waits, for pages and API alike."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from forensic.errors import UsageError
+from forensic.gallery import Gallery
+from forensic.gallery.audit import Head
+from forensic.gallery.models import Photo
+from forensic.gallery.records import Problem
+from forensic.gallery.rights import Right, check
+from forensic.recognition.duplicates import calibrated
+from forensic.web.access import Visitor
+from forensic.web.state import Job
+
+MOST_PAIRS = 100
+"""Of duplicates that a page shows."""
+ABOVE = 2.0
+"""Least log10 likelihood ratio of 'one person' that is asked for, where nobody says."""
+
+
+class Pair(NamedTuple):
+    """Two photos of people who are still two, and not known to be two.
+
+    Attributes:
+        photos: The photos.
+        log_lr: Decimal logarithm of the likelihood ratio of 'one person'.
+        bounded: Whether it is at least that.
+        similarity: Cosine of the templates, -1 to 1.
+    """
+
+    photos: tuple[Photo, Photo]
+    log_lr: float
+    bounded: bool
+    similarity: float
+
+
+def reindex(visitor: Visitor, route: str) -> Job:
+    """Make the templates that a route lacks.
+
+    Raises:
+        RightsError: The visitor may not.
+        UsageError: The route is not offered.
+        Busy: The queue is full.
+    """
+    check(visitor.gallery, Right.ENROLL)
+    offered = visitor.server.settings.routes
+    if route not in offered:
+        raise UsageError(f"The route {route[:60]!r} is not offered here. Offered: {', '.join(offered)}.")
+    return visitor.server.jobs.submit("reindex", {"route": route}, visitor.operator)
+
+
+def verify(visitor: Visitor, *, everything: bool = False, head: Head | None = None) -> Job:
+    """Check the audit log, or the whole gallery.
+
+    Args:
+        visitor: Who asks.
+        everything: Originals, templates and index too.
+        head: The log's end as it was exported once.
+
+    Raises:
+        RightsError: The visitor may not.
+        Busy: The queue is full.
+    """
+    check(visitor.gallery, Right.AUDIT)
+    asked = {"everything": everything, "head": head._asdict() if head else None, "key": secrets.token_hex(16)}
+    return visitor.server.jobs.submit("verify", asked, visitor.operator)
+
+
+def prove(visitor: Visitor, number: int, texts: Sequence[str] = (), *, wipe: bool = False) -> Job:
+    """Look for traces of an expunged person.
+
+    Args:
+        visitor: Who asks.
+        number: The person's.
+        texts: What one still knows of them; it is kept in memory alone.
+        wipe: Write the database's file anew before.
+
+    Raises:
+        RightsError: The visitor may not.
+        Busy: The queue is full.
+    """
+    check(visitor.gallery, Right.PROVE)
+    key = secrets.token_hex(16)
+    visitor.server.engine.kept(("traces", key), lambda: tuple(texts))
+    asked = {"person": number, "texts": len(texts), "wipe": wipe, "key": key}
+    return visitor.server.jobs.submit("prove", asked, visitor.operator)
+
+
+def comparable(visitor: Visitor) -> list[str]:
+    """Names of the routes that are offered here and can tell how alike two photos are."""
+    offered = {part.strip() for route in visitor.server.settings.routes for part in route.split("+")}
+    return [route for route in calibrated() if route in offered]
+
+
+def duplicates(visitor: Visitor, route: str, above: float) -> Job:
+    """Compare all photos of different people.
+
+    Raises:
+        RightsError: The visitor may not.
+        UsageError: The route has no calibration for two photos.
+        Busy: The queue is full.
+    """
+    check(visitor.gallery, Right.ENROLL)
+    if route not in calibrated():
+        raise UsageError(
+            f"The route {route[:60]!r} has no calibration for two photos. Calibrated: {', '.join(calibrated())}."
+        )
+    asked = {"route": route, "above": above, "most": MOST_PAIRS}
+    return visitor.server.jobs.submit("duplicates", asked, visitor.operator)
+
+
+def undecided(gallery: Gallery, found: Sequence[tuple[int, int, float, float, bool]]) -> list[Pair]:
+    """The pairs that such a job found, but for those that somebody has dealt with since.
+
+    Args:
+        gallery: The gallery, as the visitor sees it.
+        found: Pairs of the job's answer, see `tending.duplicates`.
+    """
+    photos = gallery.photos_by_number(number for one in found for number in one[:2])
+    apart, pairs = gallery.kept(), []
+    for first, second, similarity, log_lr, bounded in found:
+        if first not in photos or second not in photos:
+            continue
+        both = photos[first], photos[second]
+        labels = frozenset(photo.person.label for photo in both)
+        if len(labels) == 2 and labels not in apart:
+            pairs.append(Pair(both, log_lr, bounded, similarity))
+    return pairs
+
+
+def problems(visitor: Visitor, key: str) -> list[Problem] | None:
+    """What a check found whose answer has this key, as long as it is in memory: it may name people."""
+    found: list[Problem] | None = visitor.server.engine.kept(("problems", key), lambda: None)
+    return found

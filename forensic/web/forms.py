@@ -1,0 +1,38 @@
+"""Forms whose fields are not known beforehand, such as an agency's own columns."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from forensic.errors import UsageError
+from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS
+from forensic.web.access import form_of
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    given = await form_of(request)
+    return {name: value for name, value in given.items() if isinstance(value, str) and name != "csrf"}
+
+
+Fields = Annotated[dict[str, str], Depends(_fields)]
+"""Every field of a form that holds text, by its name."""
+
+
+def columns(fields: dict[str, str]) -> dict[str, str]:
+    """The metadata that a form gives: fields of these names, and one column of the agency's own.
+
+    Empty fields say nothing; a column that is named and has no value is asked for or taken away.
+
+    Raises:
+        UsageError: There is a value for a column without a name.
+
+    >>> columns({"name": "", "sex": "F", "column": "hair", "value": "dark", "page": "2"})
+    {'sex': 'F', 'hair': 'dark'}
+    """
+    known = {key: fields[key].strip() for key in (*PERSON_FIELDS, *PHOTO_FIELDS) if fields.get(key, "").strip()}
+    column, value = fields.get("column", "").strip(), fields.get("value", "").strip()
+    if value and not column:
+        raise UsageError("A value was given without the name of its column: name the column too.")
+    return known | ({column: value} if column else {})

@@ -1,0 +1,78 @@
+"""Signing in and out."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from forensic.errors import RightsError
+from forensic.gallery import users
+from forensic.web import sessions, throttling
+from forensic.web.access import Visitor, allowed, cookie, cookie_of, for_anybody
+from forensic.web.problems import Busy
+from forensic.web.server import Server
+from forensic.web.templating import page
+
+router = APIRouter()
+PATIENCE = 10
+"""Seconds to wait for others whose passwords are being checked."""
+
+
+@router.get("/sign-in", dependencies=[for_anybody()])
+def form(request: Request) -> Response:
+    """The form: name and password, or the start key where the gallery has no users."""
+    server: Server = request.app.state.server
+    return page(request, "sign-in.html", None, users=server.gallery.standing().users, error="", name="")
+
+
+@router.post("/sign-in", dependencies=[for_anybody()])
+def sign_in(request: Request, password: Annotated[str, Form()] = "", name: Annotated[str, Form()] = "") -> Response:
+    """Sign in; what was wrong is not said."""
+    server: Server = request.app.state.server
+    try:
+        user = authenticate(server, name, password, request.client.host if request.client else "")
+    except RightsError as error:
+        known = server.gallery.standing().users
+        return page(request, "sign-in.html", None, status=403, users=known, error=str(error), name=name)
+    if (old := cookie_of(request)) is not None:
+        sessions.end(server.state, old)
+    answer = RedirectResponse("/", 303)
+    answer.set_cookie(value=sessions.begin(server.state, user), **cookie(server.settings))
+    return answer
+
+
+@router.post("/sign-out")
+def sign_out(request: Request, visitor: Annotated[Visitor, allowed()]) -> Response:
+    """Sign out."""
+    sessions.end(visitor.server.state, cookie_of(request) or "")
+    answer = RedirectResponse("/sign-in", 303)
+    answer.delete_cookie(**cookie(visitor.server.settings))
+    return answer
+
+
+def authenticate(server: Server, name: str, password: str, address: str) -> str | None:
+    """Whose name and password these are; None for the system's account, whose password is the start key.
+
+    Raises:
+        RightsError: Nobody's.
+        TooMany: Too many have failed.
+        Busy: Others are signing in.
+    """
+    throttling.attempt(server.state, name, address)
+    user = None
+    if not server.gallery.standing().users:
+        given = password.strip().encode(errors="replace")
+        if not secrets.compare_digest(given, server.start_key.encode()):
+            raise RightsError("That is not the key that 'forensic serve' printed when it started.")
+    elif throttling.CHECKS.acquire(timeout=PATIENCE):
+        try:
+            user = users.sign_in(server.gallery, name, password).name
+        finally:
+            throttling.CHECKS.release()
+    else:
+        raise Busy("Many are signing in.", 5)
+    throttling.succeeded(server.state, name, address)
+    return user

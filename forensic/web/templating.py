@@ -1,0 +1,66 @@
+"""Pages: every value is escaped, what is lacking is an error, and each page knows who looks at it."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+
+import forensic
+from forensic.candidates import LEAD, SYNTHETIC
+from forensic.gallery.rights import Right
+from forensic.text import printable
+
+if TYPE_CHECKING:
+    from forensic.web.access import Visitor
+
+environment = jinja2.Environment(
+    loader=jinja2.ChoiceLoader([jinja2.PackageLoader("forensic.web"), jinja2.PackageLoader("forensic")]),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+environment.filters["printable"] = printable
+environment.filters["moment"] = lambda moment: f"{moment:%Y-%m-%d %H:%M} UTC"
+environment.filters["stamp"] = lambda text: f"{text[:10]} {text[11:19]} UTC"  # a moment as it is on record
+environment.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
+environment.globals |= {"LEAD": LEAD, "SYNTHETIC": SYNTHETIC, "VERSION": forensic.__version__, "Right": Right}
+
+
+def page(
+    request: Request,
+    template: str,
+    visitor: Visitor | None,
+    *,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    **values: Any,
+) -> HTMLResponse:
+    """A template as an answer.
+
+    Args:
+        request: What is answered.
+        template: Its file.
+        visitor: Who looks; None for nobody who is signed in.
+        status: Of the answer.
+        headers: Of the answer, further ones.
+        values: What the template shows.
+    """
+    text = environment.get_template(template).render(
+        request=request, visitor=visitor, csrf=visitor.visit.csrf if visitor and visitor.visit else "", **values
+    )
+    return HTMLResponse(text, status, headers)
+
+
+def error_page(
+    request: Request, status: HTTPStatus, detail: str, number: str, headers: dict[str, str] | None = None
+) -> HTMLResponse:
+    """An error for a person; for a part of a page, the words alone."""
+    template = "problem-part.html" if "hx-request" in request.headers else "problem.html"
+    visitor = getattr(request.state, "visitor", None)
+    told = {"title": status.phrase, "detail": detail, "number": number}
+    return page(request, template, visitor, status=status.value, headers=headers, **told)

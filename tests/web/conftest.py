@@ -1,0 +1,88 @@
+"""A server on a gallery of synthetic people, with one user of each role; no network is used."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from staff import PASSWORD, employ
+from starlette.testclient import TestClient
+from web.programs import CASE
+
+from forensic.web.api.models import SCOPES
+from forensic.web.app import assemble, create
+from forensic.web.server import Server
+from forensic.web.settings import Settings
+
+HOST = "http://localhost"
+
+
+@pytest.fixture(scope="session")
+def staffed(enrolled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the enrolled gallery in which each role has a user of its name, and examiners a second one."""
+    folder = shutil.copytree(enrolled, tmp_path_factory.mktemp("staffed") / "gallery")
+    employ(folder)
+    return folder
+
+
+@pytest.fixture
+def gallery_folder(staffed: Path, tmp_path: Path) -> Path:
+    """A gallery with users, for one test."""
+    return shutil.copytree(staffed, tmp_path / "gallery")
+
+
+@pytest.fixture
+def server(gallery_folder: Path) -> Server:
+    """An assembled server; ``app`` runs it."""
+    return assemble(Settings(gallery=gallery_folder, routes=("direct@patches",), decoding_seconds=120))
+
+
+@pytest.fixture
+def app(server: Server) -> Iterator[FastAPI]:
+    """The running application."""
+    made = create(server)
+    with TestClient(made, base_url=HOST):
+        yield made
+
+
+@pytest.fixture
+def browser(app: FastAPI) -> Callable[[str], TestClient]:
+    """Makes a browser in which a user is signed in; ``""`` for nobody. It sends the CSRF token by itself."""
+
+    def sign_in(user: str) -> TestClient:
+        client = TestClient(app, base_url=HOST, follow_redirects=False)
+        if user:
+            assert client.post("/sign-in", data={"name": user, "password": PASSWORD}).status_code == 303
+            visit = app.state.server
+            from forensic.web import sessions
+
+            found = sessions.find(visit.state, client.cookies["forensic"], visit.settings)
+            assert found is not None
+            client.headers["X-CSRF-Token"] = found.csrf
+        return client
+
+    return sign_in
+
+
+@pytest.fixture
+def program(app: FastAPI) -> Callable[..., TestClient]:
+    """Makes a program that has a user's token; with scopes, one that may do no more than these."""
+
+    def make(user: str, *scopes: str) -> TestClient:
+        client = TestClient(app, base_url=HOST, follow_redirects=False)
+        asked = {"user": user, "password": PASSWORD, "note": "a test", "scopes": list(scopes or SCOPES)}
+        answer = client.post("/api/v1/tokens", json=asked)
+        assert answer.status_code == 201
+        client.headers["Authorization"] = f"Bearer {answer.json()['token']}"
+        return client
+
+    return make
+
+
+@pytest.fixture
+def examiner(program: Callable[..., TestClient]) -> TestClient:
+    """A program with an examiner's token of all scopes, and one case, number 1."""
+    client = program("examiner")
+    assert client.post("/api/v1/cases", json=CASE).json() == {"id": 1}
+    return client

@@ -1,0 +1,128 @@
+"""What analysts do to people in the API: duplicates, merging, splitting; expunges proved, retention applied."""
+
+from collections.abc import Callable
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+from web.programs import problem
+
+from forensic import Gallery, routes
+from forensic.datasets.synthetic import Made
+from forensic.duplicates import Duplicates, Pair
+from forensic.gallery.rights import Operator, Role
+from forensic.recognition import duplicates
+
+Program = Callable[..., TestClient]
+WAIT = {"Prefer": "wait=60"}
+
+
+@pytest.fixture
+def gallery(app: FastAPI) -> Gallery:
+    """The server's gallery, with an analyst at work in it."""
+    served: Gallery = app.state.server.gallery
+    return served.acting_as(Operator("analyst", Role.ANALYST))
+
+
+def test_duplicates_are_found_merged_and_kept_apart(
+    program: Program, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = gallery.photos()[:4]
+    couples = [(photos[0], photos[1]), (photos[2], photos[3])]
+    pairs = [Pair((a.person.label, b.person.label), (a.id, b.id), 0.7, 2.7, True) for a, b in couples]
+    fitted = duplicates.calibration(routes.load("direct").space)
+    assert fitted is not None
+    looked = Duplicates("direct", 2.0, 0.5, tuple(pairs), 2, 66, fitted)
+    monkeypatch.setattr("forensic.duplicates.find", lambda *asked: looked)
+    analyst = program("analyst")
+    job = analyst.post("/api/v1/duplicates", json={"route": "direct"}, headers=WAIT)
+    assert (job.status_code, job.json()["status"]) == (200, "done")
+    where = f"/api/v1/duplicates/{job.json()['id']}"
+    told = analyst.get(where).json()
+    assert [pair["photos"] for pair in told["pairs"]] == [[a.id, b.id] for a, b in couples]
+    assert [pair["people"] for pair in told["pairs"]] == [[a.person_id, b.person_id] for a, b in couples]
+    assert (told["found"], told["compared"], told["expected"], told["above"]) == (2, 66, 0.7, 2.0)
+
+    (first, second), (third, fourth) = [(a.person_id, b.person_id) for a, b in couples]
+    merge, once = f"/api/v1/people/{first}/merge", {"Idempotency-Key": "one"}
+    for _ in range(2):
+        answer = analyst.post(merge, json={"other": second}, headers=once)
+        assert (answer.status_code, answer.json()["person"]) == (200, first)
+    problem(analyst.post(merge, json={"other": second}), 404)
+    problem(analyst.post(merge, json={"other": first}), 422)
+    assert gallery.photo(photos[1].id).person_id == first
+    for new in (True, False):
+        answer = analyst.post(f"/api/v1/people/{third}/keep-apart", json={"other": fourth})
+        assert answer.json() == {"people": [third, fourth], "new": new}
+    assert analyst.get(where).json()["pairs"] == []
+    problem(program("administrator").post(merge, json={"other": third}), 403)
+
+
+def test_a_search_for_duplicates_needs_a_calibrated_route(program: Program) -> None:
+    analyst = program("analyst")
+    for route in (None, "direct@patches", "nothing"):
+        assert "direct" in problem(analyst.post("/api/v1/duplicates", json={"route": route}), 422)
+    problem(analyst.get(f"/api/v1/duplicates/{'0' * 32}"), 404)
+
+
+def test_a_person_is_split_once(program: Program, gallery: Gallery, people: list[Made]) -> None:
+    label = next(made.label for made in people if len(made.photos) > 1)
+    person, photos = gallery.person(label).id, [photo.id for photo in gallery.photos(label)]
+    analyst, where = program("analyst"), f"/api/v1/people/{person}/split"
+    strange = max(photo.id for photo in gallery.photos()) + 1
+    problem(analyst.post(where, json={"photos": [strange], "label": "apart"}), 404)
+    problem(analyst.post(where, json={"photos": photos, "label": "apart"}), 422)
+    problem(analyst.post(where, json={"photos": photos[:1], "label": label}), 409)
+    answer = analyst.post(where, json={"photos": photos[:1], "label": "apart"})
+    made = gallery.person("apart").id
+    assert (answer.status_code, answer.json()) == (201, {"person": made})
+    assert answer.headers["location"] == f"/api/v1/people/{made}"
+    assert [photo.id for photo in gallery.photos("apart")] == photos[:1]
+    assert analyst.post(f"/api/v1/people/{person}/keep-apart", json={"other": made}).json()["new"] is False
+
+
+def test_an_expunge_is_listed_and_proved(program: Program, gallery: Gallery) -> None:
+    gone, other = gallery.people()[:2]
+    analyst, auditor = program("analyst"), program("auditor")
+    for person, reason in ((other, "order 1"), (gone, "order 2")):
+        where = f"/api/v1/people/{person.id}"
+        assert analyst.request("DELETE", where, json={"reason": reason}).status_code == 204
+    listed = auditor.get("/api/v1/expunged", params={"limit": 1}).json()
+    (stone,) = listed["items"]
+    assert (stone["people"], stone["reason"], stone["operator"]) == ([gone.id], "order 2", "analyst")
+    rest = auditor.get("/api/v1/expunged", params={"limit": 1, "cursor": listed["next"]}).json()
+    assert [stone["people"] for stone in rest["items"]] == [[other.id]]
+    (only,) = auditor.get("/api/v1/expunged", params={"person": other.id}).json()["items"]
+    assert only == rest["items"][0]
+    still = gallery.people()[0].label
+    for text, passed in ((gone.label, True), (still, False)):
+        answer = auditor.post(f"/api/v1/expunged/{gone.id}/proof", json={"texts": [text, " "]}, headers=WAIT)
+        checks = answer.json()["answer"]["checks"]
+        assert all(found is not False for _, found, _ in checks) is passed
+        assert text not in answer.text
+
+
+def test_whoever_is_due_is_expunged_when_they_are_counted(program: Program, gallery: Gallery) -> None:
+    due, later = gallery.people()[:2]
+    gallery.update(due.label, {"keep_until": "2001-01-01"})
+    gallery.update(later.label, {"keep_until": "2999-01-01"})
+    analyst, where = program("analyst"), "/api/v1/retention"
+    told = analyst.get(where, params={"limit": 1}).json()
+    (first,) = told["items"]
+    assert (told["due"], first["person"], first["keep_until"], first["due"]) == (1, due.id, "2001-01-01", True)
+    (second,) = analyst.get(where, params={"limit": 1, "cursor": told["next"]}).json()["items"]
+    assert (second["label"], second["due"]) == (later.label, False)
+    assert "1 are due" in problem(analyst.post(f"{where}/apply", json={"count": 2}), 422)
+    answer = analyst.post(f"{where}/apply", json={"count": 1})
+    assert (answer.status_code, answer.json()) == (200, {"people": [due.id]})
+    assert due.label not in [person.label for person in gallery.people()]
+    problem(analyst.post(f"{where}/apply", json={"count": 1}), 422)
+
+
+def test_a_photo_is_corrected(program: Program, gallery: Gallery) -> None:
+    photo = gallery.photos()[0]
+    analyst, where = program("analyst"), f"/api/v1/photos/{photo.id}"
+    told = analyst.patch(where, json={"source": "booking"}).json()
+    assert (told["id"], told["source"], told["date_taken"]) == (photo.id, "booking", photo.date_taken)
+    assert analyst.patch(where, json={"source": ""}).json()["source"] is None
+    problem(analyst.patch(where, json={"source": "x", "label": "y"}), 422)

@@ -1,0 +1,170 @@
+"""The application in a real browser, served by a real process: a whole day of those who work with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from web.chromium import CHROMIUM, SIZES, Watched, chromium, findings, served
+
+from forensic.datasets.synthetic import Made
+
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian's package chromium)"),
+]
+Visit = Callable[..., Watched]
+expect.set_options(timeout=60_000)  # the first face waits for the models
+PAGES = {  # a role, and pages of the site that it may see
+    "examiner": (
+        "/cases",
+        "/cases/1",
+        "/cases/1/search",
+        "/searches",
+        "/searches/1",
+        "/searches/1/compare/1",
+        "/examinations",
+    ),
+    "analyst": ("/gallery", "/people/1", "/enroll", "/accuracy", "/jobs", "/account", "/people/1/expunge"),
+    "auditor": ("/audit", "/cases/1", "/searches/1"),
+    "administrator": ("/users", "/audit", "/docs"),
+}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, for all tests of this file."""
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def site(gallery_folder: Path) -> Iterator[str]:
+    """The address of a server on a gallery with a user of each role."""
+    with served(gallery_folder) as address:
+        yield address
+
+
+@pytest.fixture
+def visit(browser: Browser, site: str) -> Iterator[Visit]:
+    """Makes browsers of different people, and looks at the end whether a page complained."""
+    made: list[Watched] = []
+
+    def one(size: str = "wide", scheme: str = "light") -> Watched:
+        context = browser.new_context(viewport=SIZES[size], color_scheme=scheme)
+        context.set_default_timeout(60_000)
+        made.append(Watched(context, site))
+        return made[-1]
+
+    yield one
+    faults = [fault for watched in made for fault in watched.faults]
+    for watched in made:
+        watched.context.close()
+    assert faults == []
+
+
+def open_case(page: Page, sketch: Path) -> None:
+    """Open a case, and add a sketch to it."""
+    page.goto(page.url.split("/cases")[0] + "/cases")
+    page.get_by_label("Reference").fill("2026-117")
+    page.get_by_label("Purpose").fill("robbery, Main St 4")
+    page.get_by_label("Legal basis").fill("warrant 8 Gs 112/26")
+    page.get_by_role("button", name="Open").click()
+    page.get_by_label("Sketch files").set_input_files(sketch)
+    page.get_by_label("Kind").select_option("forensic")
+    page.get_by_label("Described by").fill("witness 2")
+    page.get_by_role("button", name="Add the sketches").click()
+    expect(page.get_by_role("img", name="Sketch 1")).to_be_visible()
+
+
+def search(page: Page) -> None:
+    """Search with the first sketch, with its nose moved by mouse and by keys."""
+    page.get_by_role("link", name="New search").click()
+    choice = page.get_by_role("checkbox", name=re.compile("Sketch 1"))
+    if not choice.is_checked():
+        choice.check()
+    nose = page.get_by_role("slider", name=re.compile("nose", re.IGNORECASE))
+    expect(nose).to_be_visible()
+    there = nose.bounding_box()
+    assert there is not None
+    page.mouse.move(there["x"] + there["width"] / 2, there["y"] + there["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(there["x"] + there["width"] / 2 + 12, there["y"] + there["height"] / 2, steps=4)
+    page.mouse.up()
+    nose.press("ArrowDown")
+    expect(page.get_by_role("status").filter(has_text="placed by hand")).to_be_visible()
+    page.get_by_label("Length of the list").fill("5")
+    page.get_by_role("button", name="Search", exact=True).click()
+    page.wait_for_url("**/searches/1")
+    expect(page.get_by_text("placed by hand")).to_be_visible()
+    expect(page.get_by_role("article")).to_have_count(5)
+
+
+def decide(page: Page, verdict: str, reason: str) -> None:
+    """Say what one thinks of the first candidate."""
+    page.get_by_role("radio", name=re.compile(verdict, re.IGNORECASE)).check()
+    page.get_by_label(re.compile("^Reason")).fill(reason)
+    page.get_by_role("button", name="Decide").click()
+    expect(page.get_by_text(reason)).to_be_visible()
+
+
+def test_a_day(visit: Visit, people: list[Made], site: str) -> None:
+    examiner = visit().sign_in("examiner")
+    open_case(examiner, people[3].sketch)
+    search(examiner)
+    examiner.get_by_role("link", name=re.compile("Compare")).first.click()
+    overlay = examiner.get_by_label("How much of the sketch")
+    overlay.press("ArrowRight")
+    assert overlay.input_value() == "51"
+    decide(examiner, "lead", "ears and nasal bridge agree")
+
+    # A second examiner does not see the first one's verdict before their own stands.
+    second = visit().sign_in("colleague")
+    second.goto(f"{site}/examinations")
+    second.get_by_role("link", name=re.compile("rank 1", re.IGNORECASE)).first.click()
+    expect(second.get_by_text("ears and nasal bridge agree")).to_have_count(0)
+    decide(second, "exclude", "another shape of the chin")
+    expect(second.get_by_text("ears and nasal bridge agree")).to_be_visible()
+    second.goto(f"{site}/searches/1")
+    expect(second.get_by_text("disagree on rank 1")).to_be_visible()
+
+    auditor = visit().sign_in("auditor")
+    auditor.goto(f"{site}/audit")
+    for act in ("case-open", "case-sketch", "search", "decide"):
+        expect(auditor.get_by_role("cell", name=act, exact=True).first).to_be_visible()
+    auditor.goto(f"{site}/searches/1")
+    expect(auditor.get_by_text("ears and nasal bridge agree")).to_have_count(0)  # reasons stand beside the faces
+    auditor.goto(f"{site}/searches/1/compare/1")
+    expect(auditor.get_by_text("ears and nasal bridge agree")).to_be_visible()
+
+
+def test_wrong_roles_are_refused(browser: Browser, site: str) -> None:
+    for role, address in (("analyst", "/cases"), ("investigator", "/users"), ("examiner", "/audit")):
+        page = Watched(browser.new_context(), site).sign_in(role)
+        answer = page.goto(site + address)
+        assert answer is not None
+        assert answer.status == 403
+        expect(page.locator("p.error")).to_contain_text(f"{role} is {role} here")
+
+
+def test_pages_are_for_everybody(visit: Visit, people: list[Made], site: str) -> None:
+    """No serious finding of axe-core, no page wider than its screen; light and dark, wide and narrow."""
+    prepared = visit().sign_in("examiner")
+    open_case(prepared, people[3].sketch)
+    search(prepared)
+    found = []
+    for role, addresses in {"": ("/sign-in",), **PAGES}.items():
+        for size, scheme in (("wide", "light"), ("narrow", "dark"), ("wide", "dark"), ("narrow", "light")):
+            watched = visit(size, scheme)
+            page = watched.sign_in(role) if role else watched.context.new_page()
+            for address in addresses:
+                page.goto(site + address)
+                page.wait_for_load_state("networkidle")
+                found += [f"{address}, {size}, {scheme}: {fault}" for fault in findings(page)]
+                if page.evaluate("document.documentElement.scrollWidth > innerWidth + 1"):
+                    found.append(f"{address}, {size}: wider than the screen")
+            watched.context.close()
+    assert found == []
