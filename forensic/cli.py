@@ -27,6 +27,9 @@ COMMANDS = {
     "audit": "forensic.commands.audit:audit",
     "backup": "forensic.commands.backup:backup",
     "user": "forensic.commands.users:user",
+    "serve": "forensic.commands.serve:serve",
+    "login": "forensic.commands.login:login",
+    "logout": "forensic.commands.login:logout",
     "cohort": "forensic.commands.cohort:cohort",
     "evaluate": "forensic.commands.evaluate:evaluate",
     "reports": "forensic.commands.reports:reports",
@@ -48,6 +51,9 @@ SUMMARIES = {
     "audit": "The log of everything that was done.",
     "backup": "Copies of a gallery that an expunge reaches wherever they lie.",
     "user": "Who may use a gallery, and for what.",
+    "serve": "The web application and its REST API.",
+    "login": "Sign in to a server, for --server URL.",
+    "logout": "Sign out of a server.",
     "cohort": "Sketches by your own artists, so that scores of their style are comparable.",
     "evaluate": "Measure recognition on photo-sketch pairs.",
     "reports": "Stored accuracy reports.",
@@ -93,7 +99,9 @@ def forensic() -> None:
       forensic match sketch.png --report report.html
 
     The gallery is a folder: --gallery DIR, or the environment variable FORENSIC_GALLERY, or a folder of the
-    user's data directory. A candidate is an investigative lead, not an identification.
+    user's data directory. Or it is at a server: --server URL, or FORENSIC_SERVER, after 'forensic login'.
+
+    A candidate is an investigative lead, not an identification.
 
     \b
     Exit codes: 0 done, 2 wrong usage, 3 no usable image or face, 4 gallery or model trouble, 130 interrupted.

@@ -1,11 +1,12 @@
 """``forensic audit``: the log of everything that was done."""
 
 import json
+from datetime import date
 from pathlib import Path
 
 import click
 
-from forensic.commands.options import Place, gallery_option, head_option, open_gallery
+from forensic.commands.options import Place, day, gallery_option, head_option, open_gallery, open_place, place_option
 from forensic.commands.output import Column, echo_json, print_problems, print_table
 from forensic.text import printable
 
@@ -16,16 +17,27 @@ def audit() -> None:
 
 
 @audit.command()
-@gallery_option
+@place_option
 @click.option("--action", help="Only such acts: enroll, expunge, search, decide, view, login, ...")
+@click.option("--operator", help="Only acts of this user.")
+@click.option("--since", callback=day, metavar="DATE", help="Only acts of this day (UTC) or later.")
+@click.option("--until", callback=day, metavar="DATE", help="Only acts of this day (UTC) or earlier.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="At most so many.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, as it was hashed.")
-def log(gallery: Path, action: str | None, limit: int, as_json: bool) -> None:
+def log(
+    gallery: Path,
+    action: str | None,
+    operator: str | None,
+    since: date | None,
+    until: date | None,
+    limit: int,
+    as_json: bool,
+) -> None:
     """Show the latest entries, the newest first."""
-    from forensic.gallery import trail
+    from forensic.gallery.records import Choice
 
-    with open_gallery(gallery) as opened:
-        entries = trail.entries(opened, action=action, limit=limit)
+    with open_place(gallery) as opened:
+        entries = opened.records.entries(limit=limit, choice=Choice(action, operator, since, until))
     if as_json:
         for entry in entries:
             echo_json(entry)
@@ -99,16 +111,15 @@ def anchor(gallery: Path, tsa: str, certificate: Path | None) -> None:
 
 
 @audit.command()
-@gallery_option
+@place_option
 @click.option("--out", type=Place(dir_okay=False), help="A file; else it is printed.")
 def head(gallery: Path, out: Path | None) -> None:
     """Export the signed head of the log, to be kept where nobody who can write the gallery can write."""
     from forensic import weights
     from forensic.errors import UsageError
-    from forensic.gallery import trail
 
-    with open_gallery(gallery) as opened:
-        content = json.dumps(trail.export_head(opened)._asdict())
+    with open_place(gallery) as opened:
+        content = json.dumps(opened.records.export_head()._asdict())
     if out is None:
         click.echo(content)
         return

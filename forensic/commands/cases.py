@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forensic.commands.case_files import export, verify
-from forensic.commands.options import NUMBER, Place, gallery_option, open_gallery, route_option
+from forensic.commands.case_reports import case_report, search_report
+from forensic.commands.options import KINDS, NUMBER, FolderOption, Place, open_place, place_option, route_option
 from forensic.commands.output import Column, echo_json, print_table
 from forensic.text import printable
 
 if TYPE_CHECKING:
     from forensic.gallery.cases import Opinion, Searched
 
-KINDS = ("viewed", "composite", "forensic")
 VERDICTS = ("exclude", "inconclusive", "lead")
 DIFFERENT = 1
 """Exit status of a repetition with another list."""
@@ -29,7 +29,7 @@ def case() -> None:
 
 @case.command("open")
 @click.argument("reference")
-@gallery_option
+@place_option
 @click.option("--purpose", required=True, help="What the searches are for.")
 @click.option("--legal-basis", required=True, help="By what right: the statute, the warrant, the order.")
 def open_case(reference: str, gallery: Path, purpose: str, legal_basis: str) -> None:
@@ -38,24 +38,20 @@ def open_case(reference: str, gallery: Path, purpose: str, legal_basis: str) -> 
     \b
     forensic case open 2026-117 --purpose 'robbery, Main St 4' --legal-basis 'warrant 8 Gs 112/26'
     """
-    from forensic.gallery import cases
-
-    with open_gallery(gallery) as opened:
-        cases.open_case(opened, reference, purpose=purpose, legal_basis=legal_basis)
+    with open_place(gallery) as opened:
+        opened.cases.open_case(reference, purpose=purpose, legal_basis=legal_basis)
     click.echo(
         f"Case {printable(reference.strip())} is open. Add its sketch: forensic case add {reference} FILE --kind KIND"
     )
 
 
 @case.command("list")
-@gallery_option
+@place_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_cases(gallery: Path, as_json: bool) -> None:
     """List the cases, the newest first."""
-    from forensic.gallery import cases
-
-    with open_gallery(gallery) as opened:
-        found = cases.listed(opened)
+    with open_place(gallery) as opened:
+        found = opened.cases.listed()
     if as_json:
         for row in found:
             echo_json(_case(row))
@@ -67,7 +63,7 @@ def list_cases(gallery: Path, as_json: bool) -> None:
 @case.command()
 @click.argument("reference")
 @click.argument("files", nargs=-1, required=True, type=Place())
-@gallery_option
+@place_option
 @click.option("--kind", required=True, type=click.Choice(KINDS), help="Drawn from a photo, by software, from memory.")
 @click.option("--made-by", help="The artist, or the software.")
 @click.option("--described-by", help="Who described the face, as the case names them.")
@@ -87,26 +83,28 @@ def add(
     forensic case add 2026-117 sketch.png --kind forensic --made-by 'M. Ito' --described-by 'witness 2'
     """
     from forensic import images
-    from forensic.gallery import cases
+    from forensic.gallery.cases import Drawing, Kind
 
     pictures = [images.read(file) for file in files]  # all of them are images, or none is added
-    with open_gallery(gallery) as opened:
+    with open_place(gallery) as opened:
         for file, picture in zip(files, pictures, strict=True):
-            drawing = cases.Drawing(picture.data, file.name, cases.Kind(kind), made_by, described_by, drawn_on)
-            number = cases.add_sketch(opened, reference, drawing)
+            drawing = Drawing(picture.data, file.name, Kind(kind), made_by, described_by, drawn_on)
+            number = opened.cases.add_sketch(reference, drawing)
             click.echo(f"{images.display_name(file)} is sketch {number} of case {printable(reference)}.")
 
 
 @case.command("search")
 @click.argument("reference")
-@gallery_option
+@place_option
 @click.option("--sketch", "numbers", type=NUMBER, multiple=True, help="Which sketch, by number; else all.")
 @click.option("--same-person", is_flag=True, help="The sketches show one person: one search with all of them.")
 @click.option("--top", default=10, show_default=True, type=click.IntRange(1, 1000), help="Length of the list.")
 @route_option
 @click.option("--where", multiple=True, metavar="KEY=VALUE", help="Search only these people; may be repeated.")
 @click.option("--justification", default="", help="Why --where may be used; kept with the search.")
-@click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ...")
+@click.option(
+    "--device", cls=FolderOption, default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ..."
+)
 def search_case(
     reference: str,
     gallery: Path,
@@ -119,19 +117,18 @@ def search_case(
     device: str,
 ) -> int:
     """Search with the sketches of a case; every search is on record under its number."""
-    from forensic import casework
     from forensic.commands.match import print_searches
     from forensic.errors import ForensicError, ImageError, UsageError
     from forensic.gallery import Filter
-    from forensic.identify import Identifier
 
     if justification and not where:
         raise UsageError("--justification is for --where; no filter was given.")
     only = Filter.parse(where, justification) if where else None
     failures = 0
-    with open_gallery(gallery) as opened:
-        identifier = Identifier(opened, route, device=device)
-        answers = casework.search_case(identifier, reference, numbers, top, together=same_person, only=only)
+    with open_place(gallery) as opened:
+        answers = opened.search_case(
+            reference, numbers, top, route=route, together=same_person, only=only, device=device
+        )
         for name, answer in answers:
             if isinstance(answer, ForensicError):
                 failures += 1
@@ -144,7 +141,7 @@ def search_case(
 
 @case.command()
 @click.argument("search", type=NUMBER)
-@gallery_option
+@place_option
 @click.option("--rank", required=True, type=click.IntRange(min=1), help="Which candidate.")
 @click.option("--verdict", required=True, type=click.Choice(VERDICTS), help="A lead is never an identification.")
 @click.option("--reason", required=True, help="What in the faces speaks for it.")
@@ -154,11 +151,11 @@ def decide(search: int, gallery: Path, rank: int, verdict: str, reason: str) -> 
     \b
     forensic case decide 12 --rank 1 --verdict lead --reason 'ears, nasal bridge and scar agree'
     """
-    from forensic.gallery import cases
+    from forensic.gallery.cases import Verdict
 
-    with open_gallery(gallery) as opened:
-        cases.decide(opened, search, rank, cases.Verdict(verdict), reason)
-        found = cases.searched(opened, search)
+    with open_place(gallery) as opened:
+        opened.cases.decide(search, rank, Verdict(verdict), reason)
+        found = opened.cases.searched(search)
     for opinion in found.opinions:
         if opinion.rank == rank:
             click.echo(_opinion(opinion))
@@ -168,15 +165,13 @@ def decide(search: int, gallery: Path, rank: int, verdict: str, reason: str) -> 
 
 @case.command("show")
 @click.argument("reference")
-@gallery_option
+@place_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show_case(reference: str, gallery: Path, as_json: bool) -> None:
     """Show a case with its sketches, searches and decisions."""
-    from forensic.gallery import cases
-
-    with open_gallery(gallery) as opened:
-        row, sketches = cases.find(opened, reference), cases.sketches(opened, reference)
-        searches = cases.searches(opened, reference)
+    with open_place(gallery) as opened:
+        row, sketches = opened.cases.find(reference), opened.cases.sketches(reference)
+        searches = opened.cases.searches(reference)
     if as_json:
         echo_json(
             _case(row)
@@ -195,25 +190,26 @@ def show_case(reference: str, gallery: Path, as_json: bool) -> None:
         _print_search(found, kinds)
 
 
-for command in (export, verify):
+for command in (case_report, export, verify):
     case.add_command(command)
 
 
 @click.group()
 def search() -> None:
-    """Searches on record: list, show, repeat."""
+    """Searches on record: list, show, repeat, report."""
+
+
+search.add_command(search_report)
 
 
 @search.command("list")
-@gallery_option
+@place_option
 @click.option("--case", "reference", help="Only those of a case.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_searches(gallery: Path, reference: str | None, as_json: bool) -> None:
     """List the searches on record."""
-    from forensic.gallery import cases
-
-    with open_gallery(gallery) as opened:
-        found = cases.searches(opened, reference)
+    with open_place(gallery) as opened:
+        found = opened.cases.searches(reference)
     if as_json:
         for one in found:
             echo_json(_search(one))
@@ -229,16 +225,14 @@ def list_searches(gallery: Path, reference: str | None, as_json: bool) -> None:
 
 @search.command("show")
 @click.argument("number", type=NUMBER)
-@gallery_option
+@place_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: the whole record.")
 def show_search(number: int, gallery: Path, as_json: bool) -> None:
     """Show a search: who, when, what for, with what, and the list with the examiners' decisions."""
-    from forensic.gallery import cases
-
-    with open_gallery(gallery) as opened:
-        found = cases.searched(opened, number)
-        held = [] if found.case is None else cases.sketches(opened, found.case)
-        purpose = found.record["purpose"] if found.case is None else cases.find(opened, found.case).purpose
+    with open_place(gallery) as opened:
+        found = opened.cases.searched(number)
+        held = [] if found.case is None else opened.cases.sketches(found.case)
+        purpose = found.record["purpose"] if found.case is None else opened.cases.find(found.case).purpose
     if as_json:
         echo_json(_search(found) | {"record": found.record})
         return
@@ -249,15 +243,15 @@ def show_search(number: int, gallery: Path, as_json: bool) -> None:
 
 @search.command()
 @click.argument("number", type=NUMBER)
-@gallery_option
-@click.option("--probe", "files", multiple=True, type=Place(), help="Its sketch, if no case has it.")
-@click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ...")
+@place_option
+@click.option("--probe", "files", cls=FolderOption, multiple=True, type=Place(), help="Its sketch, if no case has it.")
+@click.option(
+    "--device", cls=FolderOption, default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ..."
+)
 def rerun(number: int, gallery: Path, files: tuple[Path, ...], device: str) -> int:
     """Repeat a search and say whether the list is the same, to the byte; exit status 1 if it is not."""
-    from forensic import casework
-
-    with open_gallery(gallery) as opened:
-        again = casework.rerun(opened, number, files, device=device)
+    with open_place(gallery) as opened:
+        again = opened.rerun(number, files, device=device)
     same = "the same list, to the byte" if again.identical else "another list"
     changed = f" Changed since: {', '.join(again.changed)}." if again.changed else " Nothing else on record differs."
     click.echo(f"Search {number}, repeated as search {again.search.number}: {same}.{changed}")

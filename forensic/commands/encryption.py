@@ -28,7 +28,8 @@ def encrypt(gallery: Path, keyring: bool) -> None:
     ring. Every later command needs it. Whoever loses the key, or the file gallery.key in the gallery's folder, has lost
     the gallery: keep a copy of each, in two places.
 
-    Nobody else may use the gallery meanwhile. A kill leaves the plain gallery or the encrypted one. The plain files are
+    Nobody else may use the gallery meanwhile, and no job may wait for its server: what the server keeps is deleted, so
+    that everybody signs in anew. A kill leaves the plain gallery or the encrypted one. The plain files are
     deleted; on SSDs, in snapshots and in backups their bytes may stay.
 
     \b

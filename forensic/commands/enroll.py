@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from datetime import date
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +12,14 @@ import click
 
 from forensic.commands.options import (
     ROUTE,
+    FolderOption,
     Place,
     day,
     gallery_option,
     open_gallery,
+    open_place,
     pairs,
+    place_option,
     policy_option,
     route_option,
 )
@@ -40,10 +42,11 @@ SHOWN = 20
     metavar="COLUMN=FIELD",
     help="Fill a column from a field of ANSI/NIST-ITL files, as in person=2.054; may be given several times.",
 )
-@gallery_option
+@place_option
 @click.option(
     "--route",
     "route_names",
+    cls=FolderOption,
     multiple=True,
     default=(ROUTE,),
     show_default=True,
@@ -58,12 +61,15 @@ SHOWN = 20
 )
 @click.option(
     "--database",
+    cls=FolderOption,
     metavar="URL",
     envvar="FORENSIC_DATABASE",
     show_envvar=True,
     help="PostgreSQL database of a new gallery, postgresql://USER@HOST/NAME; the folder keeps it for later commands.",
 )
-@click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ...")
+@click.option(
+    "--device", cls=FolderOption, default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ..."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def enroll(
     paths: tuple[Path, ...],
@@ -104,24 +110,24 @@ def enroll(
 
     Exit codes: 0 all enrolled, 3 some files were not, 4 gallery or model trouble.
     """
-    from forensic import devices, enrollment, matching
+    from forensic import devices, enrollment
     from forensic.errors import UsageError
-    from forensic.faces import Detector, Finder
-    from forensic.faces.policy import load as load_policy
 
     if not paths and table is None:
         raise UsageError("There is nothing to enroll. Give photos or folders, or a table with --csv FILE.")
     devices.find(device)
-    limits = load_policy(policy)
     items = enrollment.items_of_csv(table, columns) if table else []
     items += enrollment.items_of(paths, columns) if paths else []
-    chosen = [route for name in route_names for route in matching.load(name, device=device).routes]
-    finder = Finder(Detector(device))
-    with open_gallery(gallery, create=True, url=database) as opened:
-        enroll_into = partial(enrollment.enroll, opened, policy=limits, keep_until=keep_until)
-        with bar("Enrolling", len(items)) as shown:
-            summary = enroll_into(items, chosen, finder, progress=lambda so_far: shown(so_far.done))
-        size = opened.size()
+    with open_place(gallery, create=True, url=database) as opened, bar("Enrolling", len(items)) as shown:
+        summary = opened.enroll(
+            items,
+            route_names=route_names,
+            policy=policy,
+            keep_until=keep_until,
+            device=device,
+            progress=lambda so_far: shown(so_far.done),
+        )
+        size, where = opened.people.size(), opened.name
     for failure in summary.failures:
         click.echo(f"not enrolled: {failure.file}: {failure.reason}", err=True)
     if as_json:
@@ -130,7 +136,7 @@ def enroll(
         _print(summary)
         if keep_until and summary.already:
             click.echo("--keep-until is for new people: 'forensic gallery update' sets the date of others.")
-        click.echo(f"The gallery {gallery} holds {size.photos} photos of {size.people} people.")
+        click.echo(f"The gallery {where} holds {size.photos} photos of {size.people} people.")
     return 3 if summary.failures else 0
 
 

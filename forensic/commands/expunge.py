@@ -4,10 +4,13 @@ from pathlib import Path
 
 import click
 
-from forensic.commands.options import NUMBER, Place, gallery_option, open_gallery
+from forensic.commands.options import NUMBER, Place, gallery_option, open_gallery, open_place, place_option
 from forensic.commands.output import PROBLEMS, Column, echo_json, print_table
 from forensic.text import printable
 
+reason_option = click.option(
+    "--reason", default="", help="Why, such as an order's number: it stays in the log, so it must not name the person."
+)
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 VERDICTS = {True: "gone", False: "FOUND", None: "not seen"}
 
@@ -23,17 +26,18 @@ def expunge() -> None:
 
 @expunge.command()
 @click.argument("people", metavar="PERSON...", nargs=-1, required=True)
-@gallery_option
+@place_option
+@reason_option
 @yes_option
-def person(people: tuple[str, ...], gallery: Path, yes: bool) -> None:
+def person(people: tuple[str, ...], gallery: Path, reason: str, yes: bool) -> None:
     """Remove each PERSON with originals and templates, so that no trace is left in the gallery."""
-    with open_gallery(gallery) as opened:
-        found = [opened.person(label) for label in dict.fromkeys(people)]
+    with open_place(gallery) as opened:
+        found = [opened.people.person(label) for label in dict.fromkeys(people)]
         what = f"{', '.join(printable(one.label) for one in found)} with {sum(one.photo_count for one in found)} photos"
         if not yes and not click.confirm(f"Remove {what} for good?"):
             click.echo("Nothing was removed.")
             return
-        removed = opened.expunge(*people)
+        removed = opened.people.expunge(*people, reason=reason)
     click.echo(f"Removed {what}: {len(removed)} originals, their templates and the index.")
     for one in found:
         _show_proof(one.id)
@@ -42,8 +46,9 @@ def person(people: tuple[str, ...], gallery: Path, yes: bool) -> None:
 @expunge.command()
 @click.argument("number", type=NUMBER)
 @gallery_option
+@reason_option
 @yes_option
-def photo(number: int, gallery: Path, yes: bool) -> None:
+def photo(number: int, gallery: Path, reason: str, yes: bool) -> None:
     """Remove one photo by its NUMBER, as 'forensic gallery show' gives it; its person too if it was the last one."""
     with open_gallery(gallery) as opened:
         found = opened.photo(number)
@@ -52,7 +57,7 @@ def photo(number: int, gallery: Path, yes: bool) -> None:
         if not yes and not click.confirm(f"Remove {what} for good?{' It is the last one.' if last else ''}"):
             click.echo("Nothing was removed.")
             return
-        opened.expunge_photo(number)
+        opened.expunge_photo(number, reason=reason)
     click.echo(f"Removed {what}, its templates and the index.")
     if last:
         _show_proof(found.person_id)

@@ -10,7 +10,16 @@ from forensic.commands.duplicates import duplicates, keep, merge, split
 from forensic.commands.encryption import encrypt
 from forensic.commands.encryption import key as key_group
 from forensic.commands.enroll import reindex
-from forensic.commands.options import NUMBER, Place, gallery_option, head_option, open_gallery, pairs
+from forensic.commands.options import (
+    NUMBER,
+    Place,
+    gallery_option,
+    head_option,
+    open_gallery,
+    open_place,
+    pairs,
+    place_option,
+)
 from forensic.commands.output import Column, echo_json, print_problems, print_table
 from forensic.commands.photo_quality import quality
 from forensic.errors import UsageError
@@ -26,7 +35,7 @@ def gallery() -> None:
 
 
 @gallery.command("list")
-@gallery_option
+@place_option
 @click.option("--where", multiple=True, callback=pairs, metavar="KEY=VALUE", help="Only these; may be repeated.")
 @click.option("--limit", type=NUMBER, help="At most so many.")
 @click.option("--offset", type=click.IntRange(0, 2**31 - 1), default=0, help="Pass over so many first.")
@@ -34,11 +43,14 @@ def gallery() -> None:
 def list_people(gallery: Path, where: dict[str, str], limit: int | None, offset: int, as_json: bool) -> None:
     """List the people who are enrolled, by label.
 
+    A text that ends in * asks for what begins so, an empty one for whoever has no value.
+
     \b
     forensic gallery list --where sex=F --where birth_year=1980
+    forensic gallery list --where 'person=A-1*'
     """
-    with open_gallery(gallery) as opened:
-        people, size = opened.look_through(where, limit=limit, offset=offset), opened.size()
+    with open_place(gallery) as opened:
+        people, size = opened.people.look_through(where, limit=limit, offset=offset), opened.people.size()
     if as_json:
         for person in people:
             echo_json(_person(person))
@@ -54,14 +66,13 @@ def list_people(gallery: Path, where: dict[str, str], limit: int | None, offset:
 
 @gallery.command()
 @click.argument("person")
-@gallery_option
+@place_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show(person: str, gallery: Path, as_json: bool) -> None:
     """Show a PERSON with all photos."""
-    with open_gallery(gallery) as opened:
-        found, photos = opened.view(person)
-        sealed = opened.sealing is not None  # then nothing but this program reads the file
-        paths = [None if sealed else str(opened.objects.path(photo.sha256)) for photo in photos]
+    with open_place(gallery) as opened:
+        found, photos = opened.people.view(person)
+        paths = [opened.people.path(photo.sha256) for photo in photos]
     record = _person(found) | {
         "enrolled": found.created_at.isoformat(),
         "updated": found.updated_at.isoformat(),

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from forensic.commands.options import Place, gallery_option, open_gallery, route_option
+from forensic.commands.options import KINDS, FolderOption, Place, open_place, place_option, route_option
 from forensic.progress import bar
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from forensic.candidates import Search
+    from forensic.client import Remote
+    from forensic.client.searching import RemoteIdentifier
+    from forensic.commands.local import Local
     from forensic.errors import ForensicError
-    from forensic.gallery import Filter, Gallery
+    from forensic.gallery import Filter
     from forensic.identify import Identifier
 
 TABLES = 5
@@ -29,7 +32,7 @@ REPORTED = 50
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=Place())
-@gallery_option
+@place_option
 @click.option(
     "--top", default=10, show_default=True, type=click.IntRange(1, 1000), help="Length of the candidate list."
 )
@@ -38,15 +41,25 @@ REPORTED = 50
 @click.option("--where", multiple=True, metavar="KEY=VALUE", help="Search only these people; may be repeated.")
 @click.option("--justification", default="", help="Why --where may be used; kept with the answer.")
 @click.option("--case", "reference", help="Reference of the open case that the search is for.")
-@click.option("--purpose", default="", help="What the search is for, where there is no case.")
-@click.option("--explain", is_flag=True, help="Tell which parts of the face the first candidate's score hangs on.")
+@click.option("--purpose", cls=FolderOption, default="", help="What the search is for, where there is no case.")
+@click.option(
+    "--kind", type=click.Choice(KINDS), help="With --server: how a sketch came about that the case lacks yet."
+)
+@click.option(
+    "--explain",
+    cls=FolderOption,
+    is_flag=True,
+    help="Tell which parts of the face the first candidate's score hangs on.",
+)
 @click.option(
     "--json", "json_file", help="Write one JSON object a search and line to this file; - for standard output."
 )
 @click.option("--report", type=Place(dir_okay=False), help="Write an HTML report with pictures.")
-@click.option("--face", type=click.IntRange(1), help="Which face of a probe, 1 for the largest.")
+@click.option("--face", cls=FolderOption, type=click.IntRange(1), help="Which face of a probe, 1 for the largest.")
 @click.option("--landmarks", help="Five points 'x,y x,y x,y x,y x,y': eyes, nose, mouth corners; or a JSON file.")
-@click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ...")
+@click.option(
+    "--device", cls=FolderOption, default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ..."
+)
 def match(
     paths: tuple[Path, ...],
     gallery: Path,
@@ -57,6 +70,7 @@ def match(
     justification: str,
     reference: str | None,
     purpose: str,
+    kind: str | None,
     explain: bool,
     json_file: str | None,
     report: Path | None,
@@ -93,7 +107,6 @@ def match(
     from forensic.errors import ImageError, UsageError
     from forensic.faces import read_landmarks
     from forensic.gallery import Filter
-    from forensic.identify import Identifier
 
     if justification and not where:
         raise UsageError("--justification is for --where; no filter was given.")
@@ -102,8 +115,8 @@ def match(
     points = None if landmarks is None else read_landmarks(landmarks)
     only = Filter.parse(where, justification) if where else None
 
-    with open_gallery(gallery) as opened:
-        identifier = Identifier(opened, route, device=device, case=reference, purpose=purpose)
+    with open_place(gallery) as opened:
+        identifier = opened.identifier(route, device=device, case=reference, purpose=purpose, kind=kind)
         names = [images.display_name(probe) for probe in probes]
         if same_person:
             results, names = _together(identifier, probes, top, only), [", ".join(names)]
@@ -120,11 +133,9 @@ def match(
     return ImageError.exit_code if failures else 0
 
 
-def _write_report(searches: list[Search], gallery: Gallery, file: Path, *, quiet: bool) -> None:
+def _write_report(searches: list[Search], opened: Local | Remote, file: Path, *, quiet: bool) -> None:
     """Write the page, and say so where standard output is for people."""
-    from forensic import report
-
-    report.write(searches, gallery, file)
+    opened.write_report(searches, file)
     click.echo(f"The report is {file}.", err=quiet)
 
 
@@ -172,7 +183,7 @@ def _collect(
     return searches, failures
 
 
-def _explained(identifier: Identifier, result: Search | ForensicError) -> Search | ForensicError:
+def _explained(identifier: Identifier | RemoteIdentifier, result: Search | ForensicError) -> Search | ForensicError:
     """An answer with what its first candidate's score hangs on; an error as it is."""
     from forensic.candidates import Search
 
@@ -180,7 +191,7 @@ def _explained(identifier: Identifier, result: Search | ForensicError) -> Search
 
 
 def _together(
-    identifier: Identifier, probes: Sequence[Path], top: int, only: Filter | None
+    identifier: Identifier | RemoteIdentifier, probes: Sequence[Path], top: int, only: Filter | None
 ) -> Iterator[Search | ForensicError]:
     """One search with several sketches of one person; an unusable one is an error of the whole."""
     from forensic.errors import FaceError, ImageError

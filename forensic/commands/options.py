@@ -12,15 +12,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
+    from forensic.client import Remote
+    from forensic.commands.local import Local
     from forensic.gallery import Gallery
 
+KINDS = ("viewed", "composite", "forensic")
+"""`forensic.gallery.cases.Kind`, written here so that ``--help`` need not load the gallery."""
 NUMBER = click.IntRange(1, 2**31 - 1)
 """Of a person, a photo, a search: what every database can hold."""
 PASSWORD = "FORENSIC_PASSWORD"  # noqa: S105 - the variable's name
 USER = "forensic.user"
 """Where a command's context keeps who ``--as`` names."""
+SERVER = "forensic.server"
+"""Where it keeps the address that ``--server`` names."""
+SERVER_VARIABLE = "FORENSIC_SERVER"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -64,8 +72,34 @@ def default_gallery() -> Path:
 
 
 def gallery_option(command: Command) -> Command:
-    """Add ``--gallery DIR``, which the command gets as ``gallery``, a Path for `open_gallery`; and ``--as NAME``."""
-    user = click.option(
+    """Add ``--gallery DIR``, which the command gets as ``gallery``, a Path for `open_gallery`; and ``--as NAME``.
+
+    For what is done where the folder lies: ``--server`` is refused in words.
+    """
+    server = click.option("--server", metavar="URL", expose_value=False, hidden=True, callback=_refuse_server)
+    return _folder_option(server(_user_option(command)), callback=_meant)
+
+
+def place_option(command: Command) -> Command:
+    """Add ``--gallery DIR`` or ``--server URL``, and ``--as NAME``; the command gets ``gallery`` for `open_place`."""
+    server = click.option(
+        "--server",
+        metavar="URL",
+        envvar=SERVER_VARIABLE,
+        show_envvar=True,
+        expose_value=False,
+        callback=_remember_server,
+        help="In place of a folder, a server's address, https://HOST; sign in first: forensic login.",
+    )
+    return _folder_option(server(_user_option(command)))
+
+
+class FolderOption(click.Option):
+    """An option for work on a folder; a server does its part as its operator set it up, and `open_place` says so."""
+
+
+def _user_option(command: Command) -> Command:
+    option = click.option(
         "--as",
         "user",
         envvar="FORENSIC_USER",
@@ -74,15 +108,68 @@ def gallery_option(command: Command) -> Command:
         callback=_remember,
         help=f"Who you are, in a gallery that has users; the password is asked for, or taken from {PASSWORD}.",
     )
+    return option(command)
+
+
+def _folder_option(command: Command, callback: Callable[..., Path] | None = None) -> Command:
     option = click.option(
         "--gallery",
         type=Place(file_okay=False),
         envvar="FORENSIC_GALLERY",
         default=default_gallery,
         show_default="FORENSIC_GALLERY, or a folder of the user's data directory",
+        callback=callback,
         help="The gallery's folder.",
     )
-    return option(user(command))
+    return option(command)
+
+
+def _remember_server(context: click.Context, parameter: click.Parameter, address: str | None) -> None:
+    if address is not None:
+        from forensic.client.address import parse
+
+        context.meta[SERVER] = parse(address)
+
+
+def _refuse_server(context: click.Context, parameter: click.Parameter, address: str | None) -> None:
+    from forensic.errors import UsageError
+
+    if address is not None:
+        raise UsageError(
+            f"{context.command_path!r} works where the gallery's folder lies: run it there, without --server."
+        )
+
+
+def _meant(context: click.Context, parameter: click.Parameter, folder: Path) -> Path:
+    """The folder, unless the user's own was only taken for want of another and a server seems to be meant."""
+    from forensic.errors import UsageError
+
+    if context.get_parameter_source("gallery") is ParameterSource.DEFAULT and os.environ.get(SERVER_VARIABLE):
+        raise UsageError(
+            f"{context.command_path!r} works on a gallery's folder, and {SERVER_VARIABLE} names a server. Give the "
+            "folder with --gallery DIR, where it lies."
+        )
+    return folder
+
+
+def _server(context: click.Context) -> str | None:
+    """The address of the server that a command is to ask; None for a folder.
+
+    Raises:
+        UsageError: Folder and server were both named in the same way.
+    """
+    from forensic.errors import UsageError
+
+    address: str | None = context.meta.get(SERVER)
+    server, folder = context.get_parameter_source("server"), context.get_parameter_source("gallery")
+    if address is not None and server is folder:
+        names = (
+            "--server and --gallery"
+            if server is ParameterSource.COMMANDLINE
+            else f"{SERVER_VARIABLE} and FORENSIC_GALLERY"
+        )
+        raise UsageError(f"{names} were both given: keep one, so that it is plain which gallery is meant.")
+    return None if folder is ParameterSource.COMMANDLINE else address
 
 
 def _remember(context: click.Context, parameter: click.Parameter, name: str | None) -> None:
@@ -121,6 +208,40 @@ def open_gallery(folder: Path, *, create: bool = False, url: str | None = None) 
     return gallery
 
 
+def open_place(folder: Path, *, create: bool = False, url: str | None = None) -> Local | Remote:
+    """Where a command works: a gallery's folder, or a server; both are asked in the same way.
+
+    Args:
+        folder: As the command got it.
+        create: As for `Gallery`; a server has its gallery.
+        url: As for `Gallery`.
+
+    Raises:
+        UsageError: Folder and server were both named, or an option that is for a folder was given for a server.
+        RightsError: Nobody is signed in to the server.
+    """
+    from forensic.errors import UsageError
+
+    context = click.get_current_context()
+    address = _server(context)
+    if address is None:
+        from forensic.commands.local import Local
+
+        return Local(lambda: open_gallery(folder, create=create, url=url))
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "")
+        if isinstance(option, FolderOption) and given is ParameterSource.COMMANDLINE:
+            raise UsageError(f"{option.opts[0]} is for a gallery's folder: a server does as its operator set it up.")
+    from forensic.client import Remote
+
+    return Remote.signed_in(
+        address,
+        context.meta.get(USER),
+        tell=lambda sentence: click.echo(sentence, err=True),
+        password=lambda: os.environ.get(PASSWORD) or prompt("Your present password", PASSWORD),
+    )
+
+
 head_option = click.option(
     "--head",
     type=Place(dir_okay=False),
@@ -133,6 +254,7 @@ def policy_option(command: Command) -> Command:
     """Add ``--policy FILE``; the command gets it as ``policy``, a Path or None for the shipped one."""
     option = click.option(
         "--policy",
+        cls=FolderOption,
         type=Place(dir_okay=False),
         help="TOML file that says which photos are good enough, in place of the shipped one.",
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from forensic.commands.options import NUMBER, Place, gallery_option, open_gallery
+from forensic.commands.options import NUMBER, Place, open_place, place_option
 from forensic.commands.output import Column, echo_json, print_table
 from forensic.text import printable
 
@@ -16,14 +16,12 @@ def reports() -> None:
 
 
 @reports.command("list")
-@gallery_option
+@place_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_reports(gallery: Path, as_json: bool) -> None:
     """List the reports, the newest first."""
-    from forensic.gallery.reports import listed
-
-    with open_gallery(gallery) as opened:
-        found = listed(opened)
+    with open_place(gallery) as opened:
+        found = opened.records.reports()
     if as_json:
         for report in found:
             echo_json({"id": report.id, "title": report.title, "created": report.created_at.isoformat()})
@@ -34,14 +32,12 @@ def list_reports(gallery: Path, as_json: bool) -> None:
 
 @reports.command()
 @click.argument("number", type=NUMBER, metavar="REPORT")
-@gallery_option
+@place_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on one line.")
 def show(number: int, gallery: Path, as_json: bool) -> None:
     """Show a REPORT, by its number in the list."""
-    from forensic.gallery import reports as stored
-
-    with open_gallery(gallery) as opened:
-        report = stored.show(opened, number)
+    with open_place(gallery) as opened:
+        report = opened.records.report(number)
     created = report.created_at.isoformat()
     if as_json:
         echo_json({"id": report.id, "title": report.title, "created": created, "data": report.data})
@@ -53,7 +49,7 @@ def show(number: int, gallery: Path, as_json: bool) -> None:
 @reports.command()
 @click.argument("number", type=NUMBER, metavar="REPORT")
 @click.argument("file", type=Place(dir_okay=False))
-@gallery_option
+@place_option
 def page(number: int, file: Path, gallery: Path) -> None:
     """Write a REPORT's tables and plots to FILE, one HTML page.
 
@@ -63,11 +59,10 @@ def page(number: int, file: Path, gallery: Path) -> None:
     """
     from forensic.errors import UsageError
     from forensic.evaluation.page import render
-    from forensic.gallery import reports as stored
     from forensic.weights import write_bytes
 
-    with open_gallery(gallery) as opened:
-        text = render(stored.show(opened, number).data)
+    with open_place(gallery) as opened:
+        text = render(opened.records.report(number).data)
     try:
         write_bytes(file, text.encode())
     except OSError as error:

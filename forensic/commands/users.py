@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from forensic.commands.options import gallery_option, open_gallery, prompt
+from forensic.commands.options import open_place, place_option, prompt
 from forensic.commands.output import Column, echo_json, print_table
 from forensic.text import printable
 
@@ -33,27 +33,24 @@ def user() -> None:
 
 @user.command("add")
 @click.argument("name")
-@gallery_option
+@place_option
 @role_option
 def add_user(name: str, gallery: Path, role: str) -> None:
     """Name somebody a user; the password is asked for, or taken from FORENSIC_NEW_PASSWORD."""
-    from forensic.gallery import users
     from forensic.gallery.rights import Role
 
-    with open_gallery(gallery) as opened:
-        users.add(opened, name, Role(role), _new_password(name))
+    with open_place(gallery) as opened:
+        opened.users.add(name, Role(role), _new_password(name))
     click.echo(f"{printable(name)} is {role} now.")
 
 
 @user.command("list")
-@gallery_option
+@place_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_users(gallery: Path, as_json: bool) -> None:
     """List the users, removed ones too."""
-    from forensic.gallery import users
-
-    with open_gallery(gallery) as opened:
-        found = users.listed(opened)
+    with open_place(gallery) as opened:
+        found = opened.users.listed()
     if as_json:
         for row in found:
             echo_json({"user": row.name, "role": row.role, "active": row.active})
@@ -64,39 +61,34 @@ def list_users(gallery: Path, as_json: bool) -> None:
 
 @user.command("role")
 @click.argument("name")
-@gallery_option
+@place_option
 @role_option
 def set_role(name: str, gallery: Path, role: str) -> None:
     """Give a user another role; nobody changes their own."""
-    from forensic.gallery import users
     from forensic.gallery.rights import Role
 
-    with open_gallery(gallery) as opened:
-        users.set_role(opened, name, Role(role))
+    with open_place(gallery) as opened:
+        opened.users.set_role(name, Role(role))
     click.echo(f"{printable(name)} is {role} now.")
 
 
 @user.command("password")
 @click.argument("name")
-@gallery_option
+@place_option
 def set_password(name: str, gallery: Path) -> None:
     """Give a user another password: your own, or anybody's as an administrator."""
-    from forensic.gallery import users
-
-    with open_gallery(gallery) as opened:
-        users.set_password(opened, name, _new_password(name))
+    with open_place(gallery) as opened:
+        opened.users.set_password(name, _new_password(name))
     click.echo(f"{printable(name)} has a new password.")
 
 
 @user.command("remove")
 @click.argument("name")
-@gallery_option
+@place_option
 def remove_user(name: str, gallery: Path) -> None:
     """Let a user in no more; what they did stays on record."""
-    from forensic.gallery import users
-
-    with open_gallery(gallery) as opened:
-        users.remove(opened, name)
+    with open_place(gallery) as opened:
+        opened.users.remove(name)
     click.echo(f"{printable(name)} is removed.")
 
 

@@ -4,26 +4,9 @@ import json
 import shutil
 from pathlib import Path
 
-import pytest
-
-from forensic import cli
 from forensic.datasets.synthetic import Made
 
 WARNING = "none is shown for forensic ones"
-
-
-@pytest.fixture
-def run(enrolled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Runs ``forensic`` on a gallery of synthetic people; gives exit status and output."""
-    monkeypatch.setenv("FORENSIC_GALLERY", str(shutil.copytree(enrolled, tmp_path / "gallery")))
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def invoke(*arguments: object) -> tuple[int, str]:
-        status = cli.run([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return status, captured.out + captured.err
-
-    return invoke
 
 
 def test_a_case_is_exported_and_checked_without_the_gallery(run, people: list[Made], tmp_path: Path) -> None:

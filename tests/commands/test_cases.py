@@ -2,7 +2,6 @@
 
 import io
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,21 +14,6 @@ from forensic.gallery import Gallery
 
 HUGE = 10**22
 PASSWORD = "a long password"
-
-
-@pytest.fixture
-def run(enrolled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Runs ``forensic`` on a gallery of synthetic people; gives exit status and output."""
-    folder = shutil.copytree(enrolled, tmp_path / "gallery")
-    monkeypatch.setenv("FORENSIC_GALLERY", str(folder))
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def invoke(*arguments: object) -> tuple[int, str]:
-        status = cli.run([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return status, captured.out + captured.err
-
-    return invoke
 
 
 def open_case(run, sketch: Path) -> None:

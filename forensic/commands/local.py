@@ -1,0 +1,190 @@
+"""A gallery's folder, asked as a server is: `Local` has the parts and calls of `forensic.client.Remote`.
+
+A command takes one of the two from `forensic.commands.options.open_place`; the types' check holds every call against
+both, so that neither can fall behind.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forensic.gallery import Filter, Gallery, cases, reports, trail, users
+
+if TYPE_CHECKING:
+    from forensic.candidates import Search
+    from forensic.casework import Repetition
+    from forensic.enrollment import Item, Summary
+    from forensic.errors import ForensicError
+    from forensic.identify import Identifier
+
+
+class Local:
+    """A gallery's folder; it is opened when it is first needed, after the models, and closed by the context manager.
+
+    Args:
+        open_it: Opens the gallery, with whoever is at work signed in.
+    """
+
+    def __init__(self, open_it: Callable[[], Gallery]) -> None:
+        self._open = open_it
+
+    def __enter__(self) -> Local:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if "gallery" in self.__dict__:
+            self.gallery.close()
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return str(self.gallery.folder)
+
+    @cached_property
+    def gallery(self) -> Gallery:
+        """The gallery, open."""
+        return self._open()
+
+    @cached_property
+    def cases(self) -> Cases:
+        """Cases and what belongs to them."""
+        return Cases(self.gallery)
+
+    @cached_property
+    def people(self) -> People:
+        """Who is enrolled."""
+        return People(self.gallery)
+
+    @cached_property
+    def records(self) -> Records:
+        """The log and the reports."""
+        return Records(self.gallery)
+
+    @cached_property
+    def users(self) -> Users:
+        """Who may use the gallery."""
+        return Users(self.gallery)
+
+    def identifier(self, route: str, *, device: str, case: str | None, purpose: str, kind: str | None) -> Identifier:
+        """What searches; ``kind`` is of sketches that a server would add to the case.
+
+        Raises:
+            UsageError, ModelError: As `Identifier` does; or a kind was given.
+        """
+        from forensic.errors import UsageError
+        from forensic.identify import Identifier
+
+        if kind is not None:
+            raise UsageError(
+                "--kind is for --server, which adds the sketch to the case: forensic case add does it here."
+            )
+        return Identifier(self.gallery, route, device=device, case=case, purpose=purpose)
+
+    def search_case(
+        self,
+        reference: str,
+        numbers: Sequence[int],
+        top: int,
+        *,
+        route: str,
+        together: bool,
+        only: Filter | None,
+        device: str,
+    ) -> Iterator[tuple[str, Search | ForensicError]]:
+        """`forensic.casework.search_case`."""
+        from forensic import casework
+        from forensic.identify import Identifier
+
+        identifier = Identifier(self.gallery, route, device=device)
+        yield from casework.search_case(identifier, reference, numbers, top, together=together, only=only)
+
+    def rerun(self, number: int, files: Sequence[Path], *, device: str) -> Repetition:
+        """`forensic.casework.rerun`."""
+        from forensic import casework
+
+        return casework.rerun(self.gallery, number, files, device=device)
+
+    def write_report(self, searches: Sequence[Search], file: Path) -> None:
+        """`forensic.report.write`."""
+        from forensic import report
+
+        report.write(searches, self.gallery, file)
+
+    def enroll(
+        self,
+        items: Sequence[Item],
+        *,
+        route_names: Sequence[str],
+        policy: Path | None,
+        keep_until: date | None,
+        device: str,
+        progress: Callable[[Summary], None],
+    ) -> Summary:
+        """`forensic.enrollment.enroll`; nothing is opened before models and policy are found to be sound."""
+        from forensic import enrollment, matching
+        from forensic.faces import Detector, Finder
+        from forensic.faces.policy import load as load_policy
+
+        limits = load_policy(policy)
+        routes = [route for name in route_names for route in matching.load(name, device=device).routes]
+        finder = Finder(Detector(device))
+        return enrollment.enroll(
+            self.gallery, items, routes, finder, policy=limits, keep_until=keep_until, progress=progress
+        )
+
+
+class Cases:
+    """`forensic.gallery.cases` of one gallery."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self.open_case = partial(cases.open_case, gallery)
+        self.add_sketch = partial(cases.add_sketch, gallery)
+        self.listed = partial(cases.listed, gallery)
+        self.find = partial(cases.find, gallery)
+        self.sketches = partial(cases.sketches, gallery)
+        self.searches = partial(cases.searches, gallery)
+        self.searched = partial(cases.searched, gallery)
+        self.decide = partial(cases.decide, gallery)
+
+
+class People:
+    """The calls of a `Gallery` that are about people."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
+        self.size = gallery.size
+        self.look_through = gallery.look_through
+        self.view = gallery.view
+        self.person = gallery.person
+        self.expunge = gallery.expunge
+
+    def path(self, sha256: str) -> str | None:
+        """Where a photo's original lies, if another program can read it there."""
+        sealed = self._gallery.sealing is not None
+        return None if sealed else os.fspath(self._gallery.objects.path(sha256))
+
+
+class Records:
+    """The audit log and the accuracy reports of one gallery."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self.entries = partial(trail.entries, gallery)
+        self.export_head = partial(trail.export_head, gallery)
+        self.reports = partial(reports.listed, gallery)
+        self.report = partial(reports.show, gallery)
+
+
+class Users:
+    """`forensic.gallery.users` of one gallery."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self.add = partial(users.add, gallery)
+        self.listed = partial(users.listed, gallery)
+        self.set_role = partial(users.set_role, gallery)
+        self.set_password = partial(users.set_password, gallery)
+        self.remove = partial(users.remove, gallery)

@@ -1,0 +1,125 @@
+"""A server in a thread, on a port of this machine, and the same commands on a folder that began as its gallery did."""
+
+import io
+import re
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import uvicorn
+from staff import PASSWORD, employ
+
+from forensic import cli
+from forensic.client import signing_in
+from forensic.client.connection import Connection
+from forensic.gallery.rights import Role
+from forensic.web.app import assemble, create
+from forensic.web.settings import Settings
+
+ROUTE = "direct@patches"
+MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(\+00:00)?")
+
+
+class Live(NamedTuple):
+    """A server at work.
+
+    Attributes:
+        address: Where it listens.
+        gallery: Its gallery's folder.
+        tokens: User -> token.
+    """
+
+    address: str
+    gallery: Path
+    tokens: dict[str, str]
+
+
+class Ran(NamedTuple):
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def staffed(enrolled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A gallery in which each role has a user of its name. Tests do not change it."""
+    folder = shutil.copytree(enrolled, tmp_path_factory.mktemp("staffed") / "gallery")
+    employ(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def live(staffed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """A server with a user of each role, each with a token."""
+    folder = shutil.copytree(staffed, tmp_path_factory.mktemp("served") / "gallery")
+    app = create(assemble(Settings(gallery=folder, routes=(ROUTE,), requests_a_minute=100_000)))
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()  # who comes before the server is up waits for it
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none", lifespan="on"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        with Connection(address) as connection:
+            tokens = {role.value: signing_in.sign_in(connection, role, PASSWORD, 1).token for role in Role}
+        yield Live(address, folder, tokens)
+        server.should_exit = True
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def folder(staffed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that is as the server's gallery was when it began."""
+    return shutil.copytree(staffed, tmp_path_factory.mktemp("alone") / "gallery")
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Runs ``forensic``, with variables of the environment."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def invoke(*arguments: object, typed: str = "", **variables: str) -> Ran:
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stdin", io.StringIO(typed))
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            status = cli.run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Ran(status, captured.out, captured.err)
+
+    return invoke
+
+
+@pytest.fixture
+def at_server(run: Callable[..., Ran], live: Live) -> Callable[..., Ran]:
+    """Runs a command at the server, as a user."""
+
+    def invoke(user: str, *arguments: object) -> Ran:
+        return run(*arguments, "--server", live.address, FORENSIC_TOKEN=live.tokens[user])
+
+    return invoke
+
+
+@pytest.fixture
+def both(run: Callable[..., Ran], at_server: Callable[..., Ran], folder: Path) -> Callable[..., Ran]:
+    """Runs a command on the folder and at the server; both have to say the same and end alike."""
+
+    def invoke(user: str, *arguments: object) -> Ran:
+        alone = run(*arguments, "--gallery", folder, "--as", user, FORENSIC_PASSWORD=PASSWORD)
+        served = at_server(user, *arguments)
+        assert _timeless(served) == _timeless(alone)
+        return served
+
+    return invoke
+
+
+def _timeless(ran: Ran) -> Ran:
+    return Ran(ran.status, MOMENT.sub("(moment)", ran.out), MOMENT.sub("(moment)", ran.err))
