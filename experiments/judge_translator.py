@@ -1,10 +1,12 @@
 """Figures of a translator's card, on identities that it was not trained on.
 
     python experiments/judge_translator.py WEIGHTS --data $FORENSIC_DATA/cufs --hold-out 20 [--montage FILE]
+    python experiments/judge_translator.py WEIGHTS --data $FORENSIC_DATA/cufs --judge $FORENSIC_DATA/fs2k --every 8
 
-Without --hold-out these are the test identities, and the whole training split was trained on.
+Without --hold-out or --judge these are the test identities, and the whole training split was trained on. With --judge
+they are training pairs of another data set, which the weights have not seen: what may be chosen by.
 
-L1 is the mean absolute difference of RGB values in [0, 255]; SSIM is piq's, on grey 200 x 250 crops. The
+L1 is the mean absolute difference of RGB values in [0, 255]; SSIM and FSIM are piq's, on grey 200 x 250 crops. The
 nearest-neighbour check compares each synthesized face with every photo that was trained on and with its own
 true photo, by the correlation of grey 64 x 64 crops: of the whole image, where hair and backdrop decide, and
 of the inner face alone. A montage shows faces of the data: keep it out of any
@@ -59,7 +61,9 @@ def nearest_neighbours(title: str, synthesized: Tensor, true: Tensor, trained_on
 def row(name: str, faces: Tensor, truth: Tensor) -> str:
     """One line of the card's table."""
     distance = 127.5 * (faces - truth)[:, :, 3:253, 28:228].abs().mean()
-    return f"| {name} | {distance:.1f} | {piq.ssim(grey_crops(faces), grey_crops(truth)):.3f} |"
+    made, true = grey_crops(faces), grey_crops(truth)
+    fsim = piq.fsim(made.expand(-1, 3, -1, -1), true.expand(-1, 3, -1, -1), chromatic=False)
+    return f"| {name} | {distance:.1f} | {piq.ssim(made, true):.4f} | {fsim:.4f} |"
 
 
 def main() -> None:
@@ -68,11 +72,15 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--hold-out", type=int, default=0)
+    parser.add_argument("--judge", type=Path, help="another data set, whose training pairs are judged on")
+    parser.add_argument("--every", type=int, default=1, help="of the pairs of --judge, every so manieth")
     parser.add_argument("--source", choices=("photo", "sketch"), help="of a method that goes either way")
     parser.add_argument("--montage", type=Path)
     arguments = parser.parse_args()
     translator = load(weights.read(arguments.weights)[1]["method"], weights=arguments.weights, source=arguments.source)
     kept, held = split_pairs(arguments.data, "train", arguments.hold_out)
+    if arguments.judge:
+        held = split_pairs(arguments.judge, "train", 0)[0][:: arguments.every]
     held = held or split_pairs(arguments.data, "test", 0)[0]
     kept, held = ([examples.normalized(side) for side in examples.load(pairs)[0][:2]] for pairs in (kept, held))
     photos, sketches = held
@@ -83,7 +91,7 @@ def main() -> None:
     with torch.inference_mode():
         synthesized = torch.cat([translator.translate(face[None]) for face in source])
     print(f"{len(photos)} pairs, {len(trained_on)} trained on\n")
-    print("| image | L1 to the true image | SSIM to the true image |\n|---|---|---|")
+    print("| image | L1 to the true image | SSIM to it | FSIM to it |\n|---|---|---|---|")
     print(row(f"synthesized {translator.target}", synthesized, target))
     print(row(f"the {translator.source} as it is", source, target))
     print(row(f"the mean training {translator.target}", trained_on.mean(dim=0).expand_as(target), target))
