@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check lint types imports audit bench clean
+.PHONY: help install demo test test-all check test-server lint types imports audit bench clean
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -29,7 +29,10 @@ demo: install ## make synthetic people, enroll them, match three sketches, write
 test: install check ## install, then every check
 
 check: lint imports types ## lint, import law, types, tests
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not server"
+
+test-server: install ## tests that start servers and browsers
+	$(BIN)/python -m pytest -n 2 -m "server and not slow" tests/web tests/client
 
 test-all: install ## the slow tests too
 	$(BIN)/python -m pytest
