@@ -38,6 +38,7 @@ from forensic import Gallery, Identifier, matching
 from forensic.errors import ForensicError
 from forensic.faces import Aligned, Face
 from forensic.gallery import audit, backups, cases, restoring
+from forensic.gallery.objects import partial
 from forensic.matching import Matcher
 from forensic.recognition.fusion import Scoring
 
@@ -236,6 +237,9 @@ def run(folder: Path, first: int, kinds: list[str], seconds: float) -> list[dict
 def look(folder: Path, head: dict[str, Any] | None, restore: bool = False) -> dict[str, Any]:
     """What is there: what is found wrong, people with names and records, searches with their lists, backups.
 
+    Keys in a file that was being written when its process was killed are found and then destroyed, as the message
+    says; ``left`` tells that there were some.
+
     Args:
         folder: The gallery's.
         head: Of its log, an earlier one.
@@ -244,7 +248,11 @@ def look(folder: Path, head: dict[str, Any] | None, restore: bool = False) -> di
     destination, keys = places(folder)
     with Gallery(folder, create=True) as gallery:
         problems = gallery.verify(None if head is None else audit.Head(**head))
-        problems += backups.remaining(gallery)
+        remaining = backups.remaining(gallery)
+        left = [problem.message for problem in remaining if problem.message.startswith(str(partial(keys)))]
+        if left:
+            remaining = backups.shred(gallery) + backups.remaining(gallery)
+        problems += remaining
         snapshots = [one.number for one in restoring.listed(destination, keys)] if backups.recorded(gallery) else []
         if snapshots:
             problems += restoring.check(destination, keys).problems
@@ -252,7 +260,7 @@ def look(folder: Path, head: dict[str, Any] | None, restore: bool = False) -> di
             found.number: [[candidate["photo_id"], candidate["score"]] for candidate in found.record["candidates"]]
             for found in cases.searches(gallery)
         }
-        seen = {"people": people_of(gallery), "searches": searches, "snapshots": snapshots}
+        seen = {"people": people_of(gallery), "searches": searches, "snapshots": snapshots, "left": bool(left)}
     if restore and snapshots:
         new = folder.with_name(f"restored-{snapshots[-1]}")
         restoring.restore(destination, keys, new)

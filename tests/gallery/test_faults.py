@@ -91,6 +91,9 @@ class Expected:
     def check(self, seen: dict[str, Any], begun: dict[str, Any] | None) -> bool:
         """Compare with what is `seen` in the gallery; whether the act that was cut off has been done."""
         assert seen["problems"] == []
+        if seen["left"]:
+            assert begun is not None
+            assert begun["act"] in {"backup", "expunge"}, "nothing else writes a key file"
         assert seen["searches"].items() >= {str(number): found for number, found in self.searches.items()}.items()
         changed = (people(seen["people"]), len(seen["snapshots"])) != (self.people, self.snapshots)
         if changed:
