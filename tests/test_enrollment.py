@@ -16,7 +16,7 @@ from forensic.datasets.synthetic import Made
 from forensic.errors import DataError, ForensicError, UsageError
 from forensic.faces import Finder, policy
 
-KILLS = 20
+FEW_KILLS, KILLS = 5, 20
 
 
 @pytest.fixture(scope="module")
@@ -229,8 +229,9 @@ def _enroll(gallery: Path, table: Path, kill_at: int | None = None, delay: float
         enrollment.enroll(opened, items, identifier.matcher.routes, identifier.finder, workers=1, progress=progress)
 
 
+@pytest.mark.parametrize("kills", [FEW_KILLS, pytest.param(KILLS, marks=pytest.mark.slow)])
 def test_a_killed_enrollment_resumes_to_the_same_gallery(
-    people: list[Made], people_folder: Path, tmp_path: Path
+    people: list[Made], people_folder: Path, tmp_path: Path, kills: int
 ) -> None:
     """SIGKILL at random moments of the whole pipeline; then the gallery is clean, and resuming completes it."""
     table = people_folder / "people.csv"
@@ -242,7 +243,7 @@ def test_a_killed_enrollment_resumes_to_the_same_gallery(
     assert size.photos >= len(people)
 
     chance, partial = random.Random(0), 0
-    for kill in range(KILLS):
+    for kill in range(kills):
         folder = tmp_path / f"killed-{kill}"
         moment = chance.randrange(size.photos), chance.uniform(0, 0.05)
         process = context.Process(target=_enroll, args=(folder, table, *moment))
@@ -254,7 +255,7 @@ def test_a_killed_enrollment_resumes_to_the_same_gallery(
         _enroll(folder, table)  # resume
         with Gallery(folder) as gallery:
             assert (gallery.digest(), gallery.size()) == (expected, size), f"after kill {kill}"
-    assert partial >= KILLS // 3, "hardly a kill fell into the middle of an enrollment; the test proved nothing"
+    assert partial >= kills // 3, "hardly a kill fell into the middle of an enrollment; the test proved nothing"
 
 
 def test_a_date_for_whoever_has_none(people: list[Made], tmp_path: Path) -> None:
