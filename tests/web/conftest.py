@@ -10,6 +10,11 @@ from staff import PASSWORD, employ
 from starlette.testclient import TestClient
 from web.programs import CASE
 
+from forensic import Gallery, routes
+from forensic.duplicates import Duplicates, Pair
+from forensic.gallery.models import Photo
+from forensic.gallery.rights import Operator, Role
+from forensic.recognition import duplicates
 from forensic.web.api.models import SCOPES
 from forensic.web.app import assemble, create
 from forensic.web.server import Server
@@ -44,6 +49,25 @@ def app(server: Server) -> Iterator[FastAPI]:
     made = create(server)
     with TestClient(made, base_url=HOST):
         yield made
+
+
+@pytest.fixture
+def gallery(app: FastAPI) -> Gallery:
+    """The running server's gallery, with an analyst at work in it."""
+    served: Server = app.state.server
+    return served.gallery.acting_as(Operator("analyst", Role.ANALYST))
+
+
+@pytest.fixture
+def suspected(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Photo, Photo]]:
+    """Two couples of photos that a search for duplicates finds; nobody is compared."""
+    photos = gallery.photos()[:4]
+    couples = [(photos[0], photos[1]), (photos[2], photos[3])]
+    pairs = tuple(Pair((a.person.label, b.person.label), (a.id, b.id), 0.7, 2.7, True) for a, b in couples)
+    fitted = duplicates.calibration(routes.load("direct").space)
+    assert fitted is not None
+    monkeypatch.setattr("forensic.duplicates.find", lambda *asked: Duplicates("direct", 2.0, 0.5, pairs, 2, 66, fitted))
+    return couples
 
 
 @pytest.fixture

@@ -2,55 +2,37 @@
 
 from collections.abc import Callable
 
-import pytest
-from fastapi import FastAPI
 from starlette.testclient import TestClient
 from web.programs import problem
 
-from forensic import Gallery, routes
+from forensic import Gallery
 from forensic.datasets.synthetic import Made
-from forensic.duplicates import Duplicates, Pair
-from forensic.gallery.rights import Operator, Role
-from forensic.recognition import duplicates
+from forensic.gallery.models import Photo
 
 Program = Callable[..., TestClient]
 WAIT = {"Prefer": "wait=60"}
 
 
-@pytest.fixture
-def gallery(app: FastAPI) -> Gallery:
-    """The server's gallery, with an analyst at work in it."""
-    served: Gallery = app.state.server.gallery
-    return served.acting_as(Operator("analyst", Role.ANALYST))
-
-
 def test_duplicates_are_found_merged_and_kept_apart(
-    program: Program, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+    program: Program, gallery: Gallery, suspected: list[tuple[Photo, Photo]]
 ) -> None:
-    photos = gallery.photos()[:4]
-    couples = [(photos[0], photos[1]), (photos[2], photos[3])]
-    pairs = [Pair((a.person.label, b.person.label), (a.id, b.id), 0.7, 2.7, True) for a, b in couples]
-    fitted = duplicates.calibration(routes.load("direct").space)
-    assert fitted is not None
-    looked = Duplicates("direct", 2.0, 0.5, tuple(pairs), 2, 66, fitted)
-    monkeypatch.setattr("forensic.duplicates.find", lambda *asked: looked)
     analyst = program("analyst")
     job = analyst.post("/api/v1/duplicates", json={"route": "direct"}, headers=WAIT)
     assert (job.status_code, job.json()["status"]) == (200, "done")
     where = f"/api/v1/duplicates/{job.json()['id']}"
     told = analyst.get(where).json()
-    assert [pair["photos"] for pair in told["pairs"]] == [[a.id, b.id] for a, b in couples]
-    assert [pair["people"] for pair in told["pairs"]] == [[a.person_id, b.person_id] for a, b in couples]
+    assert [pair["photos"] for pair in told["pairs"]] == [[a.id, b.id] for a, b in suspected]
+    assert [pair["people"] for pair in told["pairs"]] == [[a.person_id, b.person_id] for a, b in suspected]
     assert (told["found"], told["compared"], told["expected"], told["above"]) == (2, 66, 0.7, 2.0)
 
-    (first, second), (third, fourth) = [(a.person_id, b.person_id) for a, b in couples]
+    (first, second), (third, fourth) = [(a.person_id, b.person_id) for a, b in suspected]
     merge, once = f"/api/v1/people/{first}/merge", {"Idempotency-Key": "one"}
     for _ in range(2):
         answer = analyst.post(merge, json={"other": second}, headers=once)
         assert (answer.status_code, answer.json()["person"]) == (200, first)
     problem(analyst.post(merge, json={"other": second}), 404)
     problem(analyst.post(merge, json={"other": first}), 422)
-    assert gallery.photo(photos[1].id).person_id == first
+    assert gallery.photo(suspected[0][1].id).person_id == first
     for new in (True, False):
         answer = analyst.post(f"/api/v1/people/{third}/keep-apart", json={"other": fourth})
         assert answer.json() == {"people": [third, fourth], "new": new}

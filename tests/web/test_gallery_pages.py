@@ -10,21 +10,14 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 from web.test_enroll import wait
 
-from forensic import Gallery, routes
+from forensic import Gallery
 from forensic.datasets.synthetic import Made
-from forensic.duplicates import Duplicates, Pair
 from forensic.gallery import reports, trail
+from forensic.gallery.models import Photo
 from forensic.gallery.rights import Operator, Role
-from forensic.recognition import duplicates
 
 Browser = Callable[[str], TestClient]
 SEARCHED = ("person", "name", "sex", "birth_year", "case_reference", "source", "column", "value")
-
-
-@pytest.fixture
-def gallery(app: FastAPI) -> Gallery:
-    """The server's gallery, with an analyst at work in it."""
-    return app.state.server.gallery.acting_as(Operator("analyst", Role.ANALYST))
 
 
 def logged(app: FastAPI, action: str) -> list[dict[str, object]]:
@@ -216,25 +209,18 @@ def test_a_report_is_shown_with_its_tables_and_plots(browser: Browser, app: Fast
 
 
 def test_people_who_may_be_one_are_merged_or_kept_apart(
-    browser: Browser, app: FastAPI, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, gallery: Gallery, suspected: list[tuple[Photo, Photo]]
 ) -> None:
-    photos = gallery.photos()[:4]
-    couples = [(photos[0], photos[1]), (photos[2], photos[3])]
-    pairs = [Pair((a.person.label, b.person.label), (a.id, b.id), 0.7, 2.7, True) for a, b in couples]
-    fitted = duplicates.calibration(routes.load("direct").space)
-    assert fitted is not None
-    found = Duplicates("direct", 2.0, 0.5, tuple(pairs), 2, 66, fitted)
-    monkeypatch.setattr("forensic.duplicates.find", lambda *asked: found)
     analyst = browser("analyst")
     where = wait(analyst, analyst.post("/gallery/duplicates", data={"route": "direct", "above": "2"}))
     page = analyst.get(where).text
     assert "2 wait for a decision" in page
     assert "at least 2.70" in page
-    for verdict, (a, b) in zip(("merge", "keep"), couples, strict=True):
+    for verdict, (a, b) in zip(("merge", "keep"), suspected, strict=True):
         form = {"verdict": verdict, "kept": a.person_id, "other": b.person_id}
         assert analyst.post(where, data=form).status_code == 303
-    assert gallery.photo(photos[1].id).person_id == photos[0].person_id
-    assert gallery.kept() == {frozenset(photo.person.label for photo in photos[2:])}
+    assert gallery.photo(suspected[0][1].id).person_id == suspected[0][0].person_id
+    assert gallery.kept() == {frozenset(photo.person.label for photo in suspected[1])}
     assert "0 wait for a decision" in analyst.get(where).text
     assert analyst.post(where, data=form | {"verdict": "x"}).status_code == 422
     assert browser("examiner").get(where).status_code == 403

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, Field
 
 from forensic.errors import UsageError
 from forensic.gallery import browsing, proving
@@ -22,6 +23,13 @@ router = APIRouter()
 Word = Annotated[str, Form(max_length=1000)]
 
 
+class Said(BaseModel):
+    """What stands in the form of an expunge: the person's label, typed again, and why they go."""
+
+    label: str = Field("", max_length=1000)
+    reason: str = Field("", max_length=1000)
+
+
 @router.get("/people/{number}/expunge")
 def person_asked(request: Request, number: Number, visitor: Annotated[Visitor, allowed(Right.EXPUNGE)]) -> Response:
     """What would go with a person, and the form that wants the label typed."""
@@ -33,15 +41,14 @@ def person_expunged(
     request: Request,
     number: Number,
     visitor: Annotated[Visitor, allowed(Right.EXPUNGE)],
-    label: Word = "",
-    reason: Word = "",
+    said: Annotated[Said, Form()],
 ) -> Response:
     """Remove a person for good, and begin to look for traces."""
     person = visitor.gallery.person_by_number(number)
-    if fault := _fault(person, label, reason):
-        return _asked(request, visitor, person, fault=fault, reason=reason)
+    if fault := _fault(person, said):
+        return _asked(request, visitor, person, fault=fault, reason=said.reason)
     try:
-        visitor.gallery.expunge(person.label, reason=reason)
+        visitor.gallery.expunge(person.label, reason=said.reason)
     except UsageError as error:
         return _asked(request, visitor, person, fault=str(error))
     return _gone(visitor, number)
@@ -59,16 +66,15 @@ def photo_expunged(
     request: Request,
     number: Number,
     visitor: Annotated[Visitor, allowed(Right.EXPUNGE)],
-    label: Word = "",
-    reason: Word = "",
+    said: Annotated[Said, Form()],
 ) -> Response:
     """Remove a photo for good; its person too, if it was the last one."""
     photo = visitor.gallery.photo(number)
     person = visitor.gallery.person_by_number(photo.person_id)
-    if fault := _fault(person, label, reason):
-        return _asked(request, visitor, person, photo, fault=fault, reason=reason)
+    if fault := _fault(person, said):
+        return _asked(request, visitor, person, photo, fault=fault, reason=said.reason)
     try:
-        visitor.gallery.expunge_photo(number, reason=reason)
+        visitor.gallery.expunge_photo(number, reason=said.reason)
     except UsageError as error:
         return _asked(request, visitor, person, photo, fault=str(error))
     if person.photo_count == 1:
@@ -170,11 +176,11 @@ def _asked(
     )
 
 
-def _fault(person: Person, label: str, reason: str) -> str:
+def _fault(person: Person, said: Said) -> str:
     """What keeps a form from being followed; nothing where it may be."""
-    if label.strip() != person.label:
+    if said.label.strip() != person.label:
         return "The label that was typed is another one: nothing was removed."
-    return "" if reason.strip() else "A reason is needed, such as an order's number: nothing was removed."
+    return "" if said.reason.strip() else "A reason is needed, such as an order's number: nothing was removed."
 
 
 def _gone(visitor: Visitor, number: int) -> Response:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Path, Query
 
-from forensic.web.api.models import LARGEST as LARGEST
+from forensic.web.api.models import LARGEST
 
 LENGTH = 50
 """Rows of one page of a list."""
