@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-import mmap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from forensic.errors import DataError
 
@@ -19,6 +21,8 @@ CANDIDATES = 64
 """Places where a run may begin. They leave out a file's first quarter: headers and colour profiles, alike in many."""
 DISTINCT = 16
 """Different bytes that a run has at least. Flat areas have few, and are alike in many photos."""
+PIECE = 1 << 22
+"""Bytes of a file that are looked at at once."""
 PHOTO = "a photo's content"
 
 
@@ -66,21 +70,40 @@ class Traces:
 
     def found(self, folder: Path) -> Iterator[tuple[Path, str]]:
         """Files below a folder that have one of them in their content or their name, each with what it is."""
+        longest = max(map(len, itertools.chain((needle for needle, _ in self.needles), *self.photos)), default=1)
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             name = str(path.relative_to(folder)).encode(errors="replace")
-            with path.open("rb") as file:
-                size = path.stat().st_size
-                content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
-                if what := self._what(name, content):
+            with suppress(FileNotFoundError), path.open("rb") as file:  # another program may work in the gallery
+                if what := self._what(name, _pieces(file, longest - 1)):
                     yield path, what
 
-    def _what(self, name: bytes, content: bytes | mmap.mmap) -> str | None:
+    def _what(self, name: bytes, pieces: Iterable[bytes]) -> str | None:
         """What of it a file has, if anything."""
         for needle, what in self.needles:
-            if needle in name or content.find(needle) >= 0:
+            if needle in name:
                 return what
-        found = (sum(content.find(run) >= 0 for run in runs) > len(runs) // 2 for runs in self.photos)
+        seen: list[set[bytes]] = [set() for _ in self.photos]
+        for piece in pieces:
+            for needle, what in self.needles:
+                if needle in piece:
+                    return what
+            for runs, have in zip(self.photos, seen, strict=True):
+                have.update(run for run in runs if run not in have and run in piece)
+        found = (len(have) > len(runs) // 2 for runs, have in zip(self.photos, seen, strict=True))
         return PHOTO if any(found) else None
+
+
+def _pieces(file: BinaryIO, overlap: int) -> Iterator[bytes]:
+    """A file's bytes; each piece begins with the end of the one before, so that nothing searched for is cut in two.
+
+    They are read, not mapped: a mapped file that another program cuts short meanwhile, as a database's log is, would
+    end this one.
+    """
+    end = b""
+    while block := file.read(PIECE):
+        piece = end + block
+        yield piece
+        end = piece[-overlap:] if overlap else b""
 
 
 def _runs(content: bytes) -> tuple[bytes, ...]:
