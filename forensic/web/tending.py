@@ -110,17 +110,20 @@ def verify(engine: Engine, work: Work) -> dict[str, Any]:
     head = Head(**work.asked["head"]) if work.asked["head"] else None
     work.tell("checking the log")
     problems, size = trail.verify(work.gallery, head)
-    anchors = anchoring.verify(work.gallery, [])
+    certificates = work.asked.get("certificates")
+    roots = anchoring.certificates_of(certificates.encode(), "What was sent") if certificates else []
+    anchors = anchoring.verify(work.gallery, roots)
     problems = [*problems, *anchors.problems]
     if work.asked["everything"]:
         work.tell("checking originals, templates and index")
-        known = set(problems)
-        problems += [problem for problem in work.gallery.verify(head) if problem not in known]
+        found = work.gallery.verify(head)
+        problems = [*found, *(problem for problem in problems if problem not in found)]
     engine.kept(("problems", work.asked["key"]), lambda: problems)
     return {
         "entries": size,
         "problems": len(problems),
         "anchors": anchors.checked + anchors.unchecked,
+        "checked": anchors.checked,
         "everything": work.asked["everything"],
         "head": head.number if head else None,
         "key": work.asked["key"],
@@ -149,19 +152,19 @@ def duplicates(engine: Engine, work: Work) -> dict[str, Any]:
 
     Returns:
         As ``pairs``, two photos' numbers, similarity, log10 likelihood ratio and whether it is bounded; how many were
-        ``found`` and ``compared``, and how many are ``expected`` by chance.
+        ``found`` and ``compared``, and how many are ``expected`` by chance; what the figures rest on.
     """
     from forensic import duplicates as alike
 
     work.tell("comparing photos")
     found = alike.find(work.gallery, work.asked["route"], work.asked["above"], work.asked["most"])
-    pairs = [[*pair.photos, round(pair.similarity, 4), round(pair.log_lr, 2), pair.bounded] for pair in found.pairs]
-    about = found.calibration
     return {
-        "pairs": pairs,
+        "pairs": [[*pair.photos, pair.similarity, pair.log_lr, pair.bounded] for pair in found.pairs],
         "found": found.found,
         "compared": found.compared,
         "expected": round(found.expected, 1),
         "above": found.above,
-        "fitted": [about.mated, about.nonmated, about.people, about.population],
+        "least": found.least,
+        "route": found.route,
+        "calibration": found.calibration.to_dict(),
     }

@@ -102,24 +102,25 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 def at_server(run: Callable[..., Ran], live: Live) -> Callable[..., Ran]:
     """Runs a command at the server, as a user."""
 
-    def invoke(user: str, *arguments: object) -> Ran:
-        return run(*arguments, "--server", live.address, FORENSIC_TOKEN=live.tokens[user])
+    def invoke(user: str, *arguments: object, typed: str = "") -> Ran:
+        return run(*arguments, "--server", live.address, typed=typed, FORENSIC_TOKEN=live.tokens[user])
 
     return invoke
 
 
 @pytest.fixture
-def both(run: Callable[..., Ran], at_server: Callable[..., Ran], folder: Path) -> Callable[..., Ran]:
+def both(run: Callable[..., Ran], at_server: Callable[..., Ran], folder: Path, live: Live) -> Callable[..., Ran]:
     """Runs a command on the folder and at the server; both have to say the same and end alike."""
 
-    def invoke(user: str, *arguments: object) -> Ran:
-        alone = run(*arguments, "--gallery", folder, "--as", user, FORENSIC_PASSWORD=PASSWORD)
-        served = at_server(user, *arguments)
-        assert _timeless(served) == _timeless(alone)
+    def invoke(user: str, *arguments: object, typed: str = "") -> Ran:
+        alone = run(*arguments, "--gallery", folder, "--as", user, typed=typed, FORENSIC_PASSWORD=PASSWORD)
+        served = at_server(user, *arguments, typed=typed)
+        assert _timeless(served, live.gallery) == _timeless(alone, folder)
         return served
 
     return invoke
 
 
-def _timeless(ran: Ran) -> Ran:
-    return Ran(ran.status, MOMENT.sub("(moment)", ran.out), MOMENT.sub("(moment)", ran.err))
+def _timeless(ran: Ran, gallery: Path) -> Ran:
+    out, err = (MOMENT.sub("(moment)", text.replace(str(gallery), "(gallery)")) for text in (ran.out, ran.err))
+    return Ran(ran.status, out, err)

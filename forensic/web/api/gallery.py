@@ -13,10 +13,13 @@ from forensic.gallery.models import AccuracyReport
 from forensic.gallery.rights import Right
 from forensic.web import errands
 from forensic.web.access import Visitor, allowed
-from forensic.web.api.jobs import UNFINISHED, JobShown, Waiting, answered
-from forensic.web.api.models import SIGNED_IN, InPath, Line, Page, Sent, Told, failing
+from forensic.web.api.audit import HeadShown, ProblemFound, known_head, problem_found
+from forensic.web.api.jobs import UNFINISHED, JobShown, NumberOfJob, Waiting, answer_of, answered
+from forensic.web.api.models import NUL_FREE, SIGNED_IN, InPath, Line, Page, Sent, Told, failing
 from forensic.web.api.paging import Paged
+from forensic.web.problems import Conflict
 from forensic.web.routing import Route, once
+from forensic.web.state import Job
 
 router = APIRouter(tags=["gallery"], route_class=Route)
 
@@ -83,6 +86,20 @@ class CheckAsked(Sent):
     everything: bool = Field(
         default=False, description="Whether originals, templates and index are checked too, and not the log alone."
     )
+    head: HeadShown | None = Field(default=None, description="One that was exported earlier.", examples=[None])
+    certificates: Annotated[str, Field(max_length=100_000, pattern=NUL_FREE)] = Field(
+        default="",
+        description="Root certificates of time-stamping authorities, PEM: each anchor of the log has to lead to one.",
+    )
+
+
+class Checked(Told):
+    """What a check found."""
+
+    entries: int = Field(description="How many the log has.", examples=[40])
+    anchors: int = Field(description="Anchors of the log by time-stamping authorities.", examples=[0])
+    checked: int = Field(description="How many of them were checked against certificates.", examples=[0])
+    problems: list[ProblemFound] = Field(description="Empty where all is sound.")
 
 
 @router.post(
@@ -110,8 +127,27 @@ async def indexed(
 async def checked(
     request: Request, visitor: Annotated[Visitor, allowed(Right.AUDIT)], asked: CheckAsked, seconds: Waiting
 ) -> Response:
-    """Check the log, or all that is stored, in the background; `POST /audit/verification` waits for the log's check."""
-    return await answered(request, visitor, seconds, lambda: errands.verify(visitor, everything=asked.everything))
+    """Check the log, or all that is stored, in the background; `GET /gallery/check/{id of the job}` says what is wrong.
+
+    `POST /audit/verification` waits for the log's check.
+    """
+    head = known_head(asked.head)
+
+    def submit() -> Job:
+        return errands.verify(visitor, everything=asked.everything, head=head, certificates=asked.certificates)
+
+    return await answered(request, visitor, seconds, submit)
+
+
+@router.get("/gallery/check/{number}", responses=failing(*SIGNED_IN, 404, 409), operation_id="show_check")
+def found(visitor: Annotated[Visitor, allowed(Right.AUDIT)], number: NumberOfJob) -> Checked:
+    """What one of one's own checks found. It may name people, and is kept in memory for a while alone."""
+    answer = answer_of(visitor, number, "verify")
+    problems = errands.problems(visitor, answer["key"])
+    if problems is None and answer["problems"]:
+        raise Conflict("What the check found is no longer in memory. Check again.")
+    told = {key: answer[key] for key in ("entries", "anchors", "checked")}
+    return Checked(problems=[problem_found(problem) for problem in problems or ()], **told)
 
 
 @router.get("/reports", responses=failing(*SIGNED_IN), operation_id="list_reports")
