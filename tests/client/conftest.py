@@ -1,5 +1,6 @@
 """A server in a thread, on a port of this machine, and the same commands on a folder that began as its gallery did."""
 
+import datetime
 import io
 import re
 import shutil
@@ -11,6 +12,9 @@ from typing import NamedTuple
 
 import pytest
 import uvicorn
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from staff import PASSWORD, employ
 
 from forensic import cli
@@ -78,6 +82,32 @@ def live(staffed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Li
 def folder(staffed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that is as the server's gallery was when it began."""
     return shutil.copytree(staffed, tmp_path_factory.mktemp("alone") / "gallery")
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that nobody's authority signed, and its key."""
+    folder = tmp_path_factory.mktemp("certificate")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    today = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(today - datetime.timedelta(days=1))
+        .not_valid_after(today + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "certificate.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return folder / "certificate.pem", folder / "key.pem"
 
 
 @pytest.fixture

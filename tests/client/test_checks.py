@@ -1,11 +1,9 @@
 """The log and the whole gallery checked at a server: what is wrong is told as on a folder."""
 
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import certifi
 import pytest
 from cryptography import x509
 
@@ -55,13 +53,15 @@ def test_what_is_wrong_is_told(both) -> None:
 
 
 def test_anchors_are_checked_against_certificates(
-    run: Callable, at_server, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Callable,
+    at_server,
+    folder: Path,
+    certificate: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    root = tmp_path / "root.pem"
-    text = re.search("-----BEGIN.*?END CERTIFICATE-----\n", Path(certifi.where()).read_text(), re.S)
-    assert text is not None
-    root.write_text(text[0])
-    (expected,) = x509.load_pem_x509_certificates(text[0].encode())
+    root = certificate[0]
+    (expected,) = x509.load_pem_x509_certificates(root.read_bytes())
     fault: list[Problem] = []
 
     def verify(gallery: Gallery, roots: Sequence[x509.Certificate]) -> Anchored:
@@ -79,8 +79,8 @@ def test_anchors_are_checked_against_certificates(
     told = at_server("auditor", "audit", "verify", "--json")
     assert (told.status, json.loads(told.out)) == (4, fault[0]._asdict())
     assert json.loads(at_server("auditor", "gallery", "verify", "--json").out) == fault[0]._asdict()
-    root.write_text("no certificate")
-    assert at_server("auditor", "audit", "verify", "--tsa-certificate", root).status == 2
+    (tmp_path / "none.pem").write_text("no certificate")
+    assert at_server("auditor", "audit", "verify", "--tsa-certificate", tmp_path / "none.pem").status == 2
 
 
 def test_a_head_that_is_none_is_refused(both, run: Callable, folder: Path, tmp_path: Path) -> None:
