@@ -147,6 +147,12 @@ class Local:
             self.gallery, items, routes, finder, policy=limits, keep_until=keep_until, progress=progress
         )
 
+    def reindex(self, route: str, *, everything: bool, device: str, progress: Callable[[int, int], None]) -> Summary:
+        """`forensic.identify.Identifier.reindex`."""
+        from forensic.identify import Identifier
+
+        return Identifier(self.gallery, route, device=device).reindex(everything=everything, progress=progress)
+
 
 class Cases:
     """`forensic.gallery.cases` of one gallery."""

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from forensic.enrollment import Failure
 from forensic.errors import UsageError
 from forensic.gallery import Gallery, anchoring
 from forensic.gallery.audit import Head
@@ -38,8 +39,8 @@ class Pair(NamedTuple):
     similarity: float
 
 
-def reindex(visitor: Visitor, route: str) -> Job:
-    """Make the templates that a route lacks.
+def reindex(visitor: Visitor, route: str, *, everything: bool = False) -> Job:
+    """Make the templates that a route lacks, or with ``everything`` all of them anew.
 
     Raises:
         RightsError: The visitor may not.
@@ -50,7 +51,8 @@ def reindex(visitor: Visitor, route: str) -> Job:
     offered = visitor.server.settings.routes
     if route not in offered:
         raise UsageError(f"The route {route[:60]!r} is not offered here. Offered: {', '.join(offered)}.")
-    return visitor.server.jobs.submit("reindex", {"route": route}, visitor.operator)
+    asked = {"route": route, "everything": everything, "key": secrets.token_hex(16)}
+    return visitor.server.jobs.submit("reindex", asked, visitor.operator)
 
 
 def verify(visitor: Visitor, *, everything: bool = False, head: Head | None = None, certificates: str = "") -> Job:
@@ -143,6 +145,12 @@ def undecided(gallery: Gallery, found: Sequence[tuple[int, int, float, float, bo
         if len(labels) == 2 and labels not in apart:
             pairs.append(Pair(both, log_lr, bounded, similarity))
     return pairs
+
+
+def failures(visitor: Visitor, key: str) -> list[Failure] | None:
+    """Photos that could not be described by a job whose answer has this key, as long as they are in memory."""
+    found: list[Failure] | None = visitor.server.engine.kept(("failures", key), lambda: None)
+    return found
 
 
 def problems(visitor: Visitor, key: str) -> list[Problem] | None:

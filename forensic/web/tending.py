@@ -89,15 +89,20 @@ def _decode(engine: Engine, data: bytes, name: str) -> images.Decoded:
 
 
 def reindex(engine: Engine, work: Work) -> dict[str, Any]:
-    """Make the templates that a ``route`` lacks, from the stored originals; a translating one translates them all.
+    """Make the templates that a ``route`` lacks, from the stored originals; with ``everything`` all of them anew.
 
     Returns:
-        How many photos were ``described``, and how many ``failed``.
+        How many photos were ``described``, and how many ``failed``; which ones stays in memory under a ``key``.
     """
     work.tell("loading models")
     identifier = engine.identifier(work.asked["route"]).acting(work.gallery)
-    summary = identifier.reindex(progress=lambda done, total: work.tell("describing photos", done, total))
-    return {"route": work.asked["route"], "described": summary.enrolled, "failed": len(summary.failures)}
+    summary = identifier.reindex(
+        everything=work.asked["everything"],
+        progress=lambda done, total: work.tell("describing photos", done, total),
+    )
+    engine.kept(("failures", work.asked["key"]), lambda: summary.failures)
+    told = {key: work.asked[key] for key in ("route", "key")}
+    return told | {"described": summary.enrolled, "failed": len(summary.failures)}
 
 
 def verify(engine: Engine, work: Work) -> dict[str, Any]:
@@ -110,8 +115,8 @@ def verify(engine: Engine, work: Work) -> dict[str, Any]:
     head = Head(**work.asked["head"]) if work.asked["head"] else None
     work.tell("checking the log")
     problems, size = trail.verify(work.gallery, head)
-    certificates = work.asked.get("certificates")
-    roots = anchoring.certificates_of(certificates.encode(), "What was sent") if certificates else []
+    certificates = work.asked["certificates"].encode()
+    roots = anchoring.certificates_of(certificates, "What was sent") if certificates else []
     anchors = anchoring.verify(work.gallery, roots)
     problems = [*problems, *anchors.problems]
     if work.asked["everything"]:

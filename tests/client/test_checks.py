@@ -17,14 +17,31 @@ PASSWORD = "a long password"
 
 
 @pytest.fixture
-def exposed(folder: Path, live) -> Iterator[None]:
+def originals(folder: Path, live) -> list[Path]:
+    """The same original of both galleries."""
+    both = ((place / "objects").rglob("*") for place in (folder, live.gallery))
+    return [min(path for path in paths if path.is_file()) for paths in both]
+
+
+@pytest.fixture
+def exposed(originals: list[Path]) -> Iterator[None]:
     """Both galleries with an original that others may read."""
-    originals = ((place / "objects").rglob("*") for place in (folder, live.gallery))
-    found = [min(path for path in paths if path.is_file()) for paths in originals]
-    for path in found:
+    for path in originals:
         path.chmod(0o644)
     yield
-    for path in found:
+    for path in originals:
+        path.chmod(0o600)
+
+
+@pytest.fixture
+def lost(originals: list[Path], tmp_path: Path) -> Iterator[None]:
+    """Both galleries without one of their originals."""
+    contents = [path.read_bytes() for path in originals]
+    for path in originals:
+        path.unlink()
+    yield
+    for path, content in zip(originals, contents, strict=True):
+        path.write_bytes(content)
         path.chmod(0o600)
 
 
@@ -105,3 +122,21 @@ def test_a_log_that_was_written_anew_is_found(at_server, run: Callable, folder: 
 def test_repairing_is_done_where_the_folder_lies(at_server) -> None:
     refused = at_server("auditor", "gallery", "verify", "--repair")
     assert (refused.status, "--repair is for a gallery's folder" in refused.err) == (2, True)
+
+
+def test_templates_are_made_anew(both, at_server) -> None:
+    route = ("gallery", "reindex", "--route", "direct@patches")
+    assert both("analyst", *route).out.startswith("0 enrolled")
+    assert int(both("analyst", *route, "--all").out.split()[0]) > 10
+    assert both("examiner", *route, "--all").status == 4
+    refused = at_server("analyst", "gallery", "reindex", "--route", "direct")
+    assert (refused.status, "is not offered here" in refused.err) == (2, True)
+    assert at_server("analyst", *route, "--device", "cuda").status == 2
+
+
+@pytest.mark.usefixtures("lost")
+def test_what_cannot_be_described_is_named(both) -> None:
+    told = both("analyst", "gallery", "reindex", "--route", "direct@patches", "--all")
+    assert (told.status, told.err.count("not described: ")) == (4, 1)
+    problems = both("auditor", "gallery", "verify", "--json").out.splitlines()
+    assert [json.loads(problem)["kind"] for problem in problems] == ["original"]

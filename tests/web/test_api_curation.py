@@ -41,13 +41,16 @@ def test_duplicates_are_found_merged_and_kept_apart(
     told = analyst.get(where).json()
     assert [pair["photos"] for pair in told["pairs"]] == [[a.id, b.id] for a, b in couples]
     assert [pair["people"] for pair in told["pairs"]] == [[a.person_id, b.person_id] for a, b in couples]
+    assert [pair["labels"] for pair in told["pairs"]] == [[a.person.label, b.person.label] for a, b in couples]
+    assert [pair["files"] for pair in told["pairs"]] == [[a.file_name, b.file_name] for a, b in couples]
     assert (told["found"], told["compared"], told["expected"], told["above"]) == (2, 66, 0.7, 2.0)
+    assert (told["route"], told["least"], told["calibration"]) == ("direct", 0.5, fitted.to_dict())
 
     (first, second), (third, fourth) = [(a.person_id, b.person_id) for a, b in couples]
     merge, once = f"/api/v1/people/{first}/merge", {"Idempotency-Key": "one"}
     for _ in range(2):
         answer = analyst.post(merge, json={"other": second}, headers=once)
-        assert (answer.status_code, answer.json()["person"]) == (200, first)
+        assert (answer.status_code, answer.json()["person"], answer.json()["apart"]) == (200, first, False)
     problem(analyst.post(merge, json={"other": second}), 404)
     problem(analyst.post(merge, json={"other": first}), 422)
     assert gallery.photo(photos[1].id).person_id == first
@@ -55,6 +58,8 @@ def test_duplicates_are_found_merged_and_kept_apart(
         answer = analyst.post(f"/api/v1/people/{third}/keep-apart", json={"other": fourth})
         assert answer.json() == {"people": [third, fourth], "new": new}
     assert analyst.get(where).json()["pairs"] == []
+    apart = analyst.post(f"/api/v1/people/{third}/merge", json={"other": fourth}).json()
+    assert (apart["apart"], apart["remarks"] > 0) == (True, True)
     problem(program("administrator").post(merge, json={"other": third}), 403)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
@@ -22,6 +22,7 @@ from forensic.web.routing import Route, once
 from forensic.web.state import Job
 
 router = APIRouter(tags=["gallery"], route_class=Route)
+Thing = TypeVar("Thing")
 
 
 class SpaceShown(Told):
@@ -78,6 +79,21 @@ class IndexingAsked(Sent):
     """Which templates are made."""
 
     route: Line | None = Field(default=None, description="One that the server offers; its first one by default.")
+    everything: bool = Field(default=False, description="Whether all are made anew, and not the lacking ones alone.")
+
+
+class FailureShown(Told):
+    """A photo that could not be described."""
+
+    file: str = Field(examples=["A-17_2.jpg"])
+    reason: str
+
+
+class Indexed(Told):
+    """What came of making templates."""
+
+    described: int = Field(description="How many templates were made.", examples=[14])
+    failures: list[FailureShown]
 
 
 class CheckAsked(Sent):
@@ -112,9 +128,25 @@ class Checked(Told):
 async def indexed(
     request: Request, visitor: Annotated[Visitor, allowed(Right.ENROLL)], asked: IndexingAsked, seconds: Waiting
 ) -> Response:
-    """Make the templates that a route lacks, from the stored originals."""
+    """Make the templates that a route lacks, from the stored originals.
+
+    `GET /gallery/indexing/{id of the job}` says which photos could not be described.
+    """
     route = asked.route or visitor.server.settings.routes[0]
-    return await answered(request, visitor, seconds, lambda: errands.reindex(visitor, route))
+
+    def submit() -> Job:
+        return errands.reindex(visitor, route, everything=asked.everything)
+
+    return await answered(request, visitor, seconds, submit)
+
+
+@router.get("/gallery/indexing/{number}", responses=failing(*SIGNED_IN, 404, 409), operation_id="show_indexing")
+def described(visitor: Annotated[Visitor, allowed(Right.ENROLL)], number: NumberOfJob) -> Indexed:
+    """What came of one of one's own such jobs. The files' names are kept in memory for a while alone."""
+    answer = answer_of(visitor, number, "reindex")
+    failures = _in_memory(errands.failures(visitor, answer["key"]), answer["failed"])
+    shown = [FailureShown(file=failure.file, reason=failure.reason) for failure in failures]
+    return Indexed(described=answer["described"], failures=shown)
 
 
 @router.post(
@@ -143,11 +175,9 @@ async def checked(
 def found(visitor: Annotated[Visitor, allowed(Right.AUDIT)], number: NumberOfJob) -> Checked:
     """What one of one's own checks found. It may name people, and is kept in memory for a while alone."""
     answer = answer_of(visitor, number, "verify")
-    problems = errands.problems(visitor, answer["key"])
-    if problems is None and answer["problems"]:
-        raise Conflict("What the check found is no longer in memory. Check again.")
+    problems = _in_memory(errands.problems(visitor, answer["key"]), answer["problems"])
     told = {key: answer[key] for key in ("entries", "anchors", "checked")}
-    return Checked(problems=[problem_found(problem) for problem in problems or ()], **told)
+    return Checked(problems=[problem_found(problem) for problem in problems], **told)
 
 
 @router.get("/reports", responses=failing(*SIGNED_IN), operation_id="list_reports")
@@ -163,6 +193,17 @@ def report(visitor: Annotated[Visitor, allowed(Right.VIEW)], number: InPath) -> 
     """An accuracy report: how often searches find whom they should."""
     found = reports.show(visitor.gallery, number)
     return ReportShown(**_listed(found), data=found.data)
+
+
+def _in_memory(found: list[Thing] | None, count: int) -> list[Thing]:
+    """What a job found, of which only the number is stored.
+
+    Raises:
+        Conflict: There was something, and it is gone.
+    """
+    if found is None and count:
+        raise Conflict("What the job found is no longer in memory, since it may name people. Ask for it anew.")
+    return found or []
 
 
 def _listed(report: AccuracyReport) -> dict[str, Any]:
