@@ -41,6 +41,8 @@ def ended(connection: Connection, path: str, sent: Sent, *, watch: Watch = unwat
         ForensicError: As the job failed; GalleryError where it was cancelled.
     """
     answer: Plain = connection.ask("POST", path, dict, sent._replace(prefer=every))
+    if _is_job(answer) and answer["position"]:
+        connection.tell(f"The server is at other work; this is number {answer['position']} of what waits there.")
     while _is_job(answer):
         watch(answer)
         if answer["status"] == "done":

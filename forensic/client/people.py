@@ -41,7 +41,8 @@ class People:
     def person(self, label: str) -> Person:
         """The person with this label."""
         for person in self._connection.pages_of("/people/search", reading.person, {"where": {"person": label}}):
-            return person
+            if person.label == label:  # to a search, an end in * stands for all that begin so
+                return person
         raise NotFound(f"No person {label!r} in the gallery; 'forensic gallery list' shows who is enrolled.")
 
     def view(self, label: str) -> tuple[Person, list[Photo]]:

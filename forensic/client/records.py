@@ -54,7 +54,7 @@ class Records:
         Raises:
             UsageError: Always.
         """
-        raise UsageError("--repair is for a gallery's folder: stop the server and mend the gallery where it lies.")
+        raise UsageError("--repair is for a gallery's folder: mend the gallery where it lies.")
 
     def verify_log(self, head: Head | None, roots: Sequence[Certificate]) -> tuple[int, Anchored]:
         """How many entries the log has; what is wrong with it or with its anchors."""

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from forensic import __version__, errors
-from forensic.client import address, connection, problems, signing_in
+from forensic.client import address, connection, jobs, problems, signing_in
 from forensic.client.connection import Connection, File, Sent
 from forensic.errors import ForensicError, GalleryError, RightsError, UsageError
 from forensic.web.problems import TYPE, kind_of
@@ -271,3 +271,15 @@ def test_certificates_are_checked(
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere.pem")
     with pytest.raises(GalleryError, match="SSL_CERT_FILE"):
         Connection(here)
+
+
+def test_a_job_that_waits_behind_others_is_told_of_once() -> None:
+    job = {"id": "ab", "answer": None, "error": None}
+    steps = [("waiting", 3), ("waiting", 1), ("running", 0), ("done", 0)]
+    answers = (job | {"status": status, "position": place} for status, place in steps)
+    told: list[str] = []
+    seen: list[str] = []
+    with to(lambda request: httpx2.Response(200, json=next(answers)), told) as made:
+        ended = jobs.ended(made, "/gallery/check", Sent(json={}), watch=lambda one: seen.append(one["status"]))
+    assert (ended["status"], seen) == ("done", ["waiting", "waiting", "running", "done"])
+    assert (len(told), "number 3" in told[0]) == (1, True)

@@ -33,6 +33,12 @@ def lines(run: Callable, at_server: Callable, folder: Path) -> Callable[..., lis
     return invoke
 
 
+def test_an_end_that_stands_for_many_is_nobodys_label(both, labels: list[str]) -> None:
+    for some in (f"{labels[0][:-1]}*", "*", ""):
+        assert both("analyst", "expunge", "person", some, "--yes").status == 4
+        assert both("analyst", "gallery", "show", some).status == 4
+
+
 def test_a_photo_is_removed(both, at_server, lines, labels: list[str]) -> None:
     photo = json.loads(at_server("analyst", "gallery", "show", labels[0], "--json").out)["photos"][0]["id"]
     assert both("examiner", "expunge", "photo", photo, "--yes").status == 4
