@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from staff import PASSWORD, employ
 
-from forensic import cli
+from forensic import Gallery, cli
 from forensic.client import signing_in
 from forensic.client.connection import Connection
 from forensic.gallery.rights import Role
@@ -126,6 +126,14 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return Ran(status, captured.out, captured.err)
 
     return invoke
+
+
+@pytest.fixture
+def labels(live: Live) -> list[str]:
+    """Who is enrolled by now, on the folder as at the server."""
+    with Gallery(live.gallery) as gallery:
+        gallery.sign_in("analyst", PASSWORD)
+        return [person.label for person in gallery.people()]
 
 
 @pytest.fixture

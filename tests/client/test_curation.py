@@ -5,18 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from forensic import Gallery
 from forensic.datasets.synthetic import Made
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture
-def labels(live) -> list[str]:
-    """Who is enrolled by now."""
-    with Gallery(live.gallery) as gallery:
-        gallery.sign_in("analyst", "a long password")
-        return [person.label for person in gallery.people()]
 
 
 def update(both: Callable, label: str, *changes: str):
