@@ -97,10 +97,7 @@ def find(gallery: Gallery, route: str, above: float, most: int) -> Duplicates:
     space = routes.load(route).space
     calibration = duplicates.calibration(space)
     if calibration is None:
-        raise UsageError(
-            f"The route {route!r} has no calibration for two photos; one for sketches does not hold for them. "
-            f"Calibrated: {', '.join(duplicates.calibrated())}."
-        )
+        raise duplicates.uncalibrated(route)
     if not 0 < above <= calibration.upper:
         raise UsageError(
             f"--above is {above:g}; the calibration was fitted to {calibration.people} people and bears out log10 "

@@ -16,7 +16,9 @@ class Bar(Protocol):
 
 @contextmanager
 def bar(label: str, total: int | None = None) -> Iterator[Bar]:
-    """Show a progress bar; nothing is shown where standard error is no terminal.
+    """Show a progress bar from the first step on, so that it does not draw over a question that is asked before.
+
+    Nothing is shown where standard error is no terminal.
 
     Args:
         label: What is going on.
@@ -33,12 +35,16 @@ def bar(label: str, total: int | None = None) -> Iterator[Bar]:
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(label, total=total, rate="")
+    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    task = progress.add_task(label, total=total, rate="")
 
-        def update(done: int, total: int | None = None) -> None:
-            elapsed = progress.tasks[0].elapsed or 0
-            rate = f"{done / elapsed:.1f}/s" if elapsed > 0 else ""
-            progress.update(task, total=total, completed=done, rate=rate)  # a total of None leaves it as it is
+    def update(done: int, total: int | None = None) -> None:
+        progress.start()
+        elapsed = progress.tasks[0].elapsed or 0
+        rate = f"{done / elapsed:.1f}/s" if elapsed > 0 else ""
+        progress.update(task, total=total, completed=done, rate=rate)  # a total of None leaves it as it is
 
+    try:
         yield update
+    finally:
+        progress.stop()

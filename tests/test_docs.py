@@ -3,9 +3,11 @@
 import re
 import runpy
 import sys
+from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
 
+import click
 import pytest
 
 from forensic import cli, weights
@@ -62,6 +64,39 @@ def test_commands_in_documents_exist(page: Path) -> None:
             name = f"{name} {word}"
         for option in (word for word in words if word.startswith("--")):
             assert option.split("=")[0] in help_of[name], line
+
+
+def test_the_page_of_the_server_names_the_commands_that_ask_one() -> None:
+    """Every command that takes a gallery stands in one of two tables: those with --server, and those without."""
+    page = (ROOT / "docs" / "server.md").read_text()
+    asked, alone = page.partition("## Commands at a server")[2].split("These work where")
+    at_server, on_folder = (set(commands_of(table)) for table in (asked, alone))
+    for name, command in leaves(click.Context(cli.forensic), ()):
+        options = {option: parameter for parameter in command.params for option in parameter.opts}
+        if "--gallery" in options:
+            server = options.get("--server")
+            serves = isinstance(server, click.Option) and not server.hidden
+            named = {name[:length] for length in (1, 2)}
+            assert bool(named & at_server) == serves, f"forensic {' '.join(name)}"
+            assert bool(named & on_folder) != serves, f"forensic {' '.join(name)}"
+
+
+def commands_of(table: str) -> Iterator[tuple[str, ...]]:
+    """The commands in a table's first column, where `a b, c` stands for a b and a c."""
+    for span in re.findall(r"`([^`]*)`", " ".join(re.findall(r"^\|([^|]*)\|", table, flags=re.M))):
+        group, _, names = span.split(" --")[0].partition(" ")
+        yield from ((group, name) for name in names.split(", ")) if names else [(group,)]
+
+
+def leaves(context: click.Context, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command that does something, by its words."""
+    if not isinstance(context.command, click.Group):
+        yield path, context.command
+        return
+    for name in context.command.list_commands(context):
+        command = context.command.get_command(context, name)
+        assert command is not None
+        yield from leaves(click.Context(command, info_name=name, parent=context), (*path, name))
 
 
 def test_the_readmes_python_runs(

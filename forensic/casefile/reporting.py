@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -9,12 +10,10 @@ from typing import NamedTuple
 from forensic import images
 from forensic.casefile import page, pdf, wording
 from forensic.casefile.probes import Decode, Probes
-from forensic.casefile.writing import reserved, unwritable
+from forensic.casefile.writing import reserved, thumbnails
+from forensic.casefile.writing import write as write_file
 from forensic.errors import UsageError
 from forensic.gallery import Gallery, disclosing
-from forensic.gallery.disclosing import Held
-from forensic.gallery.objects import write_private
-from forensic.report import CANDIDATE_SIDE, jpeg
 
 
 class Form(StrEnum):
@@ -95,8 +94,12 @@ def form_of(out: Path) -> Form:
         raise UsageError(f"{out} is neither a .pdf nor a .html file. Give --out one of the two ends.") from None
 
 
-def write_case(gallery: Gallery, reference: str, out: Path) -> Made:
-    """Write the report of a case to a new file that only its owner may read.
+def write(out: Path, make: Callable[[Form], Made]) -> Made:
+    """Write a report to a new file that only its owner may read.
+
+    Args:
+        out: The file; the end of its name says what is made.
+        make: Makes the report.
 
     Raises:
         UsageError: The file is there already, cannot be written, or is neither a .pdf nor a .html.
@@ -104,27 +107,6 @@ def write_case(gallery: Gallery, reference: str, out: Path) -> Made:
     """
     form = form_of(out)
     with reserved(out):
-        return _written(of_case(gallery, reference, form), out)
-
-
-def write_search(gallery: Gallery, number: int, out: Path) -> Made:
-    """Write the report of a search, see `write_case`."""
-    form = form_of(out)
-    with reserved(out):
-        return _written(of_search(gallery, number, form), out)
-
-
-def _written(made: Made, out: Path) -> Made:
-    try:
-        write_private({out: made.content})
-    except OSError as error:  # the disk filled up meanwhile
-        raise unwritable(out, error) from None
+        made = make(form)
+        write_file(out, made.content)
     return made
-
-
-def thumbnails(gallery: Gallery, held: Held, decode: Decode = images.decode) -> dict[int, bytes]:
-    """Number of each candidate's photo that is still enrolled -> a small JPEG of it."""
-    return {
-        number: jpeg(decode(gallery.photo_bytes(photo), photo.file_name).image, CANDIDATE_SIDE)
-        for number, photo in sorted(held.photos.items())
-    }

@@ -59,13 +59,14 @@ class Origin(NamedTuple):
     version: str
 
 
-def exported(held: Held, thumbnails: Mapping[int, bytes], origin: Origin) -> Report:
+def exported(held: Held, thumbnails: Mapping[int, bytes], origin: Origin, decode: Decode = images.decode) -> Report:
     """The report in an export of a case, which says when it was made.
 
     Args:
         held: The case.
         thumbnails: Number of a photo -> JPEG.
         origin: Of the export.
+        decode: Opens pictures.
     """
     head = origin.head
     facts = [
@@ -74,7 +75,7 @@ def exported(held: Held, thumbnails: Mapping[int, bytes], origin: Origin) -> Rep
         Fact("Key of its log", head.public_key, code=True),
         Fact("End of its log", f"entry {head.number}, {head.hash}", code=True),
     ]
-    return _of_case(held, thumbnails, facts, None, images.decode)._replace(notes=[OPINIONS, SIGNED], state=origin.made)
+    return _of_case(held, thumbnails, facts, None, decode)._replace(notes=[OPINIONS, SIGNED], state=origin.made)
 
 
 def of_case(

@@ -25,6 +25,7 @@ from forensic.casefile.layout import (
     Listed,
     Manifest,
 )
+from forensic.casefile.probes import Decode
 from forensic.casefile.verifying import Contents
 from forensic.errors import GalleryError, UsageError
 from forensic.gallery import Gallery, disclosing
@@ -49,6 +50,20 @@ class Exported(NamedTuple):
     hidden: int
 
 
+class Packed(NamedTuple):
+    """An export that is not written yet.
+
+    Attributes:
+        content: The ZIP file's bytes.
+        manifest: What is in it.
+        hidden: As for `Exported`.
+    """
+
+    content: bytes
+    manifest: Manifest
+    hidden: int
+
+
 def export(gallery: Gallery, reference: str, out: Path) -> Exported:
     """Write a case as one signed ZIP file, which is on record in the gallery's log.
 
@@ -62,7 +77,9 @@ def export(gallery: Gallery, reference: str, out: Path) -> Exported:
         GalleryError: There is no such case, or what the gallery holds of it is not as its log has it.
     """
     with reserved(out):
-        return _export(gallery, reference, out)
+        made = pack(gallery, reference)
+        write(out, made.content)
+    return Exported(out, made.manifest, len(made.content), made.hidden)
 
 
 @contextmanager
@@ -86,17 +103,39 @@ def reserved(out: Path) -> Iterator[None]:
             beside.unlink(missing_ok=True)
 
 
+def write(out: Path, content: bytes) -> None:
+    """Write a file that only its owner may read.
+
+    Raises:
+        UsageError: It cannot be written: the disk filled up meanwhile.
+    """
+    try:
+        write_private({out: content})
+    except OSError as error:
+        raise unwritable(out, error) from None
+
+
 def unwritable(out: Path, error: OSError) -> UsageError:
     """What is said of a place that nothing can be written to."""
     return UsageError(f"{out} cannot be written ({error.strerror}). Give another --out FILE.")
 
 
-def _export(gallery: Gallery, reference: str, out: Path) -> Exported:
+def pack(gallery: Gallery, reference: str, *, decode: Decode = images.decode) -> Packed:
+    """The export of a case, put on record and signed.
+
+    Args:
+        gallery: Where the case is.
+        reference: The case.
+        decode: Opens pictures.
+
+    Raises:
+        UsageError, GalleryError: As `export` does.
+    """
     held = disclosing.gather(gallery, reference)
     assert held.case is not None
     made = datetime.now(UTC).isoformat(timespec="seconds")
     origin = wording.Origin(held.head, gallery.operator.name, made, forensic.__version__)
-    files = _files(gallery, held, origin)
+    files = _files(gallery, held, origin, decode)
     manifest = Manifest(
         gallery=held.head.gallery,
         public_key=held.head.public_key,
@@ -109,27 +148,27 @@ def _export(gallery: Gallery, reference: str, out: Path) -> Exported:
     )
     hidden = _check(files, manifest)
     signature = disclosing.sign(gallery, held, manifest.to_bytes())
-    packed = archive.pack({MANIFEST: manifest.to_bytes(), SIGNATURE: signature, **files})
-    try:
-        write_private({out: packed})
-    except OSError as error:  # the disk filled up meanwhile
-        raise unwritable(out, error) from None
-    return Exported(out, manifest, len(packed), hidden)
+    return Packed(archive.pack({MANIFEST: manifest.to_bytes(), SIGNATURE: signature, **files}), manifest, hidden)
 
 
-def _files(gallery: Gallery, held: disclosing.Held, origin: wording.Origin) -> dict[str, bytes]:
-    """Everything but the manifest, by name."""
-    thumbnails = {
-        number: jpeg(images.decode(gallery.photo_bytes(photo), photo.file_name).image, CANDIDATE_SIDE)
+def thumbnails(gallery: Gallery, held: disclosing.Held, decode: Decode = images.decode) -> dict[int, bytes]:
+    """Number of each candidate's photo that is still enrolled -> a small JPEG of it."""
+    return {
+        number: jpeg(decode(gallery.photo_bytes(photo), photo.file_name).image, CANDIDATE_SIDE)
         for number, photo in sorted(held.photos.items())
     }
-    report = wording.exported(held, thumbnails, origin)
+
+
+def _files(gallery: Gallery, held: disclosing.Held, origin: wording.Origin, decode: Decode) -> dict[str, bytes]:
+    """Everything but the manifest, by name."""
+    pictures = thumbnails(gallery, held, decode)
+    report = wording.exported(held, pictures, origin, decode)
     return {
         HTML: page.render(report),
         PDF: pdf.render(report),
         CASE: content.plain(held),
         **content.records(held),
-        **{content.thumbnail_name(number): picture for number, picture in thumbnails.items()},
+        **{content.thumbnail_name(number): picture for number, picture in pictures.items()},
     }
 
 

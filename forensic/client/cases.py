@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from forensic.client import reading
 from forensic.client.connection import Connection, File, Sent
+from forensic.errors import DataError, GalleryError
 from forensic.gallery.cases import Drawing, Searched, Verdict
 from forensic.gallery.casework_models import Case, Sketch
+
+if TYPE_CHECKING:
+    from forensic.casefile.reporting import Form, Made
+    from forensic.casefile.writing import Exported
 
 
 class Cases:
@@ -67,3 +75,40 @@ class Cases:
         """Say what one thinks of a candidate."""
         asked = {"rank": rank, "verdict": verdict.value, "reason": reason}
         self._connection.post(f"/searches/{number}/decisions", reading.nothing, asked)
+
+    def report(self, reference: str, form: Form) -> Made:
+        """The report of a case, as far as one may see it."""
+        number = self.find(reference).id
+        return self._made(f"/cases/{number}", f"case-{number}", form)
+
+    def search_report(self, number: int, form: Form) -> Made:
+        """The report of a search, as far as one may see it."""
+        return self._made(f"/searches/{number}", f"search-{number}", form)
+
+    def export(self, reference: str, out: Path) -> Exported:
+        """Write a case as the server signed it to a new file, and check what came.
+
+        Raises:
+            GalleryError: It is not sound.
+        """
+        from forensic.casefile import verifying, writing
+
+        with writing.reserved(out):
+            content = self._connection.bytes(f"/cases/{self.find(reference).id}/export.zip")
+            writing.write(out, content)
+        try:
+            found = verifying.verify(out)
+        except DataError:
+            found = None
+        if found is None or found.manifest is None or found.problems:
+            out.unlink()
+            raise GalleryError(
+                f"What {self._connection.address} sent is no sound export of the case, and was not kept. Try again; if "
+                "it stays so, see 'forensic gallery verify'."
+            )
+        return writing.Exported(out, found.manifest, len(content), found.hidden)
+
+    def _made(self, path: str, name: str, form: Form) -> Made:
+        from forensic.casefile.reporting import Made
+
+        return Made(self._connection.bytes(f"{path}/report.{form}"), f"{name}.{form}")

@@ -82,7 +82,7 @@ class Connection:
         tell: Callable[[str], None] = lambda sentence: None,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        self.address, self._tell = address, tell
+        self.address, self.tell = address, tell
         headers = {"User-Agent": f"forensic/{__version__}", "Accept": "application/json"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
@@ -211,7 +211,7 @@ class Connection:
             pause = _seconds(response.headers.get("retry-after", ""), default=2 if under_way else 5)
             if waited + pause > PATIENCE:
                 return self._checked(response, problem)
-            self._tell(f"{self.address} is busy; trying again in {pause:.0f} s.")
+            self.tell(f"{self.address} is busy; trying again in {pause:.0f} s.")
             time.sleep(pause)
             waited += pause
 

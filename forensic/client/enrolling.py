@@ -71,6 +71,32 @@ def enroll(
     return summary
 
 
+def reindex(connection: Connection, route: str, *, everything: bool, progress: Callable[[int, int], None]) -> Summary:
+    """Make the templates that a route needs: `forensic.identify.Identifier.reindex` at a server.
+
+    Args:
+        connection: The server's.
+        route: Name of a matcher that the server offers.
+        everything: Also of the photos that have one.
+        progress: Called with how many are done, of how many.
+
+    Raises:
+        ForensicError: As there; the server does not offer the route.
+    """
+
+    def watch(job: reading.Plain) -> None:
+        if job["total"]:
+            progress(job["done"], job["total"])
+
+    sent = Sent(json={"route": route, "everything": everything})
+    job = jobs.ended(connection, "/gallery/indexing", sent, watch=watch, every=LOOK)
+    return connection.get(f"/gallery/indexing/{job['id']}", _indexed)
+
+
+def _indexed(answer: reading.Plain) -> Summary:
+    return Summary(enrolled=answer["described"], failures=[Failure(**failure) for failure in answer["failures"]])
+
+
 def _batches(items: Sequence[Item], summary: Summary) -> Iterator[list[Row]]:
     """Photos that can be read, in the items' order; what cannot goes into the summary.
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from forensic.client import reading
 from forensic.client.connection import Connection, Sent
 from forensic.errors import NotFound
+from forensic.gallery import merging
+from forensic.gallery.expunging import Due
 from forensic.gallery.models import Person, Photo
-from forensic.gallery.records import Size
+from forensic.gallery.records import Size, parse_photo_metadata
+
+if TYPE_CHECKING:
+    from forensic.duplicates import Duplicates
 
 
 class People:
@@ -34,12 +41,53 @@ class People:
     def person(self, label: str) -> Person:
         """The person with this label."""
         for person in self._connection.pages_of("/people/search", reading.person, {"where": {"person": label}}):
-            return person
+            if person.label == label:  # to a search, an end in * stands for all that begin so
+                return person
         raise NotFound(f"No person {label!r} in the gallery; 'forensic gallery list' shows who is enrolled.")
 
     def view(self, label: str) -> tuple[Person, list[Photo]]:
         """A person with all photos; that is on record."""
         return self._connection.get(f"/people/{self.person(label).id}", reading.person_with_photos)
+
+    def photo(self, number: int) -> Photo:
+        """A photo with its person; that somebody looked at the person is on record."""
+        found, owner = self._connection.get(f"/photos/{number}", lambda told: (reading.photo(told), told["person"]))
+        found.person = self._by_number(owner)
+        found.person_id = owner
+        return found
+
+    def update(self, label: str, metadata: Mapping[str, str], *, rename: str | None = None) -> Person:
+        """Change a person's metadata; an empty value takes one away."""
+        asked = {"metadata": dict(metadata), "label": rename}
+        return self._connection.ask("PATCH", self._path(label), reading.person, Sent(json=asked))
+
+    def update_photo(self, number: int, metadata: Mapping[str, str]) -> Photo:
+        """Change a photo's ``date_taken`` or ``source``; an empty value takes it away."""
+        asked = {key: value or "" for key, value in parse_photo_metadata(metadata).items()}
+        return self._connection.ask("PATCH", f"/photos/{number}", reading.photo, Sent(json=asked))
+
+    def merge(self, label: str, other: str) -> list[str]:
+        """Make two people one. What is said of dropped values is of those that were there just before."""
+        person, gone = self.person(label), self.person(other)
+        apart = self._connection.post(f"/people/{person.id}/merge", lambda told: told["apart"], {"other": gone.id})
+        return merging.inherit(person, gone) + ([merging.were_apart(label, other)] if apart else [])
+
+    def keep(self, label: str, other: str) -> bool:
+        """Note that two people are two; whether that was new."""
+        asked = {"other": self.person(other).id}
+        return self._connection.post(f"{self._path(label)}/keep-apart", lambda told: bool(told["new"]), asked)
+
+    def split(self, label: str, photo_ids: Sequence[int], new: str) -> Person:
+        """Give some of a person's photos to a new person."""
+        asked = {"photos": list(dict.fromkeys(photo_ids)), "label": new}
+        made = self._connection.post(f"{self._path(label)}/split", lambda told: int(told["person"]), asked)
+        return self._by_number(made)
+
+    def duplicates(self, route: str, above: float, limit: int) -> tuple[Duplicates, dict[int, str]]:
+        """`forensic.duplicates.find`, and the names of the photos' files by the photos' numbers."""
+        from forensic.client import comparing
+
+        return comparing.duplicates(self._connection, route, above, limit)
 
     def expunge(self, *labels: str, reason: str = "") -> list[str]:
         """Remove people for good, one after the other; the content hashes of their photos."""
@@ -47,6 +95,31 @@ class People:
         for person, _ in found:
             self._connection.ask("DELETE", f"/people/{person.id}", reading.nothing, Sent(json={"reason": reason}))
         return [photo.sha256 for _, photos in found for photo in photos]
+
+    def expunge_photo(self, number: int, *, reason: str = "") -> list[str]:
+        """Remove one photo; its person too if it was the last one."""
+        sha256 = self._connection.get(f"/photos/{number}", reading.photo).sha256
+        self._connection.ask("DELETE", f"/photos/{number}", reading.nothing, Sent(json={"reason": reason}))
+        return [sha256]
+
+    def due(self, before: date | None = None) -> list[Due]:
+        """Whoever has a date until which they may be kept, the earliest first."""
+        found = self._connection.pages("/retention", reading.due)
+        return [one for one in found if before is None or one.keep_until < before]
+
+    def expunge_due(self) -> list[Due]:
+        """Expunge everybody whose date has passed by the server's clock; nobody if others became due meanwhile."""
+        today = self._connection.get("/retention", lambda told: date.fromisoformat(told["today"]), limit=1)
+        found = self.due(today)
+        asked = {"count": len(found)}
+        gone = self._connection.post("/retention/apply", lambda told: set(told["people"]), asked) if found else set()
+        return [one for one in found if one.number in gone]
+
+    def _path(self, label: str) -> str:
+        return f"/people/{self.person(label).id}"
+
+    def _by_number(self, number: int) -> Person:
+        return self._connection.get(f"/people/{number}", reading.person)
 
     def path(self, sha256: str) -> str | None:
         """None: no file of this machine is an original of the server's."""

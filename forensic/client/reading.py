@@ -8,11 +8,14 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
+from forensic.gallery.anchoring import Anchored
 from forensic.gallery.audit import FIELDS, Head
 from forensic.gallery.cases import Opinion, Searched, Verdict
 from forensic.gallery.casework_models import Case, Sketch, User
+from forensic.gallery.expunging import Due
 from forensic.gallery.models import AccuracyReport, Person, Photo
-from forensic.gallery.records import PERSON_FIELDS, Size
+from forensic.gallery.proving import Tombstone
+from forensic.gallery.records import PERSON_FIELDS, Problem, Size
 
 Plain = dict[str, Any]
 
@@ -85,6 +88,24 @@ def entry(answer: Plain) -> Plain:
 def head(answer: Plain) -> Head:
     """The signed end of the log."""
     return Head(**{key: answer[key] for key in Head._fields})
+
+
+def tombstone(answer: Plain) -> Tombstone:
+    """What the log keeps of an expunge."""
+    at = datetime.fromisoformat(answer["at"]).isoformat()
+    people, photos = (tuple(answer[key]) for key in ("people", "photos"))
+    return Tombstone(answer["entry"], at, answer["operator"], people, photos, answer["reason"])
+
+
+def due(answer: Plain) -> Due:
+    """Somebody who may be kept until a certain day."""
+    return Due(answer["label"], answer["person"], date.fromisoformat(answer["keep_until"]), answer["photos"])
+
+
+def checked(answer: Plain) -> tuple[int, Anchored]:
+    """How many entries the log has, and what a check found."""
+    problems = [Problem(**problem) for problem in answer["problems"]]
+    return answer["entries"], Anchored(problems, answer["checked"], answer["anchors"] - answer["checked"])
 
 
 def report(answer: Plain) -> AccuracyReport:

@@ -169,6 +169,12 @@ class Remote:
 
         return enrolling.enroll(self._connection, items, keep_until=keep_until, progress=progress)
 
+    def reindex(self, route: str, *, everything: bool, device: str, progress: Callable[[int, int], None]) -> Summary:
+        """Make the templates that a route of the server's needs."""
+        from forensic.client import enrolling
+
+        return enrolling.reindex(self._connection, route, everything=everything, progress=progress)
+
     def _check_is(self, user: str) -> None:
         found = self._connection.get("/me", lambda answer: str(answer["user"]))
         if found != user:

@@ -50,7 +50,7 @@ def log(
 
 
 @audit.command()
-@gallery_option
+@place_option
 @head_option
 @click.option(
     "--tsa-certificate",
@@ -64,15 +64,14 @@ def verify(gallery: Path, head: Path | None, certificate: Path | None, as_json: 
 
     The log's own signatures do not show that its end was cut off: give a head that was exported earlier.
     """
-    from forensic.gallery import anchoring, trail
+    from forensic.gallery import anchoring
     from forensic.gallery.audit import Head
 
     exported = None if head is None else Head.read(head)
     roots = [] if certificate is None else anchoring.certificates(certificate)
-    with open_gallery(gallery) as opened:
-        problems, size = trail.verify(opened, exported)
-        anchors = anchoring.verify(opened, roots)
-    print_problems([*problems, *anchors.problems], as_json=as_json)
+    with open_place(gallery) as opened:
+        size, anchors = opened.records.verify_log(exported, roots)
+    print_problems(anchors.problems, as_json=as_json)
     if not as_json:
         beyond = "" if exported else " A cut end would not show: keep heads elsewhere (forensic audit head)."
         click.echo(f"Sound: {size} entries.{beyond}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forensic.commands.options import Place, gallery_option, open_gallery
+from forensic.commands.options import Place, open_place, place_option
 from forensic.commands.output import echo_json, print_problems
 from forensic.text import printable
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("reference")
-@gallery_option
+@place_option
 @click.option("--out", required=True, type=Place(dir_okay=False), help="A new .zip file.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def export(reference: str, gallery: Path, out: Path, as_json: bool) -> None:
@@ -30,10 +30,9 @@ def export(reference: str, gallery: Path, out: Path, as_json: bool) -> None:
     forensic case export 2026-117 --out 2026-117.zip
     """
     from forensic.casefile.layout import fingerprint
-    from forensic.casefile.writing import export as write
 
-    with open_gallery(gallery) as opened:
-        made = write(opened, reference, out)
+    with open_place(gallery) as opened:
+        made = opened.cases.export(reference, out)
     key = made.manifest.public_key
     if as_json:
         said = {"file": str(made.path), "bytes": made.size, "files": len(made.manifest.files), "hidden": made.hidden}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forensic.commands.options import NUMBER, Place, gallery_option, open_gallery
+from forensic.commands.options import NUMBER, Place, open_place, place_option
 from forensic.text import printable
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ out_option = click.option("--out", required=True, type=Place(dir_okay=False), he
 
 @click.command("report")
 @click.argument("reference")
-@gallery_option
+@place_option
 @out_option
 def case_report(reference: str, gallery: Path, out: Path) -> None:
     """Write the report of the case REFERENCE: sketches, searches, method, limitations, decisions, the log's entries.
@@ -29,15 +29,15 @@ def case_report(reference: str, gallery: Path, out: Path) -> None:
     \b
     forensic case report 2026-117 --out 2026-117.pdf
     """
-    from forensic.casefile.reporting import write_case
+    from forensic.casefile.reporting import write
 
-    with open_gallery(gallery) as opened:
-        _say(write_case(opened, reference, out), out)
+    with open_place(gallery) as opened:
+        _say(write(out, lambda form: opened.cases.report(reference, form)), out)
 
 
 @click.command("report")
 @click.argument("number", type=NUMBER)
-@gallery_option
+@place_option
 @out_option
 def search_report(number: int, gallery: Path, out: Path) -> None:
     """Write the report of a search: probe, candidates, method, limitations, decisions, the log's entries.
@@ -47,10 +47,10 @@ def search_report(number: int, gallery: Path, out: Path) -> None:
     \b
     forensic search report 12 --out 12.pdf
     """
-    from forensic.casefile.reporting import write_search
+    from forensic.casefile.reporting import write
 
-    with open_gallery(gallery) as opened:
-        _say(write_search(opened, number, out), out)
+    with open_place(gallery) as opened:
+        _say(write(out, lambda form: opened.cases.search_report(number, form)), out)
 
 
 def _say(made: Made, out: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forensic.commands.options import NUMBER, gallery_option, open_gallery
+from forensic.commands.options import NUMBER, open_place, place_option
 from forensic.commands.output import Column, echo_json, print_table
 from forensic.text import printable
 
@@ -19,7 +19,7 @@ LIMIT = 50
 
 
 @click.command()
-@gallery_option
+@place_option
 @click.option(
     "--above", type=float, default=ABOVE, show_default=True, help="Least log10 likelihood ratio of 'one person'."
 )
@@ -39,11 +39,8 @@ def duplicates(gallery: Path, above: float, route: str, limit: int, as_json: boo
     forensic gallery merge A-17 B-3
     forensic gallery keep A-17 B-4
     """
-    from forensic.duplicates import find
-
-    with open_gallery(gallery) as opened:
-        found = find(opened, route, above, limit)
-        names = {number: opened.photo(number).file_name for pair in found.pairs for number in pair.photos}
+    with open_place(gallery) as opened:
+        found, names = opened.people.duplicates(route, above, limit)
     if as_json:
         echo_json(found.to_json())
         return
@@ -58,7 +55,7 @@ def duplicates(gallery: Path, above: float, route: str, limit: int, as_json: boo
 @click.command()
 @click.argument("person")
 @click.argument("other")
-@gallery_option
+@place_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def merge(person: str, other: str, gallery: Path, yes: bool) -> None:
     """Make PERSON and OTHER one: OTHER's photos move to PERSON, and OTHER's label is gone.
@@ -66,13 +63,13 @@ def merge(person: str, other: str, gallery: Path, yes: bool) -> None:
     PERSON takes the metadata of OTHER that it lacks. Where both have a value, PERSON's stays and the other one is
     reported and dropped; of two dates until which they may be kept the later one holds, which is reported too.
     """
-    with open_gallery(gallery) as opened:
-        count = opened.person(other).photo_count
+    with open_place(gallery) as opened:
+        count = opened.people.person(other).photo_count
         what = f"{count} photos of {printable(other)} to {printable(person)}"
         if not yes and not click.confirm(f"Give {what}, and drop the label {printable(other)}?"):
             click.echo("Nothing was merged.")
             return
-        remarks = opened.merge(person, other)
+        remarks = opened.people.merge(person, other)
     click.echo(f"Gave {what}.")
     for remark in remarks:
         click.echo(f"  {printable(remark)}.")
@@ -81,17 +78,17 @@ def merge(person: str, other: str, gallery: Path, yes: bool) -> None:
 @click.command()
 @click.argument("person")
 @click.argument("other")
-@gallery_option
+@place_option
 def keep(person: str, other: str, gallery: Path) -> None:
     """Note that PERSON and OTHER are two people: they are not reported as duplicates again."""
-    with open_gallery(gallery) as opened:
-        new = opened.keep(person, other)
+    with open_place(gallery) as opened:
+        new = opened.people.keep(person, other)
     click.echo(f"{printable(person)} and {printable(other)} {'are now' if new else 'were already'} kept apart.")
 
 
 @click.command()
 @click.argument("person")
-@gallery_option
+@place_option
 @click.option("--photo", "photos", type=NUMBER, multiple=True, required=True, help="A photo's id; may be repeated.")
 @click.option("--new", required=True, metavar="LABEL", help="The new person's label.")
 def split(person: str, gallery: Path, photos: tuple[int, ...], new: str) -> None:
@@ -100,8 +97,8 @@ def split(person: str, gallery: Path, photos: tuple[int, ...], new: str) -> None
     The new person has no metadata but the date until which the photos may be kept: whose they are is for a person to
     say ('forensic gallery update').
     """
-    with open_gallery(gallery) as opened:
-        made = opened.split(person, photos, new)
+    with open_place(gallery) as opened:
+        made = opened.people.split(person, photos, new)
     known = f"no metadata yet but keep_until={made.keep_until}" if made.keep_until else "no metadata yet"
     click.echo(f"{printable(made.label)} has {len(set(photos))} photos of {printable(person)}, and {known}.")
 

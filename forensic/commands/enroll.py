@@ -15,8 +15,6 @@ from forensic.commands.options import (
     FolderOption,
     Place,
     day,
-    gallery_option,
-    open_gallery,
     open_place,
     pairs,
     place_option,
@@ -141,22 +139,20 @@ def enroll(
 
 
 @click.command()
-@gallery_option
+@place_option
 @route_option
 @click.option("--all", "everything", is_flag=True, help="Make every template anew, in place of damaged ones.")
-@click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ...")
+@click.option(
+    "--device", cls=FolderOption, default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ..."
+)
 def reindex(gallery: Path, route: str, everything: bool, device: str) -> int:
     """Make the templates that a route needs, from the stored originals.
 
     Needed once for a photo-to-sketch route, and after a model was changed. Photos that have a template of the
     route are passed over, so that an interrupted run goes on where it was.
     """
-    from forensic.identify import Identifier
-
-    with open_gallery(gallery) as opened:
-        identifier = Identifier(opened, route, device=device)
-        with bar("Reindexing") as shown:
-            summary = identifier.reindex(everything=everything, progress=shown)
+    with open_place(gallery) as opened, bar("Reindexing") as shown:
+        summary = opened.reindex(route, everything=everything, device=device, progress=shown)
     for failure in summary.failures:
         click.echo(f"not described: {failure.file}: {failure.reason}", err=True)
     _print(summary)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from forensic.commands.options import NUMBER, Place, gallery_option, open_gallery, open_place, place_option
+from forensic.commands.options import NUMBER, Place, open_place, place_option
 from forensic.commands.output import PROBLEMS, Column, echo_json, print_table
 from forensic.text import printable
 
@@ -45,33 +45,31 @@ def person(people: tuple[str, ...], gallery: Path, reason: str, yes: bool) -> No
 
 @expunge.command()
 @click.argument("number", type=NUMBER)
-@gallery_option
+@place_option
 @reason_option
 @yes_option
 def photo(number: int, gallery: Path, reason: str, yes: bool) -> None:
     """Remove one photo by its NUMBER, as 'forensic gallery show' gives it; its person too if it was the last one."""
-    with open_gallery(gallery) as opened:
-        found = opened.photo(number)
-        last = opened.person(found.person.label).photo_count == 1
+    with open_place(gallery) as opened:
+        found = opened.people.photo(number)
+        last = opened.people.person(found.person.label).photo_count == 1
         what = f"photo {number} ({printable(found.file_name)}) of {printable(found.person.label)}"
         if not yes and not click.confirm(f"Remove {what} for good?{' It is the last one.' if last else ''}"):
             click.echo("Nothing was removed.")
             return
-        opened.expunge_photo(number, reason=reason)
+        opened.people.expunge_photo(number, reason=reason)
     click.echo(f"Removed {what}, its templates and the index.")
     if last:
         _show_proof(found.person_id)
 
 
 @expunge.command("list")
-@gallery_option
+@place_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_tombstones(gallery: Path, as_json: bool) -> None:
     """List what the log keeps of those who were removed, the newest first: when, by whom, numbers."""
-    from forensic.gallery.proving import tombstones
-
-    with open_gallery(gallery) as opened:
-        found = tombstones(opened)
+    with open_place(gallery) as opened:
+        found = opened.records.tombstones()
     if as_json:
         for stone in found:
             echo_json(stone._asdict())
@@ -86,7 +84,7 @@ def list_tombstones(gallery: Path, as_json: bool) -> None:
 
 @expunge.command()
 @click.argument("number", type=NUMBER)
-@gallery_option
+@place_option
 @click.option("--text", "texts", multiple=True, help="Search all files and rows for this too, such as the label.")
 @click.option(
     "--photo",
@@ -110,11 +108,8 @@ def prove(
     forensic expunge prove 17
     forensic expunge prove 17 --text A-17 --photo a-17.jpg
     """
-    from forensic.gallery import proving
-    from forensic.gallery.traces import Traces
-
-    with open_gallery(gallery) as opened:
-        checks = proving.prove(opened, number, traces=Traces.of(texts, photos), wipe=wipe)
+    with open_place(gallery) as opened:
+        checks = opened.records.prove(number, texts=texts, photos=photos, wipe=wipe)
     for check in checks:
         if as_json:
             echo_json(check._asdict())

@@ -95,7 +95,7 @@ def show(person: str, gallery: Path, as_json: bool) -> None:
 
 @gallery.command()
 @click.argument("person", required=False)
-@gallery_option
+@place_option
 @click.option("--photo", type=NUMBER, help="Change a photo's date_taken or source, by its id, instead of a person.")
 @click.option("--set", "changes", multiple=True, callback=pairs, metavar="KEY=VALUE", help="An empty value removes it.")
 @click.option("--person", "rename", metavar="LABEL", help="Give the person another label.")
@@ -112,12 +112,12 @@ def update(person: str | None, gallery: Path, photo: int | None, changes: dict[s
         raise UsageError("Nothing to change was given; use --set KEY=VALUE or --person LABEL.")
     if photo is not None and rename is not None:
         raise UsageError("--person gives a person another label; a photo stays with its person.")
-    with open_gallery(gallery) as opened:
+    with open_place(gallery) as opened:
         if person is not None:
-            changed = opened.update(person, changes, rename=rename)
+            changed = opened.people.update(person, changes, rename=rename)
             click.echo(f"{printable(changed.label)} is updated.")
         elif photo is not None:
-            opened.update_photo(photo, changes)
+            opened.people.update_photo(photo, changes)
             click.echo(f"Photo {photo} is updated.")
 
 
@@ -137,7 +137,7 @@ def export(gallery: Path, out: Path) -> None:
 
 
 @gallery.command()
-@gallery_option
+@place_option
 @head_option
 @click.option("--repair", is_flag=True, help="Mend what can be mended first.")
 @click.option(
@@ -162,19 +162,17 @@ def verify(gallery: Path, head: Path | None, repair: bool, source: Path | None, 
     if source is not None and not repair:
         raise UsageError("--from says where originals may lie for --repair: give that too.")
     exported = None if head is None else Head.read(head)
-    with open_gallery(gallery) as opened:
+    with open_place(gallery) as opened:
         if repair:
-            from forensic.mending import mend
-
-            done, problems = mend(opened, source, exported)
+            done, problems = opened.records.repair(source, exported)
             for one in done:
                 if as_json:
                     echo_json({"mended": one._asdict()})
                 else:
                     click.echo(f"mended: {one.kind}: {printable(one.subject)}: {printable(one.message)}")
         else:
-            problems = opened.verify(exported)
-        size = None if problems else opened.size()
+            problems = opened.records.verify(exported)
+        size = None if problems else opened.people.size()
     print_problems(problems, as_json=as_json)
     if size and not as_json:
         click.echo(f"Sound: {size.people} people, {size.photos} photos.")

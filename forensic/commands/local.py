@@ -13,13 +13,23 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forensic.gallery import Filter, Gallery, cases, reports, trail, users
+from forensic.gallery import Filter, Gallery, anchoring, cases, proving, reports, trail, users
+from forensic.gallery.traces import Traces
 
 if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
     from forensic.candidates import Search
+    from forensic.casefile.reporting import Form, Made
+    from forensic.casefile.writing import Exported
     from forensic.casework import Repetition
+    from forensic.duplicates import Duplicates
     from forensic.enrollment import Item, Summary
     from forensic.errors import ForensicError
+    from forensic.gallery import Problem
+    from forensic.gallery.anchoring import Anchored
+    from forensic.gallery.audit import Head
+    from forensic.gallery.proving import Check
     from forensic.identify import Identifier
 
 
@@ -137,6 +147,12 @@ class Local:
             self.gallery, items, routes, finder, policy=limits, keep_until=keep_until, progress=progress
         )
 
+    def reindex(self, route: str, *, everything: bool, device: str, progress: Callable[[int, int], None]) -> Summary:
+        """`forensic.identify.Identifier.reindex`."""
+        from forensic.identify import Identifier
+
+        return Identifier(self.gallery, route, device=device).reindex(everything=everything, progress=progress)
+
 
 class Cases:
     """`forensic.gallery.cases` of one gallery."""
@@ -150,6 +166,25 @@ class Cases:
         self.searches = partial(cases.searches, gallery)
         self.searched = partial(cases.searched, gallery)
         self.decide = partial(cases.decide, gallery)
+        self._gallery = gallery
+
+    def report(self, reference: str, form: Form) -> Made:
+        """`forensic.casefile.reporting.of_case`."""
+        from forensic.casefile import reporting
+
+        return reporting.of_case(self._gallery, reference, form)
+
+    def search_report(self, number: int, form: Form) -> Made:
+        """`forensic.casefile.reporting.of_search`."""
+        from forensic.casefile import reporting
+
+        return reporting.of_search(self._gallery, number, form)
+
+    def export(self, reference: str, out: Path) -> Exported:
+        """`forensic.casefile.writing.export`."""
+        from forensic.casefile import writing
+
+        return writing.export(self._gallery, reference, out)
 
 
 class People:
@@ -161,7 +196,23 @@ class People:
         self.look_through = gallery.look_through
         self.view = gallery.view
         self.person = gallery.person
+        self.photo = gallery.photo
+        self.update = gallery.update
+        self.update_photo = gallery.update_photo
+        self.merge = gallery.merge
+        self.keep = gallery.keep
+        self.split = gallery.split
         self.expunge = gallery.expunge
+        self.expunge_photo = gallery.expunge_photo
+        self.due = gallery.due
+        self.expunge_due = gallery.expunge_due
+
+    def duplicates(self, route: str, above: float, limit: int) -> tuple[Duplicates, dict[int, str]]:
+        """`forensic.duplicates.find`, and the names of the photos' files by the photos' numbers."""
+        from forensic.duplicates import find
+
+        found = find(self._gallery, route, above, limit)
+        return found, {number: self.photo(number).file_name for pair in found.pairs for number in pair.photos}
 
     def path(self, sha256: str) -> str | None:
         """Where a photo's original lies, if another program can read it there."""
@@ -170,13 +221,36 @@ class People:
 
 
 class Records:
-    """The audit log and the accuracy reports of one gallery."""
+    """The audit log, what it tells of the expunged, and the accuracy reports of one gallery; and its checks."""
 
     def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
         self.entries = partial(trail.entries, gallery)
         self.export_head = partial(trail.export_head, gallery)
+        self.tombstones = partial(proving.tombstones, gallery)
         self.reports = partial(reports.listed, gallery)
         self.report = partial(reports.show, gallery)
+
+    def verify(self, head: Head | None) -> list[Problem]:
+        """`Gallery.verify`."""
+        return self._gallery.verify(head)
+
+    def repair(self, source: Path | None, head: Head | None) -> tuple[list[Problem], list[Problem]]:
+        """`forensic.mending.mend`: what was mended, and what is still wrong."""
+        from forensic.mending import mend
+
+        return mend(self._gallery, source, head)
+
+    def verify_log(self, head: Head | None, roots: Sequence[Certificate]) -> tuple[int, Anchored]:
+        """How many entries the log has; what is wrong with it or with its anchors."""
+        problems, size = trail.verify(self._gallery, head)
+        anchors = anchoring.verify(self._gallery, roots)
+        return size, anchors._replace(problems=[*problems, *anchors.problems])
+
+    def prove(self, number: int, *, texts: Sequence[str], photos: Sequence[Path], wipe: bool) -> list[Check]:
+        """`forensic.gallery.proving.prove`."""
+        traces = Traces.of(tuple(texts), tuple(photos))
+        return proving.prove(self._gallery, number, traces=traces, wipe=wipe)
 
 
 class Users:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forensic.commands.options import day, gallery_option, open_gallery
+from forensic.commands.options import day, open_place, place_option
 from forensic.commands.output import Column, echo_json, print_table
 from forensic.text import printable
 
@@ -27,15 +27,15 @@ def retention() -> None:
 
 
 @retention.command("list")
-@gallery_option
+@place_option
 @click.option("--before", callback=day, metavar="DATE", help="Only whose date is before this day: due on it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_due(gallery: Path, before: date | None, as_json: bool) -> None:
     """List who has a date, the earliest first."""
     from forensic.gallery.expunging import today
 
-    with open_gallery(gallery) as opened:
-        found, size = opened.due(before), opened.size()
+    with open_place(gallery) as opened:
+        found, size = opened.people.due(before), opened.people.size()
     if as_json:
         _print_json(found)
         return
@@ -46,7 +46,7 @@ def list_due(gallery: Path, before: date | None, as_json: bool) -> None:
 
 
 @retention.command()
-@gallery_option
+@place_option
 @click.option("--dry-run", is_flag=True, help="Only show who would be expunged.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line; needs --yes or --dry-run.")
@@ -60,15 +60,15 @@ def apply(gallery: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
 
     if as_json and not (yes or dry_run):
         raise UsageError("--json cannot ask: give --yes too, or --dry-run.")
-    with open_gallery(gallery) as opened:
-        found = opened.due(today())
+    with open_place(gallery) as opened:
+        found = opened.people.due(today())
         if not dry_run and not as_json:
             _print(found)
         if found and not dry_run:
             if not yes and not click.confirm(f"Expunge these {len(found)} people for good?"):
                 click.echo("Nothing was removed.")
                 return
-            found = opened.expunge_due()
+            found = opened.people.expunge_due()
     if as_json:
         _print_json(found)
         return

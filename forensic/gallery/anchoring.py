@@ -142,15 +142,37 @@ def certificates(path: Path) -> list[Certificate]:
     Raises:
         DataError: There is none.
     """
+    try:
+        return certificates_of(path.read_bytes(), str(path))
+    except OSError as error:
+        raise _no_certificate(str(path), error) from None
+
+
+def certificates_of(content: bytes, name: str) -> list[Certificate]:
+    """The certificates in PEM or DER; ``name`` is what errors call them.
+
+    Raises:
+        DataError: There is none.
+    """
     from cryptography import x509
 
     try:
-        content = path.read_bytes()
         if b"-----BEGIN" in content:
             return x509.load_pem_x509_certificates(content)
         return [x509.load_der_x509_certificate(content)]
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} holds no certificate ({error}). Give the authority's root, in PEM or DER.") from None
+    except ValueError as error:
+        raise _no_certificate(name, error) from None
+
+
+def to_pem(roots: Sequence[Certificate]) -> str:
+    """Certificates as `certificates_of` reads them."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return "".join(root.public_bytes(Encoding.PEM).decode() for root in roots)
+
+
+def _no_certificate(name: str, error: Exception) -> DataError:
+    return DataError(f"{name} holds no certificate ({error}). Give the authority's root, in PEM or DER.")
 
 
 def _check_address(tsa: str) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from forensic.errors import DuplicateError, UsageError
 from forensic.gallery import assessing, merging, people, templates
 from forensic.gallery.models import Person, Photo
-from forensic.gallery.records import parse_label, parse_metadata
+from forensic.gallery.records import parse_label, parse_metadata, parse_photo_metadata
 from forensic.gallery.rights import Right, needs
 from forensic.gallery.storage import Storage
 
@@ -42,12 +42,10 @@ class Curating(Storage):
     @needs(Right.ENROLL)
     def update_photo(self, photo_id: int, metadata: Mapping[str, str]) -> Photo:
         """Change a photo's ``date_taken`` or ``source``; an empty value takes it away."""
-        parsed = parse_metadata(metadata)
-        if others := [*parsed.person, *parsed.extra]:
-            raise UsageError(f"{', '.join(others)} describes a person, not a photo: update it with PERSON.")
+        changes = parse_photo_metadata(metadata)
         with self.writing() as session:
             photo = people.find_photo(session, photo_id)
-            for key, value in parsed.photo.items():
+            for key, value in changes.items():
                 setattr(photo, key, value)
             self.note(session, "update", photo=photo.id, fields=sorted(metadata))
         return photo

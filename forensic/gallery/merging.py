@@ -29,15 +29,23 @@ def merge(session: Session, label: str, other: str) -> list[str]:
     """
     person, gone = _two(session, label, other)
     templates.touch_people(session, [gone.id])
-    remarks = _keep_until(person, gone)
-    fields: dict[str, str | int | date | None] = {key: getattr(gone, key) for key in PERSON_FIELDS if key != KEEP}
-    remarks = people.complete(person, Metadata(fields, {}, dict(gone.extra))) + remarks
-    remarks += _inherit(session, person, gone)
+    remarks = inherit(person, gone) + _inherit_notes(session, person, gone)
     session.execute(update(Photo).where(Photo.person_id == gone.id).values(person_id=person.id))
     keyfiles.inherit(session, person.id, gone.id)
     session.flush()
     session.execute(delete(Person).where(Person.id == gone.id))
     return remarks
+
+
+def inherit(person: Person, gone: Person) -> list[str]:
+    """Give a person the metadata of another that it lacks, and the later date; what is to be said of it."""
+    fields: dict[str, str | int | date | None] = {key: getattr(gone, key) for key in PERSON_FIELDS if key != KEEP}
+    return people.complete(person, Metadata(fields, {}, dict(gone.extra))) + _keep_until(person, gone)
+
+
+def were_apart(label: str, other: str) -> str:
+    """What is said where two people who are merged had been kept apart."""
+    return f"{label!r} and {other!r} had been kept apart; that note is gone"
 
 
 def keep(session: Session, label: str, other: str) -> bool:
@@ -127,14 +135,14 @@ def _note(session: Session, one: int, other: int) -> bool:
     return True
 
 
-def _inherit(session: Session, person: Person, gone: Person) -> list[str]:
+def _inherit_notes(session: Session, person: Person, gone: Person) -> list[str]:
     """Whoever was known not to be the one is known not to be the other."""
     remarks = []
     notes = session.scalars(select(Distinct).where(or_(Distinct.first_id == gone.id, Distinct.second_id == gone.id)))
     for note in notes.all():
         third = note.first_id + note.second_id - gone.id
         if third == person.id:
-            remarks.append(f"{person.label!r} and {gone.label!r} had been kept apart; that note is gone")
+            remarks.append(were_apart(person.label, gone.label))
         else:
             _note(session, person.id, third)
     return remarks

@@ -257,6 +257,18 @@ def _key(column: str) -> str:
     return column
 
 
+def parse_photo_metadata(metadata: Mapping[str, str]) -> dict[str, str | None]:
+    """What is changed of a photo; None takes a value away.
+
+    Raises:
+        UsageError: Something in it describes a person, or cannot be stored.
+    """
+    parsed = parse_metadata(metadata)
+    if others := [*parsed.person, *parsed.extra]:
+        raise UsageError(f"{', '.join(others)} describes a person, not a photo: update it with PERSON.")
+    return parsed.photo
+
+
 def _birth_year(value: str) -> int:
     if not re.fullmatch(r"\s*(1[89]|2[01])\d\d\s*", value, re.ASCII):
         raise UsageError(f"The birth year is {value!r}; expected four digits from 1800 to 2199.")

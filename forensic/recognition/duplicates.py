@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from forensic.errors import UsageError
 from forensic.recognition.calibration import Calibration
 
 CALIBRATIONS = Path(__file__).with_name("photo_pairs.json")
@@ -47,6 +48,14 @@ def calibration(space: str) -> Calibration | None:
 def calibrated() -> list[str]:
     """Names of the routes whose spaces have a calibration."""
     return sorted(line["route"] for line in _fitted().values())
+
+
+def uncalibrated(route: str) -> UsageError:
+    """What is said of a route whose space has none."""
+    return UsageError(
+        f"The route {route[:60]!r} has no calibration for two photos; one for sketches does not hold for them. "
+        f"Calibrated: {', '.join(calibrated())}."
+    )
 
 
 @cache

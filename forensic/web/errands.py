@@ -6,18 +6,19 @@ import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from forensic.enrollment import Failure
 from forensic.errors import UsageError
-from forensic.gallery import Gallery
+from forensic.gallery import Gallery, anchoring
 from forensic.gallery.audit import Head
 from forensic.gallery.models import Photo
 from forensic.gallery.records import Problem
 from forensic.gallery.rights import Right, check
-from forensic.recognition.duplicates import calibrated
+from forensic.recognition.duplicates import calibrated, uncalibrated
 from forensic.web.access import Visitor
 from forensic.web.state import Job
 
 MOST_PAIRS = 100
-"""Of duplicates that a page shows."""
+"""Of duplicates that a page shows, and a program that asks for no other number."""
 ABOVE = 2.0
 """Least log10 likelihood ratio of 'one person' that is asked for, where nobody says."""
 
@@ -38,8 +39,8 @@ class Pair(NamedTuple):
     similarity: float
 
 
-def reindex(visitor: Visitor, route: str) -> Job:
-    """Make the templates that a route lacks.
+def reindex(visitor: Visitor, route: str, *, everything: bool = False) -> Job:
+    """Make the templates that a route lacks, or with ``everything`` all of them anew.
 
     Raises:
         RightsError: The visitor may not.
@@ -50,23 +51,33 @@ def reindex(visitor: Visitor, route: str) -> Job:
     offered = visitor.server.settings.routes
     if route not in offered:
         raise UsageError(f"The route {route[:60]!r} is not offered here. Offered: {', '.join(offered)}.")
-    return visitor.server.jobs.submit("reindex", {"route": route}, visitor.operator)
+    asked = {"route": route, "everything": everything, "key": secrets.token_hex(16)}
+    return visitor.server.jobs.submit("reindex", asked, visitor.operator)
 
 
-def verify(visitor: Visitor, *, everything: bool = False, head: Head | None = None) -> Job:
+def verify(visitor: Visitor, *, everything: bool = False, head: Head | None = None, certificates: str = "") -> Job:
     """Check the audit log, or the whole gallery.
 
     Args:
         visitor: Who asks.
         everything: Originals, templates and index too.
         head: The log's end as it was exported once.
+        certificates: Roots of time-stamping authorities, PEM; without one, anchors' signatures are not checked.
 
     Raises:
         RightsError: The visitor may not.
+        DataError: The certificates are none.
         Busy: The queue is full.
     """
     check(visitor.gallery, Right.AUDIT)
-    asked = {"everything": everything, "head": head._asdict() if head else None, "key": secrets.token_hex(16)}
+    if certificates:
+        anchoring.certificates_of(certificates.encode(), "What was sent")
+    asked = {
+        "everything": everything,
+        "head": head._asdict() if head else None,
+        "certificates": certificates,
+        "key": secrets.token_hex(16),
+    }
     return visitor.server.jobs.submit("verify", asked, visitor.operator)
 
 
@@ -96,8 +107,14 @@ def comparable(visitor: Visitor) -> list[str]:
     return [route for route in calibrated() if route in offered]
 
 
-def duplicates(visitor: Visitor, route: str, above: float) -> Job:
+def duplicates(visitor: Visitor, route: str, above: float, most: int = MOST_PAIRS) -> Job:
     """Compare all photos of different people.
+
+    Args:
+        visitor: Who asks.
+        route: Whose templates are compared.
+        above: Least log10 likelihood ratio of 'one person'.
+        most: How many pairs are kept.
 
     Raises:
         RightsError: The visitor may not.
@@ -106,10 +123,8 @@ def duplicates(visitor: Visitor, route: str, above: float) -> Job:
     """
     check(visitor.gallery, Right.ENROLL)
     if route not in calibrated():
-        raise UsageError(
-            f"The route {route[:60]!r} has no calibration for two photos. Calibrated: {', '.join(calibrated())}."
-        )
-    asked = {"route": route, "above": above, "most": MOST_PAIRS}
+        raise uncalibrated(route)
+    asked = {"route": route, "above": above, "most": most}
     return visitor.server.jobs.submit("duplicates", asked, visitor.operator)
 
 
@@ -130,6 +145,12 @@ def undecided(gallery: Gallery, found: Sequence[tuple[int, int, float, float, bo
         if len(labels) == 2 and labels not in apart:
             pairs.append(Pair(both, log_lr, bounded, similarity))
     return pairs
+
+
+def failures(visitor: Visitor, key: str) -> list[Failure] | None:
+    """Photos that could not be described by a job whose answer has this key, as long as they are in memory."""
+    found: list[Failure] | None = visitor.server.engine.kept(("failures", key), lambda: None)
+    return found
 
 
 def problems(visitor: Visitor, key: str) -> list[Problem] | None:

@@ -89,15 +89,20 @@ def _decode(engine: Engine, data: bytes, name: str) -> images.Decoded:
 
 
 def reindex(engine: Engine, work: Work) -> dict[str, Any]:
-    """Make the templates that a ``route`` lacks, from the stored originals; a translating one translates them all.
+    """Make the templates that a ``route`` lacks, from the stored originals; with ``everything`` all of them anew.
 
     Returns:
-        How many photos were ``described``, and how many ``failed``.
+        How many photos were ``described``, and how many ``failed``; which ones stays in memory under a ``key``.
     """
     work.tell("loading models")
     identifier = engine.identifier(work.asked["route"]).acting(work.gallery)
-    summary = identifier.reindex(progress=lambda done, total: work.tell("describing photos", done, total))
-    return {"route": work.asked["route"], "described": summary.enrolled, "failed": len(summary.failures)}
+    summary = identifier.reindex(
+        everything=work.asked["everything"],
+        progress=lambda done, total: work.tell("describing photos", done, total),
+    )
+    engine.kept(("failures", work.asked["key"]), lambda: summary.failures)
+    told = {key: work.asked[key] for key in ("route", "key")}
+    return told | {"described": summary.enrolled, "failed": len(summary.failures)}
 
 
 def verify(engine: Engine, work: Work) -> dict[str, Any]:
@@ -110,17 +115,20 @@ def verify(engine: Engine, work: Work) -> dict[str, Any]:
     head = Head(**work.asked["head"]) if work.asked["head"] else None
     work.tell("checking the log")
     problems, size = trail.verify(work.gallery, head)
-    anchors = anchoring.verify(work.gallery, [])
+    certificates = work.asked["certificates"].encode()
+    roots = anchoring.certificates_of(certificates, "What was sent") if certificates else []
+    anchors = anchoring.verify(work.gallery, roots)
     problems = [*problems, *anchors.problems]
     if work.asked["everything"]:
         work.tell("checking originals, templates and index")
-        known = set(problems)
-        problems += [problem for problem in work.gallery.verify(head) if problem not in known]
+        found = work.gallery.verify(head)
+        problems = [*found, *(problem for problem in problems if problem not in found)]
     engine.kept(("problems", work.asked["key"]), lambda: problems)
     return {
         "entries": size,
         "problems": len(problems),
         "anchors": anchors.checked + anchors.unchecked,
+        "checked": anchors.checked,
         "everything": work.asked["everything"],
         "head": head.number if head else None,
         "key": work.asked["key"],
@@ -149,19 +157,19 @@ def duplicates(engine: Engine, work: Work) -> dict[str, Any]:
 
     Returns:
         As ``pairs``, two photos' numbers, similarity, log10 likelihood ratio and whether it is bounded; how many were
-        ``found`` and ``compared``, and how many are ``expected`` by chance.
+        ``found`` and ``compared``, and how many are ``expected`` by chance; what the figures rest on.
     """
     from forensic import duplicates as alike
 
     work.tell("comparing photos")
     found = alike.find(work.gallery, work.asked["route"], work.asked["above"], work.asked["most"])
-    pairs = [[*pair.photos, round(pair.similarity, 4), round(pair.log_lr, 2), pair.bounded] for pair in found.pairs]
-    about = found.calibration
     return {
-        "pairs": pairs,
+        "pairs": [[*pair.photos, pair.similarity, pair.log_lr, pair.bounded] for pair in found.pairs],
         "found": found.found,
         "compared": found.compared,
         "expected": round(found.expected, 1),
         "above": found.above,
-        "fitted": [about.mated, about.nonmated, about.people, about.population],
+        "least": found.least,
+        "route": found.route,
+        "calibration": found.calibration.to_dict(),
     }

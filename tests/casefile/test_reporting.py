@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -319,24 +320,21 @@ def test_a_file_is_private_new_and_of_a_known_kind(
     case: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Probes, "of_models", lambda **_: PROBES)
-    made = reporting.write_search(case, 1, tmp_path / "a.pdf")
+    made = reporting.write(tmp_path / "a.pdf", partial(reporting.of_search, case, 1))
     assert (tmp_path / "a.pdf").read_bytes() == made.content
     assert (tmp_path / "a.pdf").stat().st_mode & 0o777 == 0o600
-    reporting.write_case(case, "C/1", tmp_path / "b.HTML")
+    reporting.write(tmp_path / "b.HTML", partial(reporting.of_case, case, "C/1"))
     assert (tmp_path / "b.HTML").read_bytes().startswith(b"<!doctype html>")
     before = len(trail.entries(case))
     with pytest.raises(UsageError, match="there already"):
-        reporting.write_search(case, 1, tmp_path / "a.pdf")
+        reporting.write(tmp_path / "a.pdf", partial(reporting.of_search, case, 1))
     with pytest.raises(UsageError, match="cannot be written"):
-        reporting.write_case(case, "C/1", tmp_path / "nowhere" / "a.pdf")
+        reporting.write(tmp_path / "nowhere" / "a.pdf", partial(reporting.of_case, case, "C/1"))
     with pytest.raises(UsageError, match=r"neither a \.pdf nor a \.html"):
         form_of(tmp_path / "a.docx")
-    for missing in (
-        lambda: reporting.write_search(case, 99, tmp_path / "c.pdf"),
-        lambda: reporting.write_case(case, "C-9", tmp_path / "c.pdf"),
-    ):
+    for missing in (partial(reporting.of_search, case, 99), partial(reporting.of_case, case, "C-9")):
         with pytest.raises(NotFound):
-            missing()
+            reporting.write(tmp_path / "c.pdf", missing)
     assert not (tmp_path / "c.pdf").exists()
     assert len(trail.entries(case)) == before
 

@@ -1,5 +1,6 @@
 """A server in a thread, on a port of this machine, and the same commands on a folder that began as its gallery did."""
 
+import datetime
 import io
 import re
 import shutil
@@ -11,9 +12,12 @@ from typing import NamedTuple
 
 import pytest
 import uvicorn
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from staff import PASSWORD, employ
 
-from forensic import cli
+from forensic import Gallery, cli
 from forensic.client import signing_in
 from forensic.client.connection import Connection
 from forensic.gallery.rights import Role
@@ -80,6 +84,32 @@ def folder(staffed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return shutil.copytree(staffed, tmp_path_factory.mktemp("alone") / "gallery")
 
 
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that nobody's authority signed, and its key."""
+    folder = tmp_path_factory.mktemp("certificate")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    today = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(today - datetime.timedelta(days=1))
+        .not_valid_after(today + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "certificate.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return folder / "certificate.pem", folder / "key.pem"
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
     """Runs ``forensic``, with variables of the environment."""
@@ -99,27 +129,36 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.fixture
+def labels(live: Live) -> list[str]:
+    """Who is enrolled by now, on the folder as at the server."""
+    with Gallery(live.gallery) as gallery:
+        gallery.sign_in("analyst", PASSWORD)
+        return [person.label for person in gallery.people()]
+
+
+@pytest.fixture
 def at_server(run: Callable[..., Ran], live: Live) -> Callable[..., Ran]:
     """Runs a command at the server, as a user."""
 
-    def invoke(user: str, *arguments: object) -> Ran:
-        return run(*arguments, "--server", live.address, FORENSIC_TOKEN=live.tokens[user])
+    def invoke(user: str, *arguments: object, typed: str = "") -> Ran:
+        return run(*arguments, "--server", live.address, typed=typed, FORENSIC_TOKEN=live.tokens[user])
 
     return invoke
 
 
 @pytest.fixture
-def both(run: Callable[..., Ran], at_server: Callable[..., Ran], folder: Path) -> Callable[..., Ran]:
+def both(run: Callable[..., Ran], at_server: Callable[..., Ran], folder: Path, live: Live) -> Callable[..., Ran]:
     """Runs a command on the folder and at the server; both have to say the same and end alike."""
 
-    def invoke(user: str, *arguments: object) -> Ran:
-        alone = run(*arguments, "--gallery", folder, "--as", user, FORENSIC_PASSWORD=PASSWORD)
-        served = at_server(user, *arguments)
-        assert _timeless(served) == _timeless(alone)
+    def invoke(user: str, *arguments: object, typed: str = "") -> Ran:
+        alone = run(*arguments, "--gallery", folder, "--as", user, typed=typed, FORENSIC_PASSWORD=PASSWORD)
+        served = at_server(user, *arguments, typed=typed)
+        assert _timeless(served, live.gallery) == _timeless(alone, folder)
         return served
 
     return invoke
 
 
-def _timeless(ran: Ran) -> Ran:
-    return Ran(ran.status, MOMENT.sub("(moment)", ran.out), MOMENT.sub("(moment)", ran.err))
+def _timeless(ran: Ran, gallery: Path) -> Ran:
+    out, err = (MOMENT.sub("(moment)", text.replace(str(gallery), "(gallery)")) for text in (ran.out, ran.err))
+    return Ran(ran.status, out, err)

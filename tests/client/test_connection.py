@@ -1,6 +1,5 @@
 """One request: how it is sent again, what is not followed, and what errors become. No server is needed."""
 
-import datetime
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -9,12 +8,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from forensic import __version__, errors
-from forensic.client import address, connection, problems, signing_in
+from forensic.client import address, connection, jobs, problems, signing_in
 from forensic.client.connection import Connection, File, Sent
 from forensic.errors import ForensicError, GalleryError, RightsError, UsageError
 from forensic.web.problems import TYPE, kind_of
@@ -230,32 +226,6 @@ def test_files_and_names_with_quotes_arrive_whole() -> None:
     assert 'filename="ü.png"'.encode() in bodies[0]
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that nobody's authority signed, and its key."""
-    folder = tmp_path_factory.mktemp("certificate")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    today = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(today - datetime.timedelta(days=1))
-        .not_valid_after(today + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "certificate.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return folder / "certificate.pem", folder / "key.pem"
-
-
 @pytest.fixture
 def secured(certificate: tuple[Path, Path]) -> Iterator[int]:
     """The port of an https server that answers everything with JSON."""
@@ -301,3 +271,15 @@ def test_certificates_are_checked(
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere.pem")
     with pytest.raises(GalleryError, match="SSL_CERT_FILE"):
         Connection(here)
+
+
+def test_a_job_that_waits_behind_others_is_told_of_once() -> None:
+    job = {"id": "ab", "answer": None, "error": None}
+    steps = [("waiting", 3), ("waiting", 1), ("running", 0), ("done", 0)]
+    answers = (job | {"status": status, "position": place} for status, place in steps)
+    told: list[str] = []
+    seen: list[str] = []
+    with to(lambda request: httpx2.Response(200, json=next(answers)), told) as made:
+        ended = jobs.ended(made, "/gallery/check", Sent(json={}), watch=lambda one: seen.append(one["status"]))
+    assert (ended["status"], seen) == ("done", ["waiting", "waiting", "running", "done"])
+    assert (len(told), "number 3" in told[0]) == (1, True)

@@ -116,9 +116,9 @@ def test_folder_or_server_is_never_in_doubt(run, live, folder: Path, ring: Ring)
 
 
 def test_what_is_for_a_folder_says_so(run, live, folder: Path, people) -> None:
-    refused = run("gallery", "verify", "--server", live.address)
+    refused = run("gallery", "encrypt", "--server", live.address)
     assert (refused.status, "where the gallery's folder lies" in refused.err) == (2, True)
-    refused = run("gallery", "verify", FORENSIC_SERVER=live.address)  # and not, say, the user's own gallery
+    refused = run("gallery", "encrypt", FORENSIC_SERVER=live.address)  # and not, say, the user's own gallery
     assert (refused.status, "Give the folder with --gallery" in refused.err) == (2, True)
     at = ("--server", live.address)
     token = {"FORENSIC_TOKEN": live.tokens["investigator"]}

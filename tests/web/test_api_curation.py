@@ -5,7 +5,7 @@ from collections.abc import Callable
 from starlette.testclient import TestClient
 from web.programs import problem
 
-from forensic import Gallery
+from forensic import Gallery, duplicates
 from forensic.datasets.synthetic import Made
 from forensic.gallery.models import Photo
 
@@ -23,13 +23,17 @@ def test_duplicates_are_found_merged_and_kept_apart(
     told = analyst.get(where).json()
     assert [pair["photos"] for pair in told["pairs"]] == [[a.id, b.id] for a, b in suspected]
     assert [pair["people"] for pair in told["pairs"]] == [[a.person_id, b.person_id] for a, b in suspected]
+    assert [pair["labels"] for pair in told["pairs"]] == [[a.person.label, b.person.label] for a, b in suspected]
+    assert [pair["files"] for pair in told["pairs"]] == [[a.file_name, b.file_name] for a, b in suspected]
     assert (told["found"], told["compared"], told["expected"], told["above"]) == (2, 66, 0.7, 2.0)
+    looked = duplicates.find(gallery, "direct", 2.0, 1)  # what stands in its place
+    assert (told["route"], told["least"], told["calibration"]) == ("direct", 0.5, looked.calibration.to_dict())
 
     (first, second), (third, fourth) = [(a.person_id, b.person_id) for a, b in suspected]
     merge, once = f"/api/v1/people/{first}/merge", {"Idempotency-Key": "one"}
     for _ in range(2):
         answer = analyst.post(merge, json={"other": second}, headers=once)
-        assert (answer.status_code, answer.json()["person"]) == (200, first)
+        assert (answer.status_code, answer.json()["person"], answer.json()["apart"]) == (200, first, False)
     problem(analyst.post(merge, json={"other": second}), 404)
     problem(analyst.post(merge, json={"other": first}), 422)
     assert gallery.photo(suspected[0][1].id).person_id == first
@@ -37,6 +41,8 @@ def test_duplicates_are_found_merged_and_kept_apart(
         answer = analyst.post(f"/api/v1/people/{third}/keep-apart", json={"other": fourth})
         assert answer.json() == {"people": [third, fourth], "new": new}
     assert analyst.get(where).json()["pairs"] == []
+    apart = analyst.post(f"/api/v1/people/{third}/merge", json={"other": fourth}).json()
+    assert (apart["apart"], apart["remarks"] > 0) == (True, True)
     problem(program("administrator").post(merge, json={"other": third}), 403)
 
 

@@ -1,8 +1,10 @@
 """What becomes a job in the API: enrolling by upload, an explanation, a check of the gallery; and reports."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 from web.programs import add_sketch, problem
 
@@ -68,13 +70,43 @@ def test_a_score_is_explained_and_a_search_reported(examiner: TestClient, progra
     assert program("auditor").get("/api/v1/examinations").status_code == 403
 
 
-def test_an_auditor_has_the_gallery_checked(program: Program) -> None:
-    answer = program("auditor").post("/api/v1/gallery/check", json={"everything": True}, headers=WAIT)
-    assert (answer.status_code, answer.json()["kind"], answer.json()["status"]) == (200, "verify", "done")
-    problem(program("analyst").post("/api/v1/gallery/check", json={}), 403)
+def test_an_auditor_has_the_gallery_checked(program: Program, app: FastAPI, gallery_folder: Path) -> None:
+    auditor, check = program("auditor"), "/api/v1/gallery/check"
+    head = auditor.get("/api/v1/audit/head").json()
+    sound = auditor.post(check, json={"everything": True, "head": head}, headers=WAIT).json()
+    assert (sound["kind"], sound["status"]) == ("verify", "done")
+    told = auditor.get(f"{check}/{sound['id']}").json()
+    assert told == {"entries": told["entries"], "anchors": 0, "checked": 0, "problems": []}
+    assert told["entries"] >= head["number"]
+    original = next(path for path in (gallery_folder / "objects").rglob("*") if path.is_file())
+    original.chmod(0o644)
+    job = auditor.post(check, json={"everything": True}, headers=WAIT).json()
+    (found,) = auditor.get(f"{check}/{job['id']}").json()["problems"]
+    assert (found["kind"], found["subject"]) == ("permissions", str(original))
+    assert str(original) not in auditor.get(f"/api/v1/jobs/{job['id']}").text
+    problem(auditor.get(f"/api/v1/gallery/indexing/{job['id']}"), 403)
+    app.state.server.engine.forget()
+    assert "no longer in memory" in problem(auditor.get(f"{check}/{job['id']}"), 409)
+    assert auditor.get(f"{check}/{sound['id']}").json() == told  # there was nothing to forget
+    problem(program("administrator").get(f"{check}/{job['id']}"), 404)  # somebody else's
+    problem(program("analyst").post(check, json={}), 403)
 
 
-def test_an_analyst_has_templates_made(program: Program) -> None:
-    answer = program("analyst").post("/api/v1/gallery/indexing", json={}, headers=WAIT)
-    assert (answer.status_code, answer.json()["kind"], answer.json()["status"]) == (200, "reindex", "done")
-    problem(program("analyst").post("/api/v1/gallery/indexing", json={"route": "none"}), 422)
+@pytest.mark.parametrize("asked", [{"certificates": "none"}, {"certificates": "\0"}, {"head": {"number": 1}}])
+def test_a_check_against_what_is_none_is_refused(program: Program, asked: dict[str, object]) -> None:
+    problem(program("auditor").post("/api/v1/gallery/check", json=asked), 422)
+
+
+def test_an_analyst_has_templates_made(program: Program, gallery_folder: Path) -> None:
+    analyst, indexing = program("analyst"), "/api/v1/gallery/indexing"
+    job = analyst.post(indexing, json={}, headers=WAIT).json()
+    assert (job["kind"], job["status"]) == ("reindex", "done")
+    assert analyst.get(f"{indexing}/{job['id']}").json() == {"described": 0, "failures": []}
+    original = next(path for path in (gallery_folder / "objects").rglob("*") if path.is_file())
+    original.unlink()
+    job = analyst.post(indexing, json={"everything": True}, headers=WAIT).json()
+    told = analyst.get(f"{indexing}/{job['id']}").json()
+    assert (told["described"] > 10, len(told["failures"])) == (True, 1)
+    assert told["failures"][0]["file"] not in analyst.get(f"/api/v1/jobs/{job['id']}").text
+    problem(analyst.get(f"/api/v1/duplicates/{job['id']}"), 404)  # it is another job
+    problem(analyst.post(indexing, json={"route": "none"}), 422)

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from forensic import Gallery, Identifier, casework
+from forensic.casefile import verifying
 from forensic.datasets.synthetic import Made
 from forensic.gallery import cases, trail, users
 from forensic.gallery.cases import Drawing, Kind, Verdict
@@ -70,6 +71,25 @@ def test_pages_and_api_hand_out_the_same_files(browser: Browser, app: FastAPI) -
     assert [one["action"] for one in entries] == ["case-report", "case-report"]
     assert entries[1]["details"]["report"] == hashlib.sha256(html.content).hexdigest()
     assert entries[1]["details"]["request"] == html.headers["x-request-id"]
+
+
+def test_a_case_is_exported(browser: Browser, app: FastAPI, tmp_path: Path) -> None:
+    answer = browser("auditor").get("/api/v1/cases/1/export.zip")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip")
+    assert answer.headers["content-disposition"] == 'attachment; filename="case-1.zip"'
+    out = tmp_path / "case.zip"
+    out.write_bytes(answer.content)
+    found = verifying.verify(out)
+    assert (found.problems, found.hidden) == ([], 0)
+    assert found.manifest is not None
+    assert (found.manifest.case, found.manifest.operator) == (REFERENCE, "auditor")
+    (entry,) = trail.entries(app.state.server.gallery.acting_as(Operator("auditor", Role.AUDITOR)), limit=1)
+    assert (entry["action"], entry["details"]["manifest"]) == ("case-export", found.manifest.sha256)
+    assert entry["details"]["request"] == answer.headers["x-request-id"]
+    out.write_bytes(browser("investigator").get("/api/v1/cases/1/export.zip").content)
+    assert verifying.verify(out).hidden == 1  # a verdict that the caller may not see yet
+    assert browser("auditor").get("/api/v1/cases/9/export.zip").status_code == 404
+    assert browser("analyst").get("/api/v1/cases/1/export.zip").status_code == 403
 
 
 def test_the_page_s_policy_is_stricter_than_the_site_s(browser: Browser) -> None:

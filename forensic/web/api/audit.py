@@ -11,7 +11,7 @@ from pydantic import Field
 
 from forensic.gallery import trail
 from forensic.gallery.audit import FIELDS, Entry, Head
-from forensic.gallery.records import Choice
+from forensic.gallery.records import Choice, Problem
 from forensic.gallery.rights import Right
 from forensic.web.access import Visitor, allowed
 from forensic.web.api.models import SIGNED_IN, InPath, Page, Sent, Told, failing
@@ -62,7 +62,7 @@ class VerificationAsked(Sent):
 
 
 class ProblemFound(Told):
-    """Something wrong with the log."""
+    """Something wrong with the log, or with the gallery."""
 
     kind: str = Field(examples=["audit"])
     subject: str = Field(examples=["entry 7"])
@@ -100,9 +100,8 @@ def head(visitor: Annotated[Visitor, allowed(Right.AUDIT)]) -> HeadShown:
 @router.post("/audit/verification", responses=failing(*SIGNED_IN), operation_id="verify_audit")
 def verified(visitor: Annotated[Visitor, allowed(Right.AUDIT)], asked: VerificationAsked) -> Verified:
     """Check every entry, the chain and what it accounts for; with a head, that nothing was cut or written anew."""
-    given = None if asked.head is None else Head.parse(json.dumps(asked.head.model_dump()).encode(), "The head")
-    problems, entries = trail.verify(visitor.gallery, given)
-    return Verified(entries=entries, problems=[ProblemFound(**problem._asdict()) for problem in problems])
+    problems, entries = trail.verify(visitor.gallery, known_head(asked.head))
+    return Verified(entries=entries, problems=[problem_found(problem) for problem in problems])
 
 
 @router.get("/audit/{number}", responses=failing(*SIGNED_IN, 404), operation_id="show_audit_entry")
@@ -112,6 +111,20 @@ def shown(visitor: Annotated[Visitor, allowed(Right.AUDIT)], number: InPath) -> 
     entry = _shown(found.entry) if found.entry else None
     line = {"text": found.line.entry, "hash": found.line.hash, "signature": found.line.signature}
     return EntryInFull(number=number, entry=entry, **line, fault=found.fault)
+
+
+def known_head(sent: HeadShown | None) -> Head | None:
+    """A head that was exported earlier.
+
+    Raises:
+        DataError: Its signature is wrong.
+    """
+    return None if sent is None else Head.parse(json.dumps(sent.model_dump()).encode(), "The head")
+
+
+def problem_found(problem: Problem) -> ProblemFound:
+    """A problem as programs see it."""
+    return ProblemFound(**problem._asdict())
 
 
 def _shown(entry: Entry) -> EntryShown:

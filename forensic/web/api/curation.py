@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field
 
-from forensic.errors import NotFound, UsageError
+from forensic.errors import UsageError
 from forensic.gallery.rights import Right
 from forensic.recognition.duplicates import calibrated
 from forensic.web import errands
 from forensic.web.access import Visitor, allowed
-from forensic.web.api.jobs import UNFINISHED, JobShown, NumberOfJob, Waiting, answered
+from forensic.web.api.jobs import UNFINISHED, JobShown, NumberOfJob, Waiting, answer_of, answered
 from forensic.web.api.models import SIGNED_IN, InPath, Line, Number, Sent, Told, failing, place
 from forensic.web.errands import Pair
-from forensic.web.jobs import Status
-from forensic.web.problems import Conflict
 from forensic.web.routing import Route, once
 
 router = APIRouter(tags=["people"], route_class=Route)
 Analyst = Annotated[Visitor, allowed(Right.ENROLL)]
 Two = Annotated[list[int], Field(min_length=2, max_length=2)]
+TwoTexts = Annotated[list[str], Field(min_length=2, max_length=2)]
 
 
 class DuplicatesAsked(Sent):
@@ -34,6 +33,9 @@ class DuplicatesAsked(Sent):
     above: Annotated[float, Field(gt=0, le=20)] = Field(
         default=errands.ABOVE, description="Least log10 likelihood ratio of 'one person' to 'two people'."
     )
+    most: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=errands.MOST_PAIRS, description="How many pairs are kept, the most alike; all are counted."
+    )
 
 
 class PairShown(Told):
@@ -41,6 +43,8 @@ class PairShown(Told):
 
     photos: Two = Field(examples=[[44, 61]])
     people: Two = Field(description="Whose they are, in the same order.", examples=[[31, 40]])
+    labels: TwoTexts = Field(description="Their labels.", examples=[["A-17", "B-3"]])
+    files: TwoTexts = Field(description="What the photos' files are called.", examples=[["A-17.jpg", "B-3.jpg"]])
     similarity: float = Field(description="Cosine of the templates, -1 to 1.", examples=[0.71])
     log_lr: float = Field(description="log10 likelihood ratio of 'one person' to 'two people'.", examples=[2.7])
     bounded: bool = Field(description="Whether it is at least that.")
@@ -49,11 +53,14 @@ class PairShown(Told):
 class DuplicatesFound(Told):
     """What was found, but for pairs that somebody has dealt with since."""
 
-    pairs: list[PairShown] = Field(description=f"Of the {errands.MOST_PAIRS} most alike, the most alike first.")
+    pairs: list[PairShown] = Field(description="The most alike first, as many as were asked for.")
     found: int = Field(description="How many pairs there were in all.", examples=[3])
     compared: int = Field(description="Pairs of photos of different people.", examples=[66])
     expected: float = Field(description="How many are to be expected by chance at most.", examples=[0.7])
     above: float = Field(description="The log10 likelihood ratio that was asked for.", examples=[2.0])
+    least: float = Field(description="The similarity that it stands for.", examples=[0.54])
+    route: str = Field(description="Whose templates were compared.", examples=["direct"])
+    calibration: dict[str, Any] = Field(description="What the likelihood ratios were fitted to.")
 
 
 class OtherPerson(Sent):
@@ -70,6 +77,7 @@ class Merged(Told):
         description="How many of the other's values were dropped or dates extended: the person says what holds now.",
         examples=[0],
     )
+    apart: bool = Field(description="Whether the two had been kept apart; that note is gone.")
 
 
 class KeptApart(Told):
@@ -112,20 +120,17 @@ async def sought(request: Request, visitor: Analyst, asked: DuplicatesAsked, sec
             "None of the routes that are offered here has a calibration for two photos. Name one that has: "
             f"{', '.join(calibrated())}."
         )
-    return await answered(request, visitor, seconds, lambda: errands.duplicates(visitor, route, asked.above))
+    return await answered(
+        request, visitor, seconds, lambda: errands.duplicates(visitor, route, asked.above, asked.most)
+    )
 
 
 @router.get("/duplicates/{number}", responses=failing(*SIGNED_IN, 404, 409), operation_id="show_duplicates")
 def found(visitor: Analyst, number: NumberOfJob) -> DuplicatesFound:
     """What one of one's own such jobs found, but for pairs that were merged, kept apart or expunged since."""
-    view = visitor.server.jobs.view(number, visitor.operator.name)
-    if view.job.kind != "duplicates":
-        raise NotFound("That job did not look for duplicates.")
-    answer = view.job.answer
-    if view.status is not Status.DONE or answer is None:
-        raise Conflict(f"The job has found nothing: it is {view.status}. {place('jobs', number)} says where it stands.")
+    answer = answer_of(visitor, number, "duplicates")
     pairs = [_pair(pair) for pair in errands.undecided(visitor.gallery, answer["pairs"])]
-    return DuplicatesFound(pairs=pairs, **{key: answer[key] for key in ("found", "compared", "expected", "above")})
+    return DuplicatesFound(**answer | {"pairs": pairs})
 
 
 @router.post(
@@ -137,7 +142,8 @@ def found(visitor: Analyst, number: NumberOfJob) -> DuplicatesFound:
 def merged(visitor: Analyst, number: InPath, asked: OtherPerson) -> Merged:
     """Make two people one: the other's photos move, with metadata that were lacking; the other number is gone."""
     person, other = (visitor.gallery.person_by_number(one).label for one in (number, asked.other))
-    return Merged(person=number, remarks=len(visitor.gallery.merge(person, other)))
+    apart = frozenset((person, other)) in visitor.gallery.kept()
+    return Merged(person=number, remarks=len(visitor.gallery.merge(person, other)), apart=apart)
 
 
 @router.post(
@@ -170,6 +176,8 @@ def _pair(pair: Pair) -> PairShown:
     return PairShown(
         photos=[photo.id for photo in pair.photos],
         people=[photo.person_id for photo in pair.photos],
+        labels=[photo.person.label for photo in pair.photos],
+        files=[photo.file_name for photo in pair.photos],
         similarity=pair.similarity,
         log_lr=pair.log_lr,
         bounded=pair.bounded,

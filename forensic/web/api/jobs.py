@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
+from forensic.errors import NotFound
 from forensic.web.access import Visitor, allowed
 from forensic.web.api.models import SIGNED_IN, Page, Problem, Told, failing, phrase, place
 from forensic.web.api.paging import Paged
@@ -156,6 +157,26 @@ async def answered(
         return await finished(view.job.answer or {})
     told = job_shown(view).model_dump(mode="json")
     return JSONResponse(told, 200 if done else 202, {"Location": place("jobs", number)})
+
+
+def answer_of(visitor: Visitor, number: str, kind: str) -> dict[str, Any]:
+    """What came of one of one's own jobs.
+
+    Args:
+        visitor: Who asks.
+        number: The job's id.
+        kind: What it has to be.
+
+    Raises:
+        NotFound: There is no such job of this kind.
+        Conflict: Nothing came of it, or not yet.
+    """
+    view = visitor.server.jobs.view(number, visitor.operator.name)
+    if view.job.kind != kind:
+        raise NotFound(f"That job is another one than {kind}.")
+    if view.status is not Status.DONE or view.job.answer is None:
+        raise Conflict(f"The job has found nothing: it is {view.status}. {place('jobs', number)} says where it stands.")
+    return view.job.answer
 
 
 def _problem(job: Job) -> Problem:

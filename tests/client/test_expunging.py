@@ -1,0 +1,83 @@
+"""Photos and people removed at a server, by name or since their time has passed; listed and proved as on a folder."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def labels(labels: list[str]) -> list[str]:
+    """Who is enrolled by now, the last one first: others' tests use the first ones."""
+    return labels[::-1]
+
+
+@pytest.fixture
+def lines(run: Callable, at_server: Callable, folder: Path) -> Callable[..., list[list[dict[str, Any]]]]:
+    """The lines of JSON that a command prints on the folder and at the server; both end alike."""
+
+    def invoke(user: str, *arguments: object) -> list[list[dict[str, Any]]]:
+        alone = run(*arguments, "--json", "--gallery", folder, "--as", user, FORENSIC_PASSWORD="a long password")
+        served = at_server(user, *arguments, "--json")
+        assert (alone.status, alone.err) == (served.status, served.err)
+        return [[json.loads(line) for line in ran.out.splitlines()] for ran in (alone, served)]
+
+    return invoke
+
+
+def test_an_end_that_stands_for_many_is_nobodys_label(both, labels: list[str]) -> None:
+    for some in (f"{labels[0][:-1]}*", "*", ""):
+        assert both("analyst", "expunge", "person", some, "--yes").status == 4
+        assert both("analyst", "gallery", "show", some).status == 4
+
+
+def test_a_photo_is_removed(both, at_server, lines, labels: list[str]) -> None:
+    photo = json.loads(at_server("analyst", "gallery", "show", labels[0], "--json").out)["photos"][0]["id"]
+    assert both("examiner", "expunge", "photo", photo, "--yes").status == 4
+    assert both("analyst", "expunge", "photo", photo, "--yes", "--reason", labels[0]).status == 2
+    removed = both("analyst", "expunge", "photo", photo, "--yes", "--reason", "order 5")
+    assert "its templates and the index" in removed.out
+    assert both("analyst", "expunge", "photo", photo, "--yes").status == 4
+    told = lines("auditor", "expunge", "list")
+    alone, served = ({key: stones[0][key] for key in ("photos", "reason", "operator", "people")} for stones in told)
+    assert served == alone == {"photos": [photo], "reason": "order 5", "operator": "analyst", "people": alone["people"]}
+
+
+def test_an_expunge_is_proved(both, at_server, lines, labels: list[str], tmp_path: Path) -> None:
+    both("analyst", "expunge", "person", labels[0], "--yes", "--reason", "order 6")
+    (stone, *_), (served, *_) = lines("auditor", "expunge", "list")
+    (number,) = stone["people"]
+    assert served["people"] == [number]
+    alone, told = lines("auditor", "expunge", "prove", number, "--text", labels[0], "--wipe")
+    assert {check["passed"] for check in told} <= {True, None}
+    # The log's entry has another number there, and a server that is running is a check more.
+    assert {check["name"] for check in told} - {check["name"] for check in alone} == {"server"}
+    verdicts = {check["name"]: check["passed"] for check in told if check["name"] != "server"}
+    assert verdicts == {check["name"]: check["passed"] for check in alone}
+    (tmp_path / "photo.jpg").write_bytes(b"a photo")
+    refused = at_server("auditor", "expunge", "prove", number, "--photo", tmp_path / "photo.jpg")
+    assert (refused.status, "--photo is for a gallery's folder" in refused.err) == (2, True)
+    assert at_server("auditor", "expunge", "prove", number, "--text", labels[1]).status == 4
+    assert both("auditor", "expunge", "prove", number, "--text", " ").status == 2
+    assert both("investigator", "expunge", "prove", number).status == 4
+    assert both("investigator", "expunge", "list").status == 4
+
+
+def test_whoever_is_due_is_removed(both, labels: list[str]) -> None:
+    due, later = labels[:2]
+    both("analyst", "gallery", "update", due, "--set", "keep_until=2001-01-01")
+    both("analyst", "gallery", "update", later, "--set", "keep_until=2999-01-01")
+    assert due in both("analyst", "retention", "list").out
+    assert both("auditor", "retention", "list", "--before", "2002-01-01", "--json").out.count("\n") == 1
+    assert due in both("analyst", "retention", "apply", "--dry-run").out
+    assert "Nothing was removed" in both("analyst", "retention", "apply", typed="n\n").out
+    assert both("examiner", "retention", "apply", "--yes").status == 4
+    gone = json.loads(both("analyst", "retention", "apply", "--yes", "--json").out)
+    assert (gone["label"], gone["keep_until"]) == (due, "2001-01-01")
+    assert both("analyst", "gallery", "show", due).status == 4
+    assert "0 people" in both("analyst", "retention", "apply", "--yes").out
+    both("analyst", "gallery", "update", later, "--set", "keep_until=")
