@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from forensic.errors import UsageError
+from forensic.errors import ModelError, UsageError
 from forensic.synthesis import Batch, create, perceptual
 from forensic.synthesis.distillation import Students
 from forensic.synthesis.trainer import Trainer
@@ -74,8 +74,6 @@ def test_teachers_stay_as_they_are_and_outside(method: Students, make_pairs: Any
 
 
 def test_without_its_weights_there_is_no_teacher() -> None:
-    from forensic.errors import ModelError
-
     method = create("kt", size=32, width=2, blocks=1)
     assert isinstance(method, Students)
     with pytest.raises(ModelError, match="'vgg19' are not installed"):

@@ -8,13 +8,13 @@ other generator. One model holds both generators and goes either way: ``source``
 ``translate`` goes. Where the paper's text was not at hand, the facts are those of the authors' code:
 
 - Nine residual blocks; the smaller images are read by 3 x 3 convolutions and tanh. Discriminators see the source beside
-  the image, both at its size, by patches of 16 pixels; least squares. Weights 1, 0.7 and 10, and 400 epochs, the first
-  100 at the full rate.
+  the image, both at its size, by patches of 16 pixels; least squares. Adversarial, cycle and synthesis losses weigh 1,
+  0.7 and 10; 400 epochs, the first 100 at the full rate.
 - The code scores detached images, by the other direction's discriminators, so that no adversarial gradient reaches a
   generator. Here it does, as the name of the method has it.
 - The code's history of 50 synthesized images is left out: discriminators see the newest.
-- Smaller true images are area-weighted means, not bicubic; instance norms are affine throughout, and stand in the
-  discriminators too.
+- Smaller true images are resized bilinearly with a filter, not bicubically; instance norms are affine throughout, and
+  stand in the discriminators too.
 """
 
 import torch
@@ -52,8 +52,8 @@ class PS2MAN(Adversarial):
         width: Channels of the first layers of all networks.
         blocks: Residual blocks of a generator.
         patch: Pixels a side of the patches that every discriminator sees, at its own size.
-        lambda_syn: Weight of the synthesis losses, the paper's λ.
-        eta: Weight of the cycle losses.
+        lambda_syn: Weight of the synthesis losses, the code's λ.
+        mu: Weight of the cycle losses, μ; that of the adversarial losses is 1.
         discriminator_rate: The discriminators' learning rate in units of the generators'.
 
     Raises:
@@ -77,7 +77,7 @@ class PS2MAN(Adversarial):
         blocks: int = 9,
         patch: int = 16,
         lambda_syn: float = 10.0,
-        eta: float = 0.7,
+        mu: float = 0.7,
         discriminator_rate: float = 1.0,
     ) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class PS2MAN(Adversarial):
         if size < 32 or size % 4:
             raise UsageError(f"ps2man: size {size} is not 32 or more and divisible by 4.")
         self.source, self.target, self.size, self.width, self.blocks = source, target, size, width, blocks
-        self.patch, self.lambda_syn, self.eta = patch, lambda_syn, eta
+        self.patch, self.lambda_syn, self.mu = patch, lambda_syn, mu
         self.discriminator_rate = discriminator_rate
         self.generators = nn.ModuleDict({f"{a}_to_{b}": Generator(width, blocks) for a, b in DIRECTIONS})
         self.discriminators = nn.ModuleDict(
@@ -139,7 +139,7 @@ class PS2MAN(Adversarial):
                 scores = self._scores(batch, a, b, side, made)
                 terms["adversarial"] += adversarial(scores, real=True, criterion="least-squares")
                 terms["synthesis"] += self.lambda_syn * l1(made, y)
-                terms["cycle"] += self.eta * l1(again, x)
+                terms["cycle"] += self.mu * l1(again, x)
         return terms
 
     def _scores(self, batch: Batch, a: Modality, b: Modality, side: int, images: Tensor) -> Tensor:

@@ -130,7 +130,7 @@ def test_the_authors_networks() -> None:
             pixels = layer.stride[0] * (pixels - 1) + layer.kernel_size[0]
         assert pixels == 16
     recipe = method.recipe
-    assert (method.lambda_syn, method.eta) == (10, 0.7)
+    assert (method.lambda_syn, method.mu) == (10, 0.7)
     assert (recipe.epochs, recipe.flat * recipe.epochs, recipe.batch, recipe.learning_rate) == (400, 100, 1, 2e-4)
 
 
