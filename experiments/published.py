@@ -7,6 +7,10 @@ Rows = dict[str, Figures]
 
 METHODS: Final[dict[tuple[str, str, str], Rows]] = {
     ("cufs", "photo", "sketch"): {
+        "FCN": {"fsim": 0.6936, "ssim": 0.5214, "fid": 80.97},
+        "PS2MAN": {"fsim": 0.7091, "ssim": 0.4783, "fid": 94.43},
+        "KT": {"fsim": 0.7373, "lpips-alex": 0.2297},
+        "KD+": {"fsim": 0.7350, "lpips-alex": 0.1971},
         "CycleGAN": {"fsim": 0.6829, "ssim": 0.4638, "fid": 58.394, "lpips-alex": 0.2776},
         "Pix2Pix": {"fsim": 0.7356, "ssim": 0.5172, "fid": 44.272, "lpips-alex": 0.1654},
         "MSG-SARL": {"fsim": 0.7594, "ssim": 0.5288, "fid": 46.39},
@@ -14,6 +18,7 @@ METHODS: Final[dict[tuple[str, str, str], Rows]] = {
         "SDGAN": {"fsim": 0.7446, "ssim": 0.5360, "fid": 33.408, "lpips-alex": 0.1444},
     },
     ("cufs", "sketch", "photo"): {
+        "PS2MAN": {"fsim": 0.6451, "ssim": 0.4259, "fid": 182.51},
         "Pix2pix": {"fsim": 0.7678, "fid": 73.43, "lpips-alex": 0.1981, "nlda": 0.9332},
         "CycleGAN": {"fsim": 0.7682, "fid": 71.81, "lpips-alex": 0.1876, "nlda": 0.8729},
         "SCA-GAN": {"fsim": 0.7764, "fid": 60.72, "lpips-alex": 0.1790, "nlda": 0.9061},

@@ -225,12 +225,27 @@ class ResNet(nn.Module):
             )
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, outputs, 7), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
+        rungs = [4 + 3 * level for level in range(halvings + 1)]  # layers up to the last ReLU at each resolution
+        self._rungs = [*rungs, *(blocks + rungs[-1] + 3 * level for level in range(halvings + 1))]
         normal_init(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (n, inputs, h, w) to (n, outputs, h, w) in [-1, 1]."""
         faces: Tensor = self.layers(images)
         return faces
+
+    def stages(self, images: Tensor) -> list[Tensor]:
+        """What is made on the way: features of every resolution, down and up again, and the faces last.
+
+        Returns:
+            ``halvings + 1`` features (n, width * 2 ** k, h / 2 ** k, w / 2 ** k), k from 0 on; as many again with k
+            back to 0, the first of them after the residual blocks; the faces.
+        """
+        found = []
+        for done, layer in enumerate(self.layers, start=1):
+            images = layer(images)
+            found += [images] * self._rungs.count(done)
+        return [*found, images]
 
 
 class ResidualBlock(nn.Module):

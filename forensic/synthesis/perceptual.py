@@ -45,7 +45,7 @@ from torch.nn import functional as F
 from forensic import weights
 from forensic.backbones import IMAGENET_MEAN, IMAGENET_STD
 from forensic.backbones.mobilefacenet import MobileFaceNet
-from forensic.backbones.vgg import BLOCKS, VGG, layers
+from forensic.backbones.vgg import BLOCKS, VGG, WIDTHS, layers
 from forensic.errors import ModelError, UsageError
 from forensic.faces.align import CROP, PORTRAIT, similarity
 from forensic.images import luminance
@@ -116,6 +116,18 @@ class Features(nn.Module):
         found = self._compute(images, sorted(set(own.values())))
         return {layer: found[name] for layer, name in own.items()}
 
+    def framed(self, maps: Tensor, like: Tensor) -> Tensor:
+        """Maps of whole images, laid out as the activations of those images are; gradients reach the maps.
+
+        Args:
+            maps: Shape (n, c, s, s), s of any size.
+            like: Activations of a layer, (m, d, h, w).
+
+        Returns:
+            (n, c, h, w).
+        """
+        return F.interpolate(maps, size=like.shape[2:], mode="bilinear", antialias=True, align_corners=False)
+
     def train(self, mode: bool = True) -> Self:
         """Stays in evaluation mode, whatever a module that holds it is switched to."""
         return super().train(False)
@@ -165,6 +177,7 @@ class EmbedderFeatures(Features):
 
     STAGES = ("conv1", "dw_conv", "features.4", "features.11", "features.14")
     """The stage that stands for each block of VGG."""
+    CHANNELS = (64, 64, 64, 128, 128)
 
     def __init__(self, digest: str, trunk: MobileFaceNet) -> None:
         super().__init__("embedder", digest)
@@ -174,6 +187,10 @@ class EmbedderFeatures(Features):
         if layer.startswith("pool"):  # a block's maximum has the stride of the next block
             return self.STAGES[min(int(layer[4]), 4)]
         return self.STAGES[int(layer[4]) - 1]
+
+    def framed(self, maps: Tensor, like: Tensor) -> Tensor:
+        """Their crops."""
+        return crops(maps, like.shape[-1])
 
     def _compute(self, images: Tensor, wanted: Sequence[str]) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
@@ -244,6 +261,21 @@ def load(name: str, *, device: str | torch.device = "cpu") -> Features:
     )
 
 
+def channels(name: str, block: int) -> int:
+    """Channels of what a network has for the convolutions of one of VGG's blocks, known without its weights.
+
+    Args:
+        name: One of ``NAMES``.
+        block: 1 to 5.
+
+    Raises:
+        UsageError: No features are called so.
+    """
+    if name not in NAMES:
+        raise UsageError(f"Unknown perceptual features {name!r}. Known: {', '.join(NAMES)}.")
+    return (EmbedderFeatures.CHANNELS if name == "embedder" else WIDTHS)[block - 1]
+
+
 def pack(state: Mapping[str, Tensor], architecture: str) -> bytes:
     """A weight file of VGG's convolutions.
 
@@ -299,11 +331,12 @@ def from_keras(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
     return state
 
 
-def crops(portraits: Tensor) -> Tensor:
+def crops(portraits: Tensor, pixels: int = CROP.size) -> Tensor:
     """The 112 x 112 crops of aligned portraits, as ``forensic.faces.align.crop_portrait``; differentiable.
 
     Args:
         portraits: Shape (n, c, s, s), in the frame ``PORTRAIT`` scaled to s x s.
+        pixels: Pixels a side of the crops, where they are to be of another size.
 
     Raises:
         ValueError: They are not square.
@@ -313,7 +346,7 @@ def crops(portraits: Tensor) -> Tensor:
         raise ValueError(f"Expected square portraits, got {tuple(portraits.shape[-2:])}.")
     a, t = similarity(CROP.landmarks, PORTRAIT.landmarks)  # from the crop's pixels to the portrait's
     scale = size / PORTRAIT.size
-    reduction = int(abs(a) * scale)
+    reduction = int(abs(a) * scale * CROP.size / pixels)
     if reduction > 1:  # an area average first, as the aligner does
         portraits = F.avg_pool2d(portraits, reduction, ceil_mode=True, count_include_pad=False)
     # grid_sample's coordinates run from -1 to 1 over the sides: x = 2 p / side - 1.
@@ -322,7 +355,7 @@ def crops(portraits: Tensor) -> Tensor:
     shift = a * (CROP.size * (1 + 1j)) + 2 * t - (1 + 1j)
     a *= CROP.size
     theta = portraits.new_tensor([[a.real, -a.imag, shift.real], [a.imag, a.real, shift.imag]])
-    shape = [len(portraits), portraits.shape[1], CROP.size, CROP.size]
+    shape = [len(portraits), portraits.shape[1], pixels, pixels]
     grid = F.affine_grid(theta.expand(len(portraits), 2, 3), shape, align_corners=False)
     return F.grid_sample(portraits, grid, mode="bicubic", padding_mode="border", align_corners=False)
 

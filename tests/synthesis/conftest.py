@@ -8,7 +8,7 @@ from invented import smooth_pairs
 from forensic.synthesis import Translator, create, registry
 from forensic.synthesis.methods.lle import LLE
 
-TINY = {"size": 32, "width": 4, "perceptual": "embedder", "pool": 0, "overlap": 4}
+TINY = {"size": 32, "width": 4, "perceptual": "embedder", "pool": 0, "overlap": 4, "blocks": 1}
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from forensic.synthesis.networks import HALVINGS, PatchDiscriminator, UNet
+from forensic.synthesis.networks import HALVINGS, PatchDiscriminator, ResNet, UNet
 
 
 @pytest.mark.parametrize(("size", "depth"), [(32, 5), (64, 4), (256, 8)])
@@ -32,6 +32,29 @@ def test_skip_connections_carry_detail() -> None:
             parameter.zero_()
     first, second = (network(torch.randn(1, 3, 32, 32)) for _ in range(2))
     assert (first - second).abs().max() > 0
+
+
+@pytest.mark.parametrize("blocks", [0, 2])
+def test_stages_are_the_last_features_at_each_resolution(blocks: int) -> None:
+    network, images = ResNet(width=4, halvings=2, blocks=blocks), torch.randn(1, 3, 16, 16)
+    found = network.stages(images)
+    assert [stage.shape[1:] for stage in found] == [
+        (4, 16, 16),
+        (8, 8, 8),
+        (16, 4, 4),
+        (16, 4, 4),
+        (8, 8, 8),
+        (4, 16, 16),
+        (3, 16, 16),
+    ]
+    torch.testing.assert_close(found[-1], network(images))
+    assert torch.equal(found[2], found[3]) == (blocks == 0)
+    inputs = {nn.Conv2d: [], nn.ConvTranspose2d: []}  # what every change of resolution is given
+    for layer in network.layers:
+        if getattr(layer, "stride", None) == (2, 2):
+            layer.register_forward_pre_hook(lambda module, given: inputs[type(module)].append(given[0]))
+    network(images)
+    torch.testing.assert_close(inputs, {nn.Conv2d: found[:2], nn.ConvTranspose2d: found[3:5]})
 
 
 @pytest.mark.parametrize("patch", HALVINGS)

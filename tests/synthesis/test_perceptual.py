@@ -115,6 +115,37 @@ def test_stand_ins_answer_for_every_layer(embedder: Features, own_folder: Path) 
     ]
 
 
+def test_channels_are_known_without_weights(embedder: Features, vgg: Features) -> None:
+    for features in (embedder, vgg):
+        convolutions = [name for name in perceptual.LAYERS if name.startswith("conv")]
+        for layer, activations in features(torch.zeros(1, 3, 32, 32), convolutions).items():
+            assert activations.shape[1] == perceptual.channels(features.name, int(layer[4]))
+    with pytest.raises(UsageError, match="Known: vgg19"):
+        perceptual.channels("vgg", 1)
+
+
+def test_maps_are_laid_out_as_the_activations(embedder: Features, vgg: Features) -> None:
+    """A spot in the image and one in the map at the same place: where the activations change, the framed map is bright.
+
+    The embedder sees a crop, so the same place is another one there.
+    """
+    image = torch.zeros(1, 3, 256, 256)
+    image[..., 150:170, 90:110] = 1.0
+    spot = torch.zeros(1, 1, 128, 128)
+    spot[..., 75:85, 45:55] = 1.0
+    for features in (embedder, vgg):
+        seen, without = (features(given, ["conv2_2"])["conv2_2"] for given in (image, torch.zeros_like(image)))
+        framed = features.framed(spot, seen)
+        assert framed.shape[2:] == seen.shape[2:]
+        changed = (seen - without).abs().sum(dim=1)[0]
+        centres = [
+            torch.stack([(weight * axis).sum() / weight.sum() for axis in torch.meshgrid(where, where, indexing="ij")])
+            for weight in (changed, framed[0, 0].clamp(min=0))
+            for where in [torch.arange(len(changed)).float()]
+        ]
+        assert (centres[0] - centres[1]).abs().max() < 0.02 * len(changed)
+
+
 @pytest.mark.parametrize("size", [256, 512])
 def test_crops_are_the_aligners(size: int) -> None:
     expected = np.asarray(crop_portrait(portrait(size).resize((256, 256), Image.Resampling.BOX)), dtype=float)
