@@ -4,16 +4,18 @@ Yu, Xu, Gao, Shi, Wang, Tao, Huang: Toward Realistic Face Photo-Sketch Synthesis
 Transactions on Cybernetics 2021.
 """
 
+import math
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from forensic.errors import UsageError
 from forensic.faces import priors
 from forensic.synthesis import perceptual as features
 from forensic.synthesis.aids import Aid
-from forensic.synthesis.translator import Adversarial
+from forensic.synthesis.translator import Adversarial, Modality, check_directions
 
 COMPONENTS = {
     "background": (
@@ -38,12 +40,26 @@ class Composed(Adversarial):
     """A method that sees the components of a face and compares perceptual features.
 
     Args:
+        source: Modality of the input.
+        target: Modality of the output.
+        size: Pixels a side inside the networks.
+        depth: Levels of the generators; as many as halve ``size`` to 1 where None.
         parsing: Network of the parsings.
         perceptual: Network of the perceptual loss, or ``"none"``.
+
+    Raises:
+        UsageError: Source and target are not the two modalities, or the size does not suit parser and generators.
     """
 
-    def __init__(self, parsing: str, perceptual: str) -> None:
+    def __init__(
+        self, source: Modality, target: Modality, size: int, depth: int | None, parsing: str, perceptual: str
+    ) -> None:
         super().__init__()
+        check_directions(source, target)
+        levels = int(math.log2(size)) if depth is None else depth
+        if size % 32 or size % 2**levels:
+            raise UsageError(f"{self.name}: size {size} is not divisible by 32 (for the priors) and by 2 ** {levels}.")
+        self.source, self.target, self.size, self.depth = source, target, size, levels
         self.parsing, self.perceptual = parsing, perceptual
         self.L_per = perceptual != "none"
         self._priors = Aid(lambda: priors.Priors({"parsing": parsing}))

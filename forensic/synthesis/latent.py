@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from forensic.synthesis.translator import Adversarial, Modality, check_directions, resized
+from forensic.synthesis.translator import Adversarial, Batch, Faces, Modality, Player, check_directions, resized
 
 MODALITIES: tuple[Modality, ...] = ("photo", "sketch")
 
@@ -27,6 +27,8 @@ class Bridged(Adversarial):
 
     two_way = True
     critics = ("discriminators",)
+    discriminators: nn.ModuleDict
+    discriminator_rate: float
 
     def __init__(
         self,
@@ -46,6 +48,19 @@ class Bridged(Adversarial):
         """Faces in the target modality, (n, 3, 256, 256) in [-1, 1]."""
         Z = self.latent(self.source, resized(images, self.size))
         return resized(self.face(self.target, Z), images.shape[-1])
+
+    def players(self) -> dict[str, Player]:
+        """All discriminators, then all generators, a step each."""
+        critics = Player(self.discriminators, self.discriminator_loss, rate=self.discriminator_rate)
+        return {"discriminators": critics, "generators": Player(self.generators, self.generator_loss)}
+
+    def discriminator_loss(self, batch: Batch, faces: Faces) -> dict[str, Tensor]:
+        """The terms of all discriminators."""
+        raise NotImplementedError
+
+    def generator_loss(self, batch: Batch, faces: Faces) -> dict[str, Tensor]:
+        """The terms of all generators."""
+        raise NotImplementedError
 
     def latent(self, a: Modality, images: Tensor) -> Tensor:
         """The latent variables of faces of a modality."""

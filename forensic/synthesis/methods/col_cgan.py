@@ -27,7 +27,7 @@ from forensic.synthesis.latent import Bridged
 from forensic.synthesis.losses import adversarial, discriminating, l1
 from forensic.synthesis.networks import PatchDiscriminator, ResNet
 from forensic.synthesis.registry import method
-from forensic.synthesis.translator import DIRECTIONS, Batch, Faces, Modality, Player, Recipe
+from forensic.synthesis.translator import DIRECTIONS, Batch, Faces, Modality, Recipe
 
 
 @method("col-cgan")
@@ -88,13 +88,6 @@ class ColCGAN(Bridged):
         faces: Faces = {f"latent of {a}": self.latent(a, batch.of(a)) for a, _ in DIRECTIONS}
         faces |= {b: self.face(b, faces[f"latent of {a}"]) for a, b in DIRECTIONS}
         return faces | {"synthesized": faces[self.target]}
-
-    def players(self) -> dict[str, Player]:
-        """Both discriminators, then both mappings, as in pix2pix."""
-        return {
-            "discriminators": Player(self.discriminators, self.discriminator_loss, rate=self.discriminator_rate),
-            "generators": Player(self.generators, self.generator_loss),
-        }
 
     def discriminator_loss(self, batch: Batch, faces: Faces) -> dict[str, Tensor]:
         """The adversarial losses of both mappings as the discriminators' minimization, halved as in pix2pix."""

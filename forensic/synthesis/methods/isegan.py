@@ -17,13 +17,11 @@ leaves open or contradicts:
 - Photos are in [-1, 1]; the base's batch normalization always sees one image, so it is instance normalization here.
 """
 
-import math
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from forensic.errors import UsageError
 from forensic.faces import priors
 from forensic.synthesis.composition import COMPONENTS, Composed, Composition, compositional
 from forensic.synthesis.losses import Criterion, adversarial, discriminating, distance
@@ -35,7 +33,6 @@ from forensic.synthesis.translator import (
     Modality,
     Player,
     Recipe,
-    check_directions,
     resized,
 )
 
@@ -117,12 +114,8 @@ class ISEGAN(Composed):
         parsing: str = priors.OWN,
         discriminator_rate: float = 1.0,
     ) -> None:
-        super().__init__(parsing, perceptual)
-        check_directions(source, target)
-        levels = int(math.log2(size)) if depth is None else depth
-        if size % 32 or size % 2**levels:
-            raise UsageError(f"isegan: size {size} is not divisible by 32 (for the priors) and by 2 ** {levels}.")
-        self.source, self.target, self.size, self.width, self.depth = source, target, size, width, levels
+        super().__init__(source, target, size, depth, parsing, perceptual)
+        self.width = width
         self.patches = (patches[0], patches[1])
         self.L_per = L_per and self.L_per
         self.L_cmp, self.L_PM, self.enhanced, self.stage = L_cmp, L_PM, enhanced, stage
@@ -131,8 +124,8 @@ class ISEGAN(Composed):
         self.lambda_cmp, self.gamma, self.mu = lambda_cmp, gamma, mu
         self.criterion, self.composition, self.joined = criterion, composition, joined
         c = len(COMPONENTS)
-        self.G1 = TwinUNet(inputs=(3, c), outputs=(c, 3), width=width, depth=levels, joined=joined)
-        self.G2 = TwinUNet(inputs=(6, 2 * c), outputs=(3,), width=width, depth=levels)
+        self.G1 = TwinUNet(inputs=(3, c), outputs=(c, 3), width=width, depth=self.depth, joined=joined)
+        self.G2 = TwinUNet(inputs=(6, 2 * c), outputs=(3,), width=width, depth=self.depth)
         self.D1 = PatchDiscriminator(inputs=6 + c, width=width, patch=patches[0])
         self.D_par = PatchDiscriminator(inputs=c, width=width, patch=patches[0])
         self.D2 = PatchDiscriminator(inputs=6 + c, width=width, patch=patches[1])

@@ -27,7 +27,7 @@ from forensic.synthesis.latent import MODALITIES, Bridged
 from forensic.synthesis.losses import adversarial, l1
 from forensic.synthesis.networks import PatchDiscriminator, ResNet, UNet
 from forensic.synthesis.registry import method
-from forensic.synthesis.translator import DIRECTIONS, Batch, Faces, Modality, Player, Recipe
+from forensic.synthesis.translator import DIRECTIONS, Batch, Faces, Modality, Recipe
 
 
 @method("mdal")
@@ -100,13 +100,6 @@ class MDAL(Bridged):
         asked = DIRECTIONS if self.cross else [(self.source, self.target)]
         faces |= {b: self.face(b, faces[f"latent of {a}"]) for a, b in asked}
         return faces | {"synthesized": faces[self.target]}
-
-    def players(self) -> dict[str, Player]:
-        """The discriminators of the three domains, then all generators."""
-        return {
-            "discriminators": Player(self.discriminators, self.discriminator_loss, rate=self.discriminator_rate),
-            "generators": Player(self.generators, self.generator_loss),
-        }
 
     def discriminator_loss(self, batch: Batch, faces: Faces) -> dict[str, Tensor]:
         """True against made faces in either domain, and sketches' against photos' latent variables."""

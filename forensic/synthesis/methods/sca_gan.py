@@ -20,7 +20,6 @@ stack). What the paper leaves open, or what differs here:
   normalization here.
 """
 
-import math
 from functools import partial
 from typing import ClassVar, Literal
 
@@ -33,7 +32,7 @@ from forensic.synthesis.composition import COMPONENTS, Composed, Composition, co
 from forensic.synthesis.losses import Criterion, adversarial, discriminating
 from forensic.synthesis.networks import PatchDiscriminator, TwinUNet, UNet
 from forensic.synthesis.registry import method
-from forensic.synthesis.translator import Batch, Faces, Modality, Player, Recipe, check_directions, resized
+from forensic.synthesis.translator import Batch, Faces, Modality, Player, Recipe, resized
 
 
 @method("sca-gan")
@@ -46,7 +45,7 @@ class SCAGAN(Composed):
         source: Modality of the input.
         target: Modality of the output.
         size: Pixels a side inside the networks; ``translate`` resizes to it and back.
-        width: Channels of the first levels of all networks.
+        width: Channels of the first level of each encoder and discriminator.
         depth: Levels of the generators; as many as halve ``size`` to 1 where None, as in the paper.
         patch: Pixels a side of the patches that the discriminators see: 16, 34, 70 or 142.
         M: Whether the composition goes into generators and discriminators.
@@ -96,23 +95,17 @@ class SCAGAN(Composed):
         parsing: str = priors.OWN,
         discriminator_rate: float = 1.0,
     ) -> None:
-        super().__init__(parsing, perceptual)
-        check_directions(source, target)
-        levels = int(math.log2(size)) if depth is None else depth
-        if size % 32 or size % 2**levels or not 0 <= alpha <= 1:
-            raise UsageError(
-                f"sca-gan: size is {size} and alpha {alpha}; expected a size divisible by 32 (for the priors) and by"
-                f" 2 ** {levels}, and a share from 0 to 1."
-            )
-        self.source, self.target = source, target
-        self.size, self.width, self.depth, self.patch = size, width, levels, patch
+        super().__init__(source, target, size, depth, parsing, perceptual)
+        if not 0 <= alpha <= 1:
+            raise UsageError(f"sca-gan: alpha is {alpha}, expected a share from 0 to 1.")
+        self.width, self.patch = width, patch
         self.M, self.stages, self.alpha, self.lambda_cmp, self.gamma = M, stages, alpha, lambda_cmp, gamma
         self.criterion, self.composition, self.discriminator_rate = criterion, composition, discriminator_rate
         components = len(COMPONENTS) if M else 0
         self.generators = nn.ModuleList(
-            TwinUNet(inputs=(seen, components), outputs=(3,), width=width, depth=levels)
+            TwinUNet(inputs=(seen, components), outputs=(3,), width=width, depth=self.depth)
             if M
-            else UNet(inputs=seen, width=width, depth=levels, dropout=0.0)
+            else UNet(inputs=seen, width=width, depth=self.depth, dropout=0.0)
             for seen in (3, 6)[:stages]
         )
         self.discriminators = nn.ModuleList(

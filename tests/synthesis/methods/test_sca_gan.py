@@ -130,8 +130,8 @@ def test_the_papers_networks_and_settings() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"size": 48}, "size is 48"),
-        ({"alpha": 1.5}, r"alpha 1\.5; expected .* a share from 0 to 1"),
+        ({"size": 48}, "sca-gan: size 48 is not divisible by 32"),
+        ({"alpha": 1.5}, r"alpha is 1\.5, expected a share from 0 to 1"),
         ({"patch": 17}, "patch is 17"),
         ({"source": "sketch"}, "one of them is 'photo'"),
         ({"stages": 3}, "stages is 3"),
