@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 CONFIGS = HERE / "campaign"
 PROTOCOL = {"hida": ("cufs", "fs2k")}
 """Data sets that a method is trained on; ``cufs`` where nothing is said. Its rows are trained on the last."""
-SIDES = {"pix2pix": {"pix2pix-sketch-to-photo": {"source": "sketch", "target": "photo"}}}
+SIDES = {name: {f"{name}-sketch-to-photo": {"source": "sketch", "target": "photo"}} for name in ("pix2pix", "sca-gan")}
 """Baselines in the direction that is not the constructor's own."""
 SAME_TRAINING = {("isegan", "full model (stage-I output)")}
 """Rows that show another output of the same training."""

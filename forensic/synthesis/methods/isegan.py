@@ -10,59 +10,35 @@ leaves open or contradicts:
   equation 5 the mean square of each layer, as in CA-GAN, the base; their weights then hold at any size.
 - Equation 4 divides by the area of a component that is itself learned: a larger one would lower the loss. P_int gives
   no gradient there. CA-GAN's code does not divide by the area (``composition="code"``).
-- The eight components leave out glasses, ears, hats, jewels, neck and cloth; here these belong to the background, so
-  that a parsing sums to 1 as the softmax of P_int does.
+- The components are those of `composition`: a parsing sums to 1 as the softmax of P_int does.
 - Whether both encoders of G₁ have skips is not said; they have, as in the base (``joined=False`` is the other).
 - Whether stage II moves G₁ is not said: each generator moves on its own objective (equations 6 and 7), and what G₁
   gives to stage II is taken as it is.
 - Photos are in [-1, 1]; the base's batch normalization always sees one image, so it is instance normalization here.
 """
 
-import math
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from forensic.errors import UsageError
 from forensic.faces import priors
-from forensic.synthesis import perceptual as features
-from forensic.synthesis.aids import Aid
+from forensic.synthesis.composition import COMPONENTS, Composed, Composition, compositional
 from forensic.synthesis.losses import Criterion, adversarial, discriminating, distance
 from forensic.synthesis.networks import PatchDiscriminator, TwinUNet
 from forensic.synthesis.registry import method
 from forensic.synthesis.translator import (
-    Adversarial,
     Batch,
     Faces,
     Modality,
     Player,
     Recipe,
-    check_directions,
     resized,
 )
 
-COMPONENTS = {
-    "background": (
-        "background", "glasses", "left ear", "right ear", "hat", "earring", "necklace", "neck", "cloth",
-    ),
-    "skin": ("skin",),
-    "brows": ("left brow", "right brow"),
-    "eyes": ("left eye", "right eye"),
-    "nose": ("nose",),
-    "inner mouth": ("inner mouth",),
-    "lips": ("upper lip", "lower lip"),
-    "hair": ("hair",),
-}  # fmt: skip
-"""The paper's eight components."""
-
-LAYERS = ("conv1_1", "conv3_4", "conv4_1")
-Composition = Literal["area", "code"]
-
 
 @method("isegan")
-class ISEGAN(Adversarial):
+class ISEGAN(Composed):
     """Intermediate semantic enhancement GAN.
 
     The switches ``L_per``, ``L_cmp``, ``L_PM``, ``enhanced`` and ``stage`` are the rows of the paper's Table 2
@@ -138,40 +114,21 @@ class ISEGAN(Adversarial):
         parsing: str = priors.OWN,
         discriminator_rate: float = 1.0,
     ) -> None:
-        super().__init__()
-        check_directions(source, target)
-        levels = int(math.log2(size)) if depth is None else depth
-        if size % 32 or size % 2**levels:
-            raise UsageError(f"isegan: size {size} is not divisible by 32 (for the priors) and by 2 ** {levels}.")
-        self.source, self.target, self.size, self.width, self.depth = source, target, size, width, levels
+        super().__init__(source, target, size, depth, parsing, perceptual)
+        self.width = width
         self.patches = (patches[0], patches[1])
-        L_per = L_per and perceptual != "none"
-        self.L_per, self.L_cmp, self.L_PM, self.enhanced, self.stage = L_per, L_cmp, L_PM, enhanced, stage
-        self.perceptual, self.parsing, self.discriminator_rate = perceptual, parsing, discriminator_rate
+        self.L_per = L_per and self.L_per
+        self.L_cmp, self.L_PM, self.enhanced, self.stage = L_cmp, L_PM, enhanced, stage
+        self.discriminator_rate = discriminator_rate
         self.alpha, self.beta, self.delta = alpha, beta, delta
         self.lambda_cmp, self.gamma, self.mu = lambda_cmp, gamma, mu
         self.criterion, self.composition, self.joined = criterion, composition, joined
         c = len(COMPONENTS)
-        self.G1 = TwinUNet(inputs=(3, c), outputs=(c, 3), width=width, depth=levels, joined=joined)
-        self.G2 = TwinUNet(inputs=(6, 2 * c), outputs=(3,), width=width, depth=levels)
+        self.G1 = TwinUNet(inputs=(3, c), outputs=(c, 3), width=width, depth=self.depth, joined=joined)
+        self.G2 = TwinUNet(inputs=(6, 2 * c), outputs=(3,), width=width, depth=self.depth)
         self.D1 = PatchDiscriminator(inputs=6 + c, width=width, patch=patches[0])
         self.D_par = PatchDiscriminator(inputs=c, width=width, patch=patches[0])
         self.D2 = PatchDiscriminator(inputs=6 + c, width=width, patch=patches[1])
-        self._priors = Aid(lambda: priors.Priors({"parsing": parsing}))
-        self._features = Aid(lambda: features.load(perceptual))
-
-    @property
-    def needs(self) -> dict[str, str]:
-        """The network of the parsings."""
-        return {"parsing": priors.digest("parsing", self.parsing)}
-
-    @property
-    def consults(self) -> dict[str, str]:
-        """The network of the perceptual loss beside that of the parsings."""
-        chosen = dict(self._priors.ready().digests)
-        if self.L_per:
-            chosen["perceptual"] = self._features.ready().digest
-        return chosen
 
     def translate(self, images: Tensor) -> Tensor:
         """Faces in the target modality, (n, 3, 256, 256) in [-1, 1]."""
@@ -231,21 +188,17 @@ class ISEGAN(Adversarial):
         """The terms that both generators have."""
         terms = {}
         if self.L_cmp:
-            terms["compositional"] = self.lambda_cmp * compositional(
-                photo, Y, P_int.detach(), delta=self.delta, composition=self.composition
+            terms["compositional"] = self.lambda_cmp * compositional(  # equation 4
+                photo, Y, P_int.detach(), share=self.delta, composition=self.composition
             )
         if self.L_per:
-            terms["perceptual"] = self.gamma * features.perceptual(self._features.at(Y), photo, Y, LAYERS)  # equation 5
+            terms["perceptual"] = self.gamma * self._perceptual(photo, Y)  # equation 5
         return terms
 
     def _judged(self, D: PatchDiscriminator, batch: Batch, faces: Faces, name: str, weight: float) -> dict[str, Tensor]:
         X, Y, P_s = batch.of(self.source), batch.of(self.target), faces["P_s"]
         real, synthesized = D(torch.cat([X, P_s, Y], dim=1)), D(torch.cat([X, P_s, faces[name].detach()], dim=1))
         return discriminating(real, synthesized, weight=weight, criterion=self.criterion)
-
-    @torch.no_grad()
-    def _parse(self, images: Tensor) -> Tensor:
-        return priors.merged(self._priors.at(images)(images)["parsing"], COMPONENTS)
 
     def _made(self, X: Tensor, P_s: Tensor) -> Faces:
         """Stage I, and stage II on what stage I gives."""
@@ -261,25 +214,3 @@ def parsing_matching(P_p: Tensor, P_int: Tensor, *, beta: float = 0.3) -> Tensor
     whole = distance(P_p, P_int)
     channels = sum(distance(P_p[:, c], P_int[:, c]) for c in range(P_p.shape[1]))
     return beta * whole + (1 - beta) * channels
-
-
-def compositional(
-    photo: Tensor, Y: Tensor, P_int: Tensor, *, delta: float = 0.7, composition: Composition = "area"
-) -> Tensor:
-    """The compositional loss (equation 4).
-
-    Args:
-        photo: Synthesized photos, (n, 3, h, w).
-        Y: Target photos, likewise.
-        P_int: Intermediate parsings, (n, 8, h, w).
-        delta: Share of the whole image, δ.
-        composition: Whether a component's difference is divided by its area, or by the image's.
-
-    Returns:
-        Scalar: the mean over faces and colours. A component of less than a pixel counts by its pixels alone.
-    """
-    difference = (Y - photo).abs().mean(dim=1, keepdim=True)
-    parts = (difference * P_int).sum(dim=(2, 3))
-    height, width = Y.shape[2:]
-    area = P_int.sum(dim=(2, 3)).clamp(min=1.0) if composition == "area" else float(height * width)
-    return delta * F.l1_loss(photo, Y) + (1 - delta) * (parts / area).sum(dim=1).mean()

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from forensic.errors import UsageError
-from forensic.faces import priors
 from forensic.synthesis import Batch, create, perceptual
-from forensic.synthesis.methods.isegan import COMPONENTS, ISEGAN, LAYERS, compositional, parsing_matching
+from forensic.synthesis.composition import LAYERS, compositional
+from forensic.synthesis.methods.isegan import ISEGAN, parsing_matching
 
 
 @pytest.fixture
@@ -32,23 +32,6 @@ def test_equation_3() -> None:
     channels = ((0.09 + 0.16) / 2) ** 0.5 + (0.04 / 2) ** 0.5
     assert parsing_matching(P_p, P_int, beta=0.3).item() == pytest.approx(0.3 * whole + 0.7 * channels)
     assert parsing_matching(P_p, P_p).item() == pytest.approx(0, abs=1e-5)
-
-
-def test_equation_4() -> None:
-    """One grey row of four pixels; a component of three and one of one pixel."""
-    Y, photo = torch.zeros(1, 1, 1, 4), torch.tensor([0.1, 0.2, 0.3, 0.8]).view(1, 1, 1, 4)
-    P_int = torch.tensor([[[[1.0, 1, 1, 0]], [[0, 0, 0, 1]]]])
-    whole = (0.1 + 0.2 + 0.3 + 0.8) / 4
-    assert compositional(photo, Y, P_int).item() == pytest.approx(0.7 * whole + 0.3 * (0.6 / 3 + 0.8 / 1))
-    code = compositional(photo, Y, P_int, composition="code").item()
-    assert code == pytest.approx(0.7 * whole + 0.3 * (0.6 / 4 + 0.8 / 4))
-
-
-def test_equation_4_takes_an_empty_component() -> None:
-    photo = torch.rand(1, 3, 2, 2, requires_grad=True)
-    compositional(photo, torch.zeros(1, 3, 2, 2), torch.zeros(1, 8, 2, 2)).backward()
-    assert photo.grad is not None
-    assert photo.grad.isfinite().all()
 
 
 def entropy(logits: torch.Tensor, real: bool) -> float:
@@ -207,12 +190,6 @@ def test_the_intermediate_parsing_is_a_parsing(method: ISEGAN, batch: Batch) -> 
     for name in ("P_int", "P_s", "P_p"):
         assert faces[name].shape == (1, 8, 32, 32)
         torch.testing.assert_close(faces[name].sum(dim=1), torch.ones(1, 32, 32))
-
-
-def test_the_eight_components_take_every_class_once() -> None:
-    named = [name for names in COMPONENTS.values() for name in names]
-    assert len(COMPONENTS) == 8
-    assert sorted(named) == sorted(priors.PARSING_CLASSES)
 
 
 def test_unknown_readings_are_refused() -> None:
