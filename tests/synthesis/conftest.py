@@ -9,6 +9,12 @@ from forensic.synthesis import Translator, create, registry
 from forensic.synthesis.methods.lle import LLE
 
 TINY = {"size": 32, "width": 4, "perceptual": "embedder", "pool": 0, "overlap": 4}
+TINIER: dict[str, dict[str, object]] = {
+    "chan": {"depth": 3, "before": 1, "after": 1},
+    "fsgan": {"blocks": 0, "scales": 1, "perceptual": "none"},
+    "genre": {"depth": 3},
+}
+"""Settings of methods whose networks are many."""
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +26,8 @@ def tiny(name: str, seed: int = 0, **settings: Any) -> Translator:
     """A method at the smallest size that its constructor offers."""
     known = inspect.signature(registry.find(name)).parameters
     torch.manual_seed(seed)
-    made = create(name, **{key: value for key, value in TINY.items() if key in known}, **settings)
+    usual = {key: value for key, value in TINY.items() if key in known} | TINIER.get(name, {})
+    made = create(name, **usual | settings)
     if isinstance(made, LLE):
         exemplars = smooth_pairs(2, size=256).batch()
         made.fit(exemplars.photo, exemplars.sketch)
