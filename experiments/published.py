@@ -26,6 +26,8 @@ METHODS: Final[dict[tuple[str, str, str], Rows]] = {
         "Pix2PixHD": {"fid": 32.03, "lpips-alex": 0.468, "scoot": 0.374, "fsim": 0.531},
         "CycleGAN": {"fid": 26.49, "lpips-alex": 0.505, "scoot": 0.348, "fsim": 0.501},
         "SCA-GAN": {"fid": 39.63, "lpips-alex": 0.305, "scoot": 0.600, "fsim": 0.782},
+        "FSGAN": {"fid": 34.88, "lpips-alex": 0.483, "scoot": 0.405, "fsim": 0.610},
+        "GENRE": {"fid": 20.67, "lpips-alex": 0.302, "scoot": 0.483, "fsim": 0.534},
         "HIDA": {"fid": 15.06, "lpips-alex": 0.263, "scoot": 0.575, "fsim": 0.551},
     },
 }
