@@ -20,13 +20,17 @@ from forensic.synthesis import Adversarial, Recipe, configuration, create, names
 
 HERE = Path(__file__).resolve().parent
 CONFIGS = HERE / "campaign"
-PROTOCOL = {"hida": ("cufs", "fs2k")}
+PROTOCOL = dict.fromkeys(("fsgan", "genre", "hida"), ("cufs", "fs2k"))
 """Data sets that a method is trained on; ``cufs`` where nothing is said. Its rows are trained on the last."""
-SIDES = {name: {f"{name}-sketch-to-photo": {"source": "sketch", "target": "photo"}} for name in ("pix2pix", "sca-gan")}
+TURNED = ("chan", "pix2pix", "sca-gan")
+SIDES = {name: {f"{name}-sketch-to-photo": {"source": "sketch", "target": "photo"}} for name in TURNED}
 """Baselines in the direction that is not the constructor's own."""
 SAME_TRAINING = {("isegan", "full model (stage-I output)")}
 """Rows that show another output of the same training."""
-SHAPE = ("width", "discriminator_width", "hidden", "depth", "halvings", "patch", "patches", "kernels", "reach")
+SHAPE = (
+    *("width", "discriminator_width", "hidden", "depth", "halvings", "before", "after", "blocks"),
+    *("patch", "patches", "kernels", "reach"),
+)
 """Settings that a compact network takes from METHOD-compact*.toml; its losses stay the paper's."""
 _COMPACT_SIZE = 128
 

@@ -34,6 +34,8 @@ METHODS: Final[dict[tuple[str, str, str], Rows]] = {
         "CycleGAN": {"fid": 26.49, "lpips-alex": 0.505, "scoot": 0.348, "fsim": 0.501},
         "MDAL": {"fid": 50.18, "lpips-alex": 0.492, "scoot": 0.355, "fsim": 0.530},
         "SCA-GAN": {"fid": 39.63, "lpips-alex": 0.305, "scoot": 0.600, "fsim": 0.782},
+        "FSGAN": {"fid": 34.88, "lpips-alex": 0.483, "scoot": 0.405, "fsim": 0.610},
+        "GENRE": {"fid": 20.67, "lpips-alex": 0.302, "scoot": 0.483, "fsim": 0.534},
         "HIDA": {"fid": 15.06, "lpips-alex": 0.263, "scoot": 0.575, "fsim": 0.551},
     },
 }

@@ -1,4 +1,4 @@
-"""Blocks that several methods may share: learned activations, deformable convolution; and fixed filters."""
+"""Blocks that methods may share: learned activations, deformable and dense convolutions, SPADE; and fixed filters."""
 
 from typing import Literal
 
@@ -92,6 +92,58 @@ class DeformableConvolution(nn.Module):
             kernel, bias = self.convolution.weight.float(), self.convolution.bias
             y: Tensor = deform_conv2d(x.float(), STEP * offsets, kernel, bias, padding=(1, 1), mask=weights.sigmoid())
         return y
+
+
+class ResidualDense(nn.Module):
+    """A residual dense block (Zhang et al., Residual Dense Network for Image Super-Resolution, 2018), normalized.
+
+    Args:
+        channels: Channels of input and output.
+        growth: Channels that each of its four dense convolutions adds.
+    """
+
+    def __init__(self, channels: int, growth: int) -> None:
+        super().__init__()
+        self.dense = nn.ModuleList(nn.Conv2d(channels + k * growth, growth, 3, padding=1) for k in range(4))
+        self.fuse = nn.Conv2d(channels + 4 * growth, channels, 1)
+        self.norm = nn.InstanceNorm2d(channels, affine=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (n, channels, h, w) to as many."""
+        known = x
+        for convolution in self.dense:
+            known = torch.cat([known, convolution(known).relu()], dim=1)
+        out: Tensor = self.norm(x + self.fuse(known)).relu()
+        return out
+
+
+class SPADE(nn.Module):
+    """Normalization whose scale and shift are convolutions of maps.
+
+    Park et al., Semantic Image Synthesis with Spatially-Adaptive Normalization, CVPR 2019; over the instance.
+
+    Args:
+        channels: Channels of the features.
+        classes: Channels of the maps; with 0 the features are normalized alone.
+        hidden: Channels of the first convolution of the maps (the paper: 128).
+    """
+
+    def __init__(self, channels: int, classes: int, hidden: int) -> None:
+        super().__init__()
+        self.steered = classes > 0
+        if self.steered:
+            self.shared = nn.Sequential(nn.Conv2d(classes, hidden, 3, padding=1), nn.ReLU())
+            self.gamma = nn.Conv2d(hidden, channels, 3, padding=1)
+            self.beta = nn.Conv2d(hidden, channels, 3, padding=1)
+
+    def forward(self, x: Tensor, maps: Tensor | None) -> Tensor:
+        """Features (n, channels, h, w), normalized and steered by maps (n, classes, ...) of any size."""
+        normalized = F.instance_norm(x)
+        if not self.steered or maps is None:
+            return normalized
+        steering = self.shared(F.interpolate(maps, size=x.shape[2:], mode="nearest"))
+        steered: Tensor = normalized * (1 + self.gamma(steering)) + self.beta(steering)
+        return steered
 
 
 def gaussian_pyramid(images: Tensor, levels: int) -> list[Tensor]:

@@ -7,7 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from forensic.synthesis.blocks import sobel
+
 Criterion = Literal["log", "least-squares"]
+FLAT = 0.01
+"""Length below which a Sobel gradient counts for less: a step of one grey level is 8 / 255 long."""
 
 
 def adversarial(scores: Tensor, *, real: bool, criterion: Criterion = "log") -> Tensor:
@@ -50,6 +54,20 @@ def discriminating(
     }
 
 
+def judged(seen: Sequence[Sequence[Tensor]], *, real: bool, criterion: Criterion = "log") -> Tensor:
+    """`adversarial`, summed over discriminators.
+
+    Args:
+        seen: What the layers of each discriminator made; the last are its raw scores.
+        real: As in `adversarial`.
+        criterion: As in `adversarial`.
+
+    Returns:
+        Scalar.
+    """
+    return torch.stack([adversarial(layers[-1], real=real, criterion=criterion) for layers in seen]).sum()
+
+
 def l1(faces: Tensor, targets: Tensor) -> Tensor:
     """Mean absolute difference, scalar."""
     return F.l1_loss(faces, targets)
@@ -80,3 +98,14 @@ def total_variation(images: Tensor) -> Tensor:
 def feature_matching(seen: Sequence[Tensor], true: Sequence[Tensor]) -> Tensor:
     """Sum over layers of the mean absolute difference of activations (Wang et al. 2018, section 3.2); scalar."""
     return torch.stack([F.l1_loss(ours, theirs) for ours, theirs in zip(seen, true, strict=True)]).sum()
+
+
+def textural(faces: Tensor, targets: Tensor) -> Tensor:
+    """1 minus the mean cosine of the gradients of grey images (n, 1, h, w), in [0, 2]; scalar.
+
+    Gao et al. 2023, equation 6. Where one of the two has no gradient the cosine is 0, so that flat paper neither gains
+    nor loses.
+    """
+    with torch.autocast(targets.device.type, enabled=False):  # differences of neighbours are small
+        found, true = sobel(faces.float()), sobel(targets.float())
+        return 1 - F.cosine_similarity(true, found, dim=1, eps=FLAT).mean()

@@ -1,6 +1,6 @@
 """Generators and discriminators that several methods share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -210,15 +210,25 @@ class ResNet(nn.Module):
         halvings: Convolutions of stride 2 (CycleGAN: 2, pix2pixHD: 4). The sides must be divisible by
             ``2 ** halvings``, and larger than that by 2 or more.
         blocks: Residual blocks (both papers: 9 at 256 x 256).
+        block: Makes a residual block of so many channels; `ResidualBlock` where None.
     """
 
-    def __init__(self, *, inputs: int = 3, outputs: int = 3, width: int = 64, halvings: int = 2, blocks: int = 9):
+    def __init__(
+        self,
+        *,
+        inputs: int = 3,
+        outputs: int = 3,
+        width: int = 64,
+        halvings: int = 2,
+        blocks: int = 9,
+        block: Callable[[int], nn.Module] | None = None,
+    ):
         super().__init__()
         channels = [width * 2**level for level in range(halvings + 1)]
         layers = [nn.ReflectionPad2d(3), *_activated(nn.Conv2d(inputs, width, 7, bias=False))]
         for entering, leaving in pairwise(channels):
             layers += _activated(nn.Conv2d(entering, leaving, 3, stride=2, padding=1, bias=False))
-        layers += [ResidualBlock(channels[-1]) for _ in range(blocks)]
+        layers += [(block or ResidualBlock)(channels[-1]) for _ in range(blocks)]
         for entering, leaving in pairwise(reversed(channels)):
             layers += _activated(
                 nn.ConvTranspose2d(entering, leaving, 3, stride=2, padding=1, output_padding=1, bias=False)

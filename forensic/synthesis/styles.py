@@ -3,6 +3,9 @@
 import hashlib
 from typing import ClassVar
 
+from torch import Tensor
+from torch.nn import functional as F
+
 from forensic.errors import UsageError
 from forensic.synthesis.translator import Adversarial
 
@@ -39,6 +42,14 @@ class Styled(Adversarial):
             known = ", ".join(map(str, self.styles))
             raise UsageError(f"{self.name}: style is {style!r}, expected one of {known}.")
         self._style = style
+
+    def labels(self, images: Tensor, style: Tensor | None) -> Tensor:
+        """Places in ``styles``, (n,) int64: a batch's ``style``, or for every image the own one where that is None."""
+        return images.new_full((len(images),), self.styles.index(self.style)).long() if style is None else style
+
+    def one_hot(self, images: Tensor, style: Tensor | None) -> Tensor:
+        """`labels` as (n, styles), like the images in type and place."""
+        return F.one_hot(self.labels(images, style), len(self.styles)).to(images)
 
     @property
     def digest(self) -> str:

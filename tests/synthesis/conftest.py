@@ -9,8 +9,13 @@ from forensic.synthesis import Translator, create, registry
 from forensic.synthesis.methods.lle import LLE
 
 TINY = {"size": 32, "width": 4, "perceptual": "embedder", "pool": 0, "overlap": 4, "blocks": 1}
-TINIER: dict[str, dict[str, Any]] = {"sca-gan": {"perceptual": "none"}}  # ISEGAN has the same
-"""Where a method at TINY takes long."""
+TINIER: dict[str, dict[str, object]] = {
+    "chan": {"depth": 3, "before": 1, "after": 1},
+    "fsgan": {"blocks": 0, "scales": 1, "perceptual": "none"},
+    "genre": {"depth": 3},
+    "sca-gan": {"perceptual": "none"},  # ISEGAN has the same
+}
+"""Settings of methods whose networks are many."""
 
 
 @pytest.fixture(autouse=True)
@@ -22,8 +27,8 @@ def tiny(name: str, seed: int = 0, **settings: Any) -> Translator:
     """A method at the smallest size that its constructor offers."""
     known = inspect.signature(registry.find(name)).parameters
     torch.manual_seed(seed)
-    small = {key: value for key, value in TINY.items() if key in known} | TINIER.get(name, {})
-    made = create(name, **small | settings)
+    usual = {key: value for key, value in TINY.items() if key in known} | TINIER.get(name, {})
+    made = create(name, **usual | settings)
     if isinstance(made, LLE):
         exemplars = smooth_pairs(2, size=256).batch()
         made.fit(exemplars.photo, exemplars.sketch)

@@ -37,8 +37,8 @@ from forensic.errors import UsageError
 from forensic.faces import priors
 from forensic.images import luminance
 from forensic.synthesis.aids import Aid
-from forensic.synthesis.blocks import ACON, DeformableConvolution, MetaACON, Switch, gaussian_pyramid, sobel
-from forensic.synthesis.losses import adversarial, l1
+from forensic.synthesis.blocks import ACON, DeformableConvolution, MetaACON, Switch, gaussian_pyramid
+from forensic.synthesis.losses import adversarial, l1, textural
 from forensic.synthesis.networks import PatchDiscriminator, every_level, normal_init
 from forensic.synthesis.registry import method
 from forensic.synthesis.styles import Styled
@@ -57,8 +57,6 @@ Texture = Literal["sketch", "photo"]
 Judged = Literal["reconstructed", "input"]
 DEFORMED = {"none": slice(0), "top2": slice(2), "mid3": slice(2, -2), "btm2": slice(-2, None), "all": slice(None)}
 """Decoding layers with deformable convolutions (Fig. 9)."""
-FLAT = 0.01
-"""Length below which a Sobel gradient counts for less: a step of one grey level is 8 / 255 long."""
 
 
 @method("hida")
@@ -177,14 +175,14 @@ class HIDA(Styled):
     def translate(self, images: Tensor) -> Tensor:
         """Faces in the target modality, (n, 3, 256, 256) in [-1, 1], drawn in ``style``."""
         X = resized(images, self.size)
-        Y, _ = self.generator(X, self._known(X), self._one_hot(X, None))
+        Y, _ = self.generator(X, self._known(X), self.one_hot(X, None))
         return resized(Y.expand(-1, 3, -1, -1), images.shape[-1])
 
     def forward(self, batch: Batch) -> Faces:
         """Ŷ and D̂ of G(X, D, S), beside D."""
         X = batch.of(self.source)
         D = self._known(X)
-        Y, reconstructed = self.generator(X, D, self._one_hot(X, batch.style))
+        Y, reconstructed = self.generator(X, D, self.one_hot(X, batch.style))
         faces = {"synthesized": Y.expand(-1, 3, -1, -1)}
         if D is not None and reconstructed is not None:
             faces |= {"depth": D, "reconstructed": reconstructed}
@@ -228,22 +226,6 @@ class HIDA(Styled):
     @torch.no_grad()
     def _known(self, X: Tensor) -> Tensor | None:
         return self._priors.at(X)(X)["depth"].float() if self.depth else None
-
-    def _one_hot(self, X: Tensor, style: Tensor | None) -> Tensor:
-        """s, (n, styles): of the pairs, or of ``style``."""
-        if style is None:
-            style = torch.full((len(X),), self.styles.index(self.style), device=X.device)
-        return F.one_hot(style, len(self.styles)).to(X)
-
-
-def textural(Y_fake: Tensor, Y: Tensor) -> Tensor:
-    """1 minus the mean cosine of the gradients of sketches (n, 1, h, w) (equation 6), in [0, 2]; scalar.
-
-    Where one of the two has no gradient the cosine is 0, so that flat paper neither gains nor loses.
-    """
-    with torch.autocast(Y.device.type, enabled=False):  # differences of neighbours are small
-        f, g = sobel(Y_fake.float()), sobel(Y.float())
-        return 1 - F.cosine_similarity(g, f, dim=1, eps=FLAT).mean()
 
 
 class Design(NamedTuple):

@@ -20,7 +20,7 @@ from torch import Tensor
 from forensic.errors import UsageError
 from forensic.synthesis import perceptual as features
 from forensic.synthesis.aids import Aid
-from forensic.synthesis.losses import adversarial, feature_matching, l1
+from forensic.synthesis.losses import feature_matching, judged
 from forensic.synthesis.networks import MultiScaleDiscriminator, ResNet
 from forensic.synthesis.registry import method
 from forensic.synthesis.translator import (
@@ -33,9 +33,6 @@ from forensic.synthesis.translator import (
     check_directions,
     resized,
 )
-
-LAYERS = {"relu1_1": 1 / 32, "relu2_1": 1 / 16, "relu3_1": 1 / 8, "relu4_1": 1 / 4, "relu5_1": 1.0}
-"""VGG-19's layers that the perceptual loss compares, with their weights."""
 
 
 @method("pix2pixhd")
@@ -126,30 +123,22 @@ class Pix2PixHD(Adversarial):
             true = self._seen(s, x)
         matched = [feature_matching(ours[:-1], theirs[:-1]) for ours, theirs in zip(seen, true, strict=True)]
         terms = {
-            "adversarial": judged(seen, real=True),
+            "adversarial": judged(seen, real=True, criterion="least-squares"),
             "feature_matching": self.lambda_fm * torch.stack(matched).sum(),
         }
         if self.perceptual != "none":
-            network = self._features.at(x)
-            ours, theirs = network(G, tuple(LAYERS)), network(x, tuple(LAYERS))
-            likeness = [weight * l1(ours[name], theirs[name]) for name, weight in LAYERS.items()]
-            terms["perceptual"] = self.lambda_perceptual * torch.stack(likeness).sum()
+            terms["perceptual"] = self.lambda_perceptual * features.layered(self._features.at(x), G, x)
         return terms
 
     def discriminator_loss(self, batch: Batch, faces: Faces) -> dict[str, Tensor]:
         """The discriminators' part of it as their minimization, halved."""
         s, x, G = batch.of(self.source), batch.of(self.target), faces["synthesized"].detach()
         return {
-            "real": judged(self._seen(s, x), real=True) / 2,
-            "synthesized": judged(self._seen(s, G), real=False) / 2,
+            "real": judged(self._seen(s, x), real=True, criterion="least-squares") / 2,
+            "synthesized": judged(self._seen(s, G), real=False, criterion="least-squares") / 2,
         }
 
     def _seen(self, s: Tensor, x: Tensor) -> list[list[Tensor]]:
         """D_k^(i)(s, x) for every discriminator k and layer i."""
         seen: list[list[Tensor]] = self.discriminators(torch.cat([s, x], dim=1))
         return seen
-
-
-def judged(seen: list[list[Tensor]], *, real: bool) -> Tensor:
-    """Least squares of the scores, summed over the discriminators; scalar."""
-    return torch.stack([adversarial(layers[-1], real=real, criterion="least-squares") for layers in seen]).sum()

@@ -29,6 +29,7 @@ from forensic.errors import UsageError
 from forensic.faces import priors
 from forensic.synthesis import perceptual as features
 from forensic.synthesis.aids import Aid
+from forensic.synthesis.blocks import SPADE
 from forensic.synthesis.losses import adversarial, discriminating, l1
 from forensic.synthesis.networks import PatchDiscriminator, encoder, every_level, normal_init
 from forensic.synthesis.registry import method
@@ -352,7 +353,7 @@ class SIResBlock(nn.Module):
     def __init__(self, entering: int, leaving: int, classes: int, hidden: int) -> None:
         super().__init__()
         middle = min(entering, leaving)
-        self.first, self.second = (StatisticsInjection(width, classes, hidden) for width in (entering, middle))
+        self.first, self.second = (SPADE(width, classes, hidden) for width in (entering, middle))
         self.conv1 = nn.Conv2d(entering, middle, 3, padding=1)
         self.conv2 = nn.Conv2d(middle, leaving, 3, padding=1)
         self.shortcut = nn.Conv2d(entering, leaving, 1, bias=False) if entering != leaving else nn.Identity()
@@ -363,24 +364,3 @@ class SIResBlock(nn.Module):
         y = self.conv2(self.second(y, S).relu())
         out: Tensor = self.shortcut(x) + y
         return out
-
-
-class StatisticsInjection(nn.Module):
-    """Normalization whose scale and shift are convolutions of the masks (Fig. 2c), as in SPADE (Park et al. 2019)."""
-
-    def __init__(self, channels: int, classes: int, hidden: int) -> None:
-        super().__init__()
-        self.steered = classes > 0
-        if self.steered:
-            self.shared = nn.Sequential(nn.Conv2d(classes, hidden, 3, padding=1), nn.ReLU())
-            self.gamma = nn.Conv2d(hidden, channels, 3, padding=1)
-            self.beta = nn.Conv2d(hidden, channels, 3, padding=1)
-
-    def forward(self, x: Tensor, S: Tensor | None) -> Tensor:
-        """Features (n, channels, h, w), normalized and steered by masks of any size."""
-        normalized = F.instance_norm(x)
-        if not self.steered or S is None:
-            return normalized
-        steering = self.shared(F.interpolate(S, size=x.shape[2:], mode="nearest"))
-        steered: Tensor = normalized * (1 + self.gamma(steering)) + self.beta(steering)
-        return steered

@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 from forensic.errors import UsageError
 from forensic.synthesis import Batch, create, perceptual
-from forensic.synthesis.losses import feature_matching
-from forensic.synthesis.methods.pix2pixhd import LAYERS, Pix2PixHD, judged
+from forensic.synthesis.losses import feature_matching, judged
+from forensic.synthesis.methods.pix2pixhd import Pix2PixHD
+from forensic.synthesis.perceptual import RELUS
 
 
 @pytest.fixture
@@ -29,8 +30,8 @@ def test_least_squares_are_summed_over_the_discriminators() -> None:
     """Two discriminators of one layer and the scores (0.5, 1) and (2)."""
     layer = torch.zeros(1, 1, 1, 1)
     seen = [[layer, torch.tensor([0.5, 1.0])], [layer, torch.tensor([2.0])]]
-    assert judged(seen, real=True).item() == pytest.approx((0.25 + 0) / 2 + 1)
-    assert judged(seen, real=False).item() == pytest.approx((0.25 + 1) / 2 + 4)
+    assert judged(seen, real=True, criterion="least-squares").item() == pytest.approx((0.25 + 0) / 2 + 1)
+    assert judged(seen, real=False, criterion="least-squares").item() == pytest.approx((0.25 + 1) / 2 + 4)
 
 
 def test_feature_matching() -> None:
@@ -50,8 +51,8 @@ def test_the_objective_of_section_3_2(method: Pix2PixHD, batch: Batch) -> None:
     matching = sum((seen[k][i] - true[k][i]).abs().mean().item() for k in range(3) for i in range(4))
     assert terms["feature_matching"] == pytest.approx(10 * matching, rel=1e-4)
     network = perceptual.load("embedder")
-    ours, theirs = network(G, tuple(LAYERS)), network(x, tuple(LAYERS))
-    likeness = sum(weight * (ours[name] - theirs[name]).abs().mean().item() for name, weight in LAYERS.items())
+    ours, theirs = network(G, tuple(RELUS)), network(x, tuple(RELUS))
+    likeness = sum(weight * (ours[name] - theirs[name]).abs().mean().item() for name, weight in RELUS.items())
     assert terms["perceptual"] == pytest.approx(10 * likeness, rel=1e-4)
     terms = {name: value.item() for name, value in method.discriminator_loss(batch, faces).items()}
     assert terms["real"] == pytest.approx(sum((k[4] - 1).square().mean().item() for k in true) / 2, rel=1e-4)

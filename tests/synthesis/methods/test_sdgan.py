@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from forensic.errors import UsageError
 from forensic.faces import priors
 from forensic.synthesis import Batch, create, perceptual
-from forensic.synthesis.methods import sdgan
+from forensic.synthesis.blocks import SPADE
 from forensic.synthesis.methods.sdgan import CLASSES, SDGAN, affinities, reweighting
 
 
@@ -137,9 +137,7 @@ def test_the_rows_of_table_2(row: str, terms: list[str], batch: Batch) -> None:
     assert isinstance(made, SDGAN)
     assert list(made.generator_loss(batch, made(batch))) == terms
     assert made.generator.down[0][0].in_channels == (3 if row == "Backbone" else 4)
-    assert any(isinstance(layer, sdgan.StatisticsInjection) and layer.steered for layer in made.modules()) == (
-        "S" in row
-    )
+    assert any(isinstance(layer, SPADE) and layer.steered for layer in made.modules()) == ("S" in row)
     assert set(made.needs) == ({"saliency"} if row == "M" else set() if row == "Backbone" else {"parsing", "saliency"})
 
 
@@ -165,7 +163,7 @@ def test_the_papers_networks() -> None:
     assert len(method.generator.up) == 7
     assert [block.conv2.out_channels for block in method.generator.up] == [512, 512, 512, 256, 128, 64, 64]
     for block in method.generator.up:
-        assert sum(isinstance(layer, sdgan.StatisticsInjection) for layer in block.modules()) == 2
+        assert sum(isinstance(layer, SPADE) for layer in block.modules()) == 2
         assert block.first.shared[0].in_channels == 12
         assert block.first.shared[0].out_channels == 128
     with torch.device("meta"):
@@ -202,7 +200,7 @@ def test_the_bottleneck_is_2_by_2(method: SDGAN) -> None:
 
 
 def test_fig_2c_normalizes_then_scales_and_shifts_by_the_masks() -> None:
-    module = sdgan.StatisticsInjection(2, classes=3, hidden=4)
+    module = SPADE(2, classes=3, hidden=4)
     x, S = torch.randn(1, 2, 4, 4), torch.rand(1, 3, 8, 8)
     steering = module.shared(S[:, :, ::2, ::2])  # nearest, half the size
     mean, deviation = x.mean(dim=(2, 3), keepdim=True), x.var(dim=(2, 3), keepdim=True, correction=0).add(1e-5).sqrt()
