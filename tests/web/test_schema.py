@@ -173,6 +173,7 @@ def test_requests_are_answered_as_the_document_says(served: FastAPI, user: str) 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("user", [*Role])
 def test_many_requests_are_answered_as_the_document_says(served: FastAPI, user: str) -> None:
     operations, done = check_all(served, user, MANY)
