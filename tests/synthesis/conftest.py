@@ -6,9 +6,10 @@ import torch
 from invented import smooth_pairs
 
 from forensic.synthesis import Translator, create, registry
-from forensic.synthesis.methods.lle import LLE
+from forensic.synthesis.translator import Exemplary
 
-TINY = {"size": 32, "width": 4, "perceptual": "embedder", "pool": 0, "overlap": 4}
+TINY = {"size": 32, "width": 4, "perceptual": "embedder", "pool": 0}
+TINY_EXEMPLARY = {"patch": 32, "overlap": 8, "step": 24, "scales": 1, "sweeps": 3}
 
 
 @pytest.fixture(autouse=True)
@@ -20,8 +21,9 @@ def tiny(name: str, seed: int = 0, **settings: Any) -> Translator:
     """A method at the smallest size that its constructor offers."""
     known = inspect.signature(registry.find(name)).parameters
     torch.manual_seed(seed)
-    made = create(name, **{key: value for key, value in TINY.items() if key in known}, **settings)
-    if isinstance(made, LLE):
+    small = TINY_EXEMPLARY if issubclass(registry.find(name), Exemplary) else TINY
+    made = create(name, **{key: value for key, value in small.items() if key in known}, **settings)
+    if isinstance(made, Exemplary):
         exemplars = smooth_pairs(2, size=256).batch()
         made.fit(exemplars.photo, exemplars.sketch)
     return made

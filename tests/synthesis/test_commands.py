@@ -178,7 +178,8 @@ def test_methods_as_table_and_as_json() -> None:
         assert line.keys() == {"name", "source", "target", "two_way", "paper", "parameters", "weights"}
         assert isinstance(line["weights"], list)
     assert {line["name"]: line["parameters"] for line in listed}["pencil"] == 0
-    assert {line["name"] for line in listed if line["two_way"]} == {"cyclegan", "lle", "msg-sarl"}
+    exemplary = {"fast-rslcr", "lle", "mrf", "mwf", "rslcr", "ssd"}
+    assert {line["name"] for line in listed if line["two_way"]} == {"cyclegan", "msg-sarl"} | exemplary
     assert "pix2pix" in run(methods).output
 
 
