@@ -1,6 +1,6 @@
 """Run every benchmark that needs no data set."""
 
-from benchmarks import backup, encryption, enroll, lle, search, serve, start
+from benchmarks import backup, encryption, enroll, exemplars, search, serve, start
 
-for benchmark in (start, search, encryption, backup, enroll, lle, serve):
+for benchmark in (start, search, encryption, backup, enroll, exemplars, serve):
     print(benchmark.main([]))

@@ -27,3 +27,8 @@ def pair_folder(folder: Path, stems: str) -> Path:
             image = Image.fromarray(draw.integers(0, 256, (5, 4, 3), dtype=np.uint8)).resize((200, 250))
             image.save(folder / side / f"{stem}.png")
     return folder
+
+
+def noise(count: int, height: int, width: int, seed: int) -> torch.Tensor:
+    """Faces of noise, (count, 3, height, width) in [-1, 1]."""
+    return 2 * torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(seed)) - 1

@@ -6,9 +6,10 @@ import torch
 from invented import smooth_pairs
 
 from forensic.synthesis import Translator, create, registry
-from forensic.synthesis.methods.lle import LLE
+from forensic.synthesis.translator import Exemplary
 
-TINY = {"size": 32, "width": 4, "perceptual": "embedder", "pool": 0, "overlap": 4, "blocks": 1}
+TINY = {"size": 32, "width": 4, "perceptual": "embedder", "pool": 0, "blocks": 1}
+TINY_EXEMPLARY = {"patch": 32, "overlap": 8, "step": 24, "scales": 1, "sweeps": 3}
 TINIER: dict[str, dict[str, object]] = {
     "chan": {"depth": 3, "before": 1, "after": 1},
     "fsgan": {"blocks": 0, "scales": 1, "perceptual": "none"},
@@ -27,9 +28,10 @@ def tiny(name: str, seed: int = 0, **settings: Any) -> Translator:
     """A method at the smallest size that its constructor offers."""
     known = inspect.signature(registry.find(name)).parameters
     torch.manual_seed(seed)
-    usual = {key: value for key, value in TINY.items() if key in known} | TINIER.get(name, {})
+    small = TINY_EXEMPLARY if issubclass(registry.find(name), Exemplary) else TINY
+    usual = {key: value for key, value in small.items() if key in known} | TINIER.get(name, {})
     made = create(name, **usual | settings)
-    if isinstance(made, LLE):
+    if isinstance(made, Exemplary):
         exemplars = smooth_pairs(2, size=256).batch()
         made.fit(exemplars.photo, exemplars.sketch)
     return made
