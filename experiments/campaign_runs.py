@@ -26,7 +26,10 @@ SIDES = {"pix2pix": {"pix2pix-sketch-to-photo": {"source": "sketch", "target": "
 """Baselines in the direction that is not the constructor's own."""
 SAME_TRAINING = {("isegan", "full model (stage-I output)")}
 """Rows that show another output of the same training."""
-SHAPE = ("width", "discriminator_width", "hidden", "depth", "halvings", "patch", "patches", "kernels", "reach")
+SHAPE = (
+    *("width", "discriminator_width", "hidden", "depth", "halvings", "patch", "patches", "kernels", "reach"),
+    *("blocks", "scales", "layers", "content_patch"),
+)
 """Settings that a compact network takes from METHOD-compact*.toml; its losses stay the paper's."""
 _COMPACT_SIZE = 128
 

@@ -9,6 +9,8 @@ METHODS: Final[dict[tuple[str, str, str], Rows]] = {
     ("cufs", "photo", "sketch"): {
         "CycleGAN": {"fsim": 0.6829, "ssim": 0.4638, "fid": 58.394, "lpips-alex": 0.2776},
         "Pix2Pix": {"fsim": 0.7356, "ssim": 0.5172, "fid": 44.272, "lpips-alex": 0.1654},
+        "DRIT": {"fsim": 0.7138, "ssim": 0.4568, "fid": 54.02},
+        "U-GAT-IT": {"fsim": 0.7580, "ssim": 0.5055, "fid": 34.93},
         "MSG-SARL": {"fsim": 0.7594, "ssim": 0.5288, "fid": 46.39},
         "SCA-GAN": {"fsim": 0.716, "fid": 34.2},
         "SDGAN": {"fsim": 0.7446, "ssim": 0.5360, "fid": 33.408, "lpips-alex": 0.1444},
@@ -16,8 +18,11 @@ METHODS: Final[dict[tuple[str, str, str], Rows]] = {
     ("cufs", "sketch", "photo"): {
         "Pix2pix": {"fsim": 0.7678, "fid": 73.43, "lpips-alex": 0.1981, "nlda": 0.9332},
         "CycleGAN": {"fsim": 0.7682, "fid": 71.81, "lpips-alex": 0.1876, "nlda": 0.8729},
+        "DualGAN": {"fsim": 0.7716, "fid": 70.65, "lpips-alex": 0.2112, "nlda": 0.9237},
         "SCA-GAN": {"fsim": 0.7764, "fid": 60.72, "lpips-alex": 0.1790, "nlda": 0.9061},
         "CHAN": {"fsim": 0.7781, "fid": 41.44, "lpips-alex": 0.1788, "nlda": 0.8779},
+        "DRIT": {"fsim": 0.7025, "ssim": 0.4642, "fid": 65.52},
+        "U-GAT-IT": {"fsim": 0.75955, "ssim": 0.5664, "fid": 54.65},
         "MSG-SARL": {"fsim": 0.7866, "ssim": 0.6242, "fid": 66.71},
         "ISEGAN": {"fsim": 0.7802, "fid": 58.30, "lpips-alex": 0.1668, "nlda": 0.9402},
     },

@@ -1,13 +1,13 @@
 """Terms of the methods' objectives, each a mean over all elements: weights do not depend on the size."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Criterion = Literal["log", "least-squares"]
+Criterion = Literal["log", "least-squares", "wasserstein"]
 
 
 def adversarial(scores: Tensor, *, real: bool, criterion: Criterion = "log") -> Tensor:
@@ -20,7 +20,8 @@ def adversarial(scores: Tensor, *, real: bool, criterion: Criterion = "log") -> 
         scores: Raw outputs (no sigmoid), any shape.
         real: The answer to come close to.
         criterion: ``"log"`` is binary cross-entropy on the scores as logits (Goodfellow et al. 2014);
-            ``"least-squares"`` is the squared distance to 1 or 0 (Mao et al. 2017).
+            ``"least-squares"`` is the squared distance to 1 or 0 (Mao et al. 2017); ``"wasserstein"`` is not one, but
+            the mean score, negated where the answer is 'real' (Arjovsky et al. 2017).
 
     Returns:
         Scalar.
@@ -30,7 +31,9 @@ def adversarial(scores: Tensor, *, real: bool, criterion: Criterion = "log") -> 
         return F.binary_cross_entropy_with_logits(scores, answer)
     if criterion == "least-squares":
         return F.mse_loss(scores, answer)
-    raise ValueError(f"Unknown criterion {criterion!r}: expected 'log' or 'least-squares'.")
+    if criterion == "wasserstein":
+        return -scores.mean() if real else scores.mean()
+    raise ValueError(f"Unknown criterion {criterion!r}: expected 'log', 'least-squares' or 'wasserstein'.")
 
 
 def discriminating(
@@ -48,6 +51,11 @@ def discriminating(
         "real": weight * adversarial(real, real=True, criterion=criterion) / 2,
         "synthesized": weight * adversarial(synthesized, real=False, criterion=criterion) / 2,
     }
+
+
+def sum_of(terms: Iterable[Tensor]) -> Tensor:
+    """Sum of scalars."""
+    return torch.stack(list(terms)).sum()
 
 
 def l1(faces: Tensor, targets: Tensor) -> Tensor:

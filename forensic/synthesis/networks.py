@@ -214,15 +214,9 @@ class ResNet(nn.Module):
 
     def __init__(self, *, inputs: int = 3, outputs: int = 3, width: int = 64, halvings: int = 2, blocks: int = 9):
         super().__init__()
-        channels = [width * 2**level for level in range(halvings + 1)]
-        layers = [nn.ReflectionPad2d(3), *_activated(nn.Conv2d(inputs, width, 7, bias=False))]
-        for entering, leaving in pairwise(channels):
-            layers += _activated(nn.Conv2d(entering, leaving, 3, stride=2, padding=1, bias=False))
-        layers += [ResidualBlock(channels[-1]) for _ in range(blocks)]
-        for entering, leaving in pairwise(reversed(channels)):
-            layers += _activated(
-                nn.ConvTranspose2d(entering, leaving, 3, stride=2, padding=1, output_padding=1, bias=False)
-            )
+        layers = residual_encoder(inputs, width, halvings, blocks)
+        for level in reversed(range(halvings)):
+            layers += enlarging(width * 2 ** (level + 1), width * 2**level)
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, outputs, 7), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
         normal_init(self)
@@ -250,6 +244,20 @@ class ResidualBlock(nn.Module):
         """Features (n, c, h, w) to features of the same shape."""
         out: Tensor = features + self.layers(features)
         return out
+
+
+def residual_encoder(inputs: int, width: int, halvings: int, blocks: int) -> list[nn.Module]:
+    """c7s1-``width``, convolutions of stride 2 that double the channels, and residual blocks."""
+    channels = [width * 2**level for level in range(halvings + 1)]
+    layers = [nn.ReflectionPad2d(3), *_activated(nn.Conv2d(inputs, width, 7, bias=False))]
+    for entering, leaving in pairwise(channels):
+        layers += _activated(nn.Conv2d(entering, leaving, 3, stride=2, padding=1, bias=False))
+    return layers + [ResidualBlock(channels[-1]) for _ in range(blocks)]
+
+
+def enlarging(entering: int, leaving: int) -> list[nn.Module]:
+    """A 3 x 3 transposed convolution of stride 2, instance normalization and ReLU."""
+    return _activated(nn.ConvTranspose2d(entering, leaving, 3, stride=2, padding=1, output_padding=1, bias=False))
 
 
 def _activated(convolution: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
