@@ -29,7 +29,7 @@ SAME_TRAINING = {("isegan", "full model (stage-I output)")}
 """Rows that show another output of the same training."""
 SHAPE = (
     *("width", "discriminator_width", "hidden", "depth", "halvings", "before", "after", "blocks"),
-    *("patch", "patches", "kernels", "reach"),
+    *("patch", "patches", "kernels", "reach", "scales", "layers", "content_patch"),
 )
 """Settings that a compact network takes from METHOD-compact*.toml; its losses stay the paper's."""
 _COMPACT_SIZE = 128

@@ -1,6 +1,6 @@
 """Terms of the methods' objectives, each a mean over all elements: weights do not depend on the size."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from forensic.synthesis.blocks import sobel
 
-Criterion = Literal["log", "least-squares"]
+Criterion = Literal["log", "least-squares", "wasserstein"]
 FLAT = 0.01
 """Length below which a Sobel gradient counts for less: a step of one grey level is 8 / 255 long."""
 
@@ -24,7 +24,8 @@ def adversarial(scores: Tensor, *, real: bool, criterion: Criterion = "log") -> 
         scores: Raw outputs (no sigmoid), any shape.
         real: The answer to come close to.
         criterion: ``"log"`` is binary cross-entropy on the scores as logits (Goodfellow et al. 2014);
-            ``"least-squares"`` is the squared distance to 1 or 0 (Mao et al. 2017).
+            ``"least-squares"`` is the squared distance to 1 or 0 (Mao et al. 2017); ``"wasserstein"`` is not one, but
+            the mean score, negated where the answer is 'real' (Arjovsky et al. 2017).
 
     Returns:
         Scalar.
@@ -34,7 +35,9 @@ def adversarial(scores: Tensor, *, real: bool, criterion: Criterion = "log") -> 
         return F.binary_cross_entropy_with_logits(scores, answer)
     if criterion == "least-squares":
         return F.mse_loss(scores, answer)
-    raise ValueError(f"Unknown criterion {criterion!r}: expected 'log' or 'least-squares'.")
+    if criterion == "wasserstein":
+        return -scores.mean() if real else scores.mean()
+    raise ValueError(f"Unknown criterion {criterion!r}: expected 'log', 'least-squares' or 'wasserstein'.")
 
 
 def discriminating(
@@ -65,7 +68,12 @@ def judged(seen: Sequence[Sequence[Tensor]], *, real: bool, criterion: Criterion
     Returns:
         Scalar.
     """
-    return torch.stack([adversarial(layers[-1], real=real, criterion=criterion) for layers in seen]).sum()
+    return sum_of(adversarial(layers[-1], real=real, criterion=criterion) for layers in seen)
+
+
+def sum_of(terms: Iterable[Tensor]) -> Tensor:
+    """Sum of scalars."""
+    return torch.stack(list(terms)).sum()
 
 
 def l1(faces: Tensor, targets: Tensor) -> Tensor:

@@ -224,15 +224,9 @@ class ResNet(nn.Module):
         block: Callable[[int], nn.Module] | None = None,
     ):
         super().__init__()
-        channels = [width * 2**level for level in range(halvings + 1)]
-        layers = [nn.ReflectionPad2d(3), *_activated(nn.Conv2d(inputs, width, 7, bias=False))]
-        for entering, leaving in pairwise(channels):
-            layers += _activated(nn.Conv2d(entering, leaving, 3, stride=2, padding=1, bias=False))
-        layers += [(block or ResidualBlock)(channels[-1]) for _ in range(blocks)]
-        for entering, leaving in pairwise(reversed(channels)):
-            layers += _activated(
-                nn.ConvTranspose2d(entering, leaving, 3, stride=2, padding=1, output_padding=1, bias=False)
-            )
+        layers = residual_encoder(inputs, width, halvings, blocks, block or ResidualBlock)
+        for level in reversed(range(halvings)):
+            layers += enlarging(width * 2 ** (level + 1), width * 2**level)
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, outputs, 7), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
         rungs = [4 + 3 * level for level in range(halvings + 1)]  # layers up to the last ReLU at each resolution
@@ -275,6 +269,22 @@ class ResidualBlock(nn.Module):
         """Features (n, c, h, w) to features of the same shape."""
         out: Tensor = features + self.layers(features)
         return out
+
+
+def residual_encoder(
+    inputs: int, width: int, halvings: int, blocks: int, block: Callable[[int], nn.Module] = ResidualBlock
+) -> list[nn.Module]:
+    """c7s1-``width``, convolutions of stride 2 that double the channels, and residual blocks."""
+    channels = [width * 2**level for level in range(halvings + 1)]
+    layers = [nn.ReflectionPad2d(3), *_activated(nn.Conv2d(inputs, width, 7, bias=False))]
+    for entering, leaving in pairwise(channels):
+        layers += _activated(nn.Conv2d(entering, leaving, 3, stride=2, padding=1, bias=False))
+    return layers + [block(channels[-1]) for _ in range(blocks)]
+
+
+def enlarging(entering: int, leaving: int) -> list[nn.Module]:
+    """A 3 x 3 transposed convolution of stride 2, instance normalization and ReLU."""
+    return _activated(nn.ConvTranspose2d(entering, leaving, 3, stride=2, padding=1, output_padding=1, bias=False))
 
 
 def _activated(convolution: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:

@@ -22,7 +22,7 @@ from forensic.progress import bar
 from forensic.synthesis import weights
 from forensic.synthesis.examples import Examples, batches, epoch_seed
 from forensic.synthesis.styles import Styled
-from forensic.synthesis.translator import Adversarial, Batch, Recipe
+from forensic.synthesis.translator import Adversarial, Batch, Player, Recipe
 
 Precision = Literal["fp32", "bf16"]
 Losses = dict[str, float]  # "player/term" -> value
@@ -92,10 +92,7 @@ class Trainer:
         self.recipe, self.seed, self.precision, self.out = recipe, seed, precision, out
         self.examples = examples.to(self.device)
         self.held_out = held_out and held_out.to(self.device)
-        self.optimizers = {
-            name: torch.optim.Adam(player.network.parameters(), betas=recipe.betas, fused=True)
-            for name, player in method.players().items()
-        }
+        self.optimizers = {name: self._optimizer(player) for name, player in method.players().items()}
         self.averaged: AveragedModel | None = None
         if recipe.average:
             mean = get_ema_multi_avg_fn(recipe.average)  # type: ignore[no-untyped-call]
@@ -264,6 +261,15 @@ class Trainer:
                 + "; ".join(changed)
                 + ". Give the settings of the interrupted run, or train anew into another folder."
             )
+
+    def _optimizer(self, player: Player) -> torch.optim.Adam:
+        decay = self.recipe.weight_decay
+        optimizer = torch.optim.Adam(
+            player.network.parameters(), betas=self.recipe.betas, weight_decay=decay, fused=True
+        )
+        if after := player.after:
+            optimizer.register_step_post_hook(lambda *_: after())
+        return optimizer
 
     def _steps(self) -> int:
         return math.ceil(len(self.examples) / self.recipe.batch)

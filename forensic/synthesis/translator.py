@@ -23,7 +23,8 @@ SIZE = 256  # pixels a side of the faces that translate() takes and gives
 
 Faces = dict[str, Tensor]
 """What the losses of one step share, by name: synthesized faces, each (n, 3, size, size) in [-1, 1], and maps of faces
-(parsing, saliency), each (n, channels, size, size) in [0, 1]."""
+(parsing, saliency), each (n, channels, size, size) in [0, 1]; and what networks say of faces (codes, logits), each
+(n, ...), under names that end in " code"."""
 
 
 class Batch(NamedTuple):
@@ -52,12 +53,14 @@ class Player(NamedTuple):
         loss: Named, already weighted terms; their sum is minimized.
         turns: Optimizer steps a batch.
         rate: Learning rate in units of the recipe's.
+        after: Called after each of its steps, as by a method that holds parameters to a range.
     """
 
     network: nn.Module
     loss: Callable[[Batch, Faces], dict[str, Tensor]]
     turns: int = 1
     rate: float = 1.0
+    after: Callable[[], None] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,7 @@ class Recipe:
         batch: Pairs a step.
         learning_rate: Adam's step size.
         betas: Adam's decay rates.
+        weight_decay: Weight of half the parameters' squared norm, which Adam adds to every loss.
         flip: Mirror a pair at random.
         shift: Largest random shift of a pair, in pixels of a 256 x 256 face (edges are replicated).
         tone: Strength of the random contrast, brightness and paper-tint changes of the source image, 0 to 1.
@@ -91,6 +95,7 @@ class Recipe:
     shift: int = 15
     tone: float = 0.0
     average: float = 0.0
+    weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
         betas = tuple(self.betas) if isinstance(self.betas, list | tuple) else ()  # JSON and TOML bring a list
@@ -109,6 +114,7 @@ class Recipe:
             "shift": (0, SIZE // 4),
             "tone": (0, 1),
             "average": (0, 0.99999),
+            "weight_decay": (0, float("inf")),
         }
         for name, (low, high) in ranges.items():
             value = getattr(self, name)

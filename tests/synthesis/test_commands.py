@@ -179,7 +179,7 @@ def test_methods_as_table_and_as_json() -> None:
         assert isinstance(line["weights"], list)
     assert {line["name"]: line["parameters"] for line in listed}["pencil"] == 0
     exemplary = {"fast-rslcr", "lle", "mrf", "mwf", "rslcr", "ssd"}
-    twofold = {"col-cgan", "cyclegan", "kd-plus", "kt", "mdal", "msg-sarl", "ps2man"}
+    twofold = {"col-cgan", "cyclegan", "drit", "dualgan", "kd-plus", "kt", "mdal", "msg-sarl", "ps2man", "u-gat-it"}
     assert {line["name"] for line in listed if line["two_way"]} == exemplary | twofold
     assert "pix2pix" in run(methods).output
 

@@ -22,6 +22,10 @@ def copy_of_state(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in module.state_dict().items()}
 
 
+def copy_of_parameters(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in module.named_parameters()}
+
+
 def differs(before: dict[str, torch.Tensor], module: torch.nn.Module) -> set[str]:
     return {name for name, value in module.state_dict().items() if not torch.equal(before[name], value)}
 
@@ -72,9 +76,12 @@ def test_losses_are_finite_and_faces_in_range(name: str, make_tiny: Any, make_pa
     batch = next(batches(make_pairs(2), method.source, method.recipe, seed=0, epoch=0))
     synthesized = method(batch)
     assert synthesized["synthesized"].shape == batch.photo.shape
-    for made in synthesized.values():  # faces and maps of faces
-        assert (len(made), *made.shape[2:]) == (len(batch.photo), *batch.photo.shape[2:])
-        assert made.abs().max() <= 1
+    for key, made in synthesized.items():
+        assert len(made) == len(batch.photo)
+        assert made.isfinite().all()
+        if not key.endswith(" code"):  # faces and maps of faces
+            assert made.shape[2:] == batch.photo.shape[2:]
+            assert made.abs().max() <= 1
     for player in method.players().values():
         terms = player.loss(batch, synthesized)
         assert terms
@@ -85,16 +92,18 @@ def test_losses_are_finite_and_faces_in_range(name: str, make_tiny: Any, make_pa
 def test_only_the_playing_network_moves_on_its_turn(
     name: str, make_tiny: Any, make_pairs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Its parameters: buffers may count calls, or hold what a norm was estimated to be."""
     method = make_tiny(name)
     trainer = Trainer(method, method.recipe, make_pairs(1))
-    before = copy_of_state(method)
+    before = copy_of_parameters(method)
     moved: list[set[str]] = []
     for optimizer in trainer.optimizers.values():
 
         def step(inner: Any = optimizer.step) -> None:
             inner()
-            moved.append(differs(before, method))
-            before.update(copy_of_state(method))
+            now = copy_of_parameters(method)
+            moved.append({name for name, value in now.items() if not torch.equal(before[name], value)})
+            before.update(now)
 
         monkeypatch.setattr(optimizer, "step", step)
     trainer.step(next(trainer._batches()))
@@ -109,7 +118,8 @@ def test_only_the_playing_network_moves_on_its_turn(
 @pytest.mark.parametrize("name", TRAINED)
 def test_overfits_one_pair(name: str, make_tiny: Any, make_pairs: Any) -> None:
     method = make_tiny(name)
-    rate = {"hida": 5e-4}.get(name, 2e-3)  # the steps of HIDA's adversary are erratic beyond
+    # The steps of HIDA's adversary are erratic beyond; DRIT's attributes keep it busy.
+    rate = {"hida": 5e-4, "drit": 5e-3}.get(name, 2e-3)
     recipe = method.recipe.changed(shift=0, flip=False, tone=0.0, learning_rate=rate)
     trainer = Trainer(method, recipe, make_pairs(1))
     batch = make_pairs(1).batch()

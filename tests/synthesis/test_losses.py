@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from forensic.synthesis.losses import adversarial, l1
+from forensic.synthesis.losses import adversarial, l1, sum_of
 
 
 def softplus(value: float) -> float:
@@ -21,6 +21,21 @@ def test_least_squares_criterion() -> None:
     scores = torch.tensor([0.5, -2.0])
     assert adversarial(scores, real=True, criterion="least-squares").item() == pytest.approx((0.25 + 9) / 2)
     assert adversarial(scores, real=False, criterion="least-squares").item() == pytest.approx((0.25 + 4) / 2)
+
+
+def test_wasserstein_criterion_is_a_difference_of_means() -> None:
+    scores = torch.tensor([0.5, -2.0])
+    assert adversarial(scores, real=True, criterion="wasserstein").item() == 0.75
+    assert adversarial(scores, real=False, criterion="wasserstein").item() == -0.75
+
+
+def test_an_unknown_criterion_is_refused() -> None:
+    with pytest.raises(ValueError, match="'hinge': expected 'log', 'least-squares' or 'wasserstein'"):
+        adversarial(torch.zeros(1), real=True, criterion="hinge")  # type: ignore[arg-type]
+
+
+def test_a_sum_of_terms() -> None:
+    assert sum_of(torch.tensor(value) for value in (1.0, 2.0, 4.5)).item() == 7.5
 
 
 def test_l1_is_a_mean() -> None:

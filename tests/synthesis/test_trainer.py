@@ -90,6 +90,31 @@ def test_averaged_weights_are_the_running_mean(make_tiny, make_pairs) -> None:
     assert plain.result is plain.method
 
 
+def test_weights_decay_as_the_recipe_says(make_tiny, make_pairs, monkeypatch) -> None:
+    """Where no loss has a gradient, Adam follows that of the decay alone: every weight goes towards 0."""
+    method = make_tiny("pix2pix")
+    terms = {"none": sum(0 * parameter.sum() for parameter in method.generator.parameters())}
+    monkeypatch.setattr(method, "generator_loss", lambda batch, faces: terms)
+    trainer = Trainer(method, SHORT.changed(weight_decay=0.1, learning_rate=1e-3), make_pairs(1))
+    before = {name: value.clone() for name, value in method.generator.named_parameters()}
+    trainer.step(make_pairs(1).batch())
+    for name, value in method.generator.named_parameters():
+        far = before[name].abs() > 1e-2
+        torch.testing.assert_close(value[far], (before[name] - 1e-3 * before[name].sign())[far])
+    assert SHORT.weight_decay == 0
+
+
+def test_what_a_player_does_after_its_steps(make_tiny, make_pairs, monkeypatch) -> None:
+    method = make_tiny("pix2pix")
+    done = []
+    players = method.players()
+    held = players["discriminator"]._replace(turns=2, after=lambda: done.append("discriminator"))
+    turns = {"discriminator": held, "generator": players["generator"]._replace(after=lambda: done.append("generator"))}
+    monkeypatch.setattr(method, "players", lambda: turns)
+    Trainer(method, SHORT, make_pairs(1)).step(make_pairs(1).batch())
+    assert done == ["discriminator", "discriminator", "generator"]
+
+
 def test_a_finished_folder_is_not_overwritten(make_tiny, make_pairs, tmp_path) -> None:
     trainer = Trainer(make_tiny("pix2pix"), SHORT, make_pairs(1), out=tmp_path)
     trainer.save()

@@ -2,10 +2,8 @@
 
 Zhu, Park, Isola, Efros: Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks, ICCV 2017.
 
-One model holds both generators and goes either way: ``source`` and ``target`` say only which way ``translate`` goes.
 Choices here:
 
-- The trainer gives the photo and the sketch of one person at a time, but no term compares the two.
 - The identity loss, which the paper has for paintings, is on as in the authors' code; it keeps tones.
 - The history of synthesized faces is part of the checkpoint, and its choices come from torch's generator: a resumed
   training goes on as the uninterrupted one. Until it is full, the discriminators see the newest faces.
@@ -16,24 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from forensic.errors import UsageError
-from forensic.synthesis.losses import adversarial, l1
+from forensic.synthesis.cyclic import Cyclic
+from forensic.synthesis.losses import adversarial, l1, sum_of
 from forensic.synthesis.networks import PatchDiscriminator, ResNet
 from forensic.synthesis.registry import method
-from forensic.synthesis.translator import (
-    DIRECTIONS,
-    Adversarial,
-    Batch,
-    Faces,
-    Modality,
-    Player,
-    Recipe,
-    check_directions,
-    resized,
-)
+from forensic.synthesis.translator import DIRECTIONS, Batch, Faces, Modality, Player, Recipe, check_directions
 
 
 @method("cyclegan")
-class CycleGAN(Adversarial):
+class CycleGAN(Cyclic):
     """Cycle-consistent adversarial networks.
 
     Args:
@@ -53,7 +42,6 @@ class CycleGAN(Adversarial):
     """
 
     paper = "Zhu et al., Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks, ICCV 2017"
-    two_way = True
     critics = ("discriminators", "pools")
     recipe = Recipe(  # section 4 and appendix 7.1; the jitter of the authors' code as in pix2pix
         epochs=200, flat=0.5, batch=1, learning_rate=2e-4, betas=(0.5, 0.999), flip=True, shift=15, tone=0.0
@@ -86,16 +74,6 @@ class CycleGAN(Adversarial):
         )
         self.pools = nn.ModuleDict({b: Pool(pool, size) for _, b in DIRECTIONS})
 
-    def translate(self, images: Tensor) -> Tensor:
-        """Faces in the target modality, (n, 3, 256, 256) in [-1, 1]."""
-        return resized(self._G(self.source, self.target, resized(images, self.size)), images.shape[-1])
-
-    def forward(self, batch: Batch) -> Faces:
-        """Of x and y: G(x), F(y), F(G(x)) and G(F(y))."""
-        faces: Faces = {b: self._G(a, b, batch.of(a)) for a, b in DIRECTIONS}
-        faces |= {f"{a} again": self._G(b, a, faces[b]) for a, b in DIRECTIONS}
-        return faces | {"synthesized": faces[self.target]}
-
     def players(self) -> dict[str, Player]:
         """Both generators, then both discriminators."""
         return {
@@ -105,14 +83,15 @@ class CycleGAN(Adversarial):
 
     def generator_loss(self, batch: Batch, faces: Faces) -> dict[str, Tensor]:
         """Equation 3, each term summed over the directions, and the identity loss of section 5.2."""
-        terms = {"adversarial": batch.photo.new_zeros(()), "cycle": batch.photo.new_zeros(())}
-        for a, b in DIRECTIONS:
-            scores = self.discriminators[b](faces[b])
-            terms["adversarial"] += adversarial(scores, real=True, criterion="least-squares")  # equation 1, section 4
-            terms["cycle"] += self.lambda_cycle * l1(faces[f"{a} again"], batch.of(a))  # equation 2
+        scores = [self.discriminators[b](faces[b]) for _, b in DIRECTIONS]
+        terms = {
+            # Equation 1, section 4.
+            "adversarial": sum_of(adversarial(seen, real=True, criterion="least-squares") for seen in scores),
+            "cycle": self.lambda_cycle * self.cycle(batch, faces),  # equation 2
+        }
         if self.identity:
-            likeness = torch.stack([l1(self._G(a, b, batch.of(b)), batch.of(b)) for a, b in DIRECTIONS])
-            terms["identity"] = self.identity * self.lambda_cycle * likeness.sum()
+            likeness = sum_of(l1(self._G(a, b, batch.of(b)), batch.of(b)) for a, b in DIRECTIONS)
+            terms["identity"] = self.identity * self.lambda_cycle * likeness
         return terms
 
     def discriminator_loss(self, batch: Batch, faces: Faces) -> dict[str, Tensor]:
@@ -123,10 +102,6 @@ class CycleGAN(Adversarial):
             terms["real"] += adversarial(D(batch.of(b)), real=True, criterion="least-squares") / 2
             terms["synthesized"] += adversarial(D(remembered), real=False, criterion="least-squares") / 2
         return terms
-
-    def _G(self, a: Modality, b: Modality, images: Tensor) -> Tensor:
-        made: Tensor = self.generators[f"{a}_to_{b}"](images)
-        return made
 
 
 class Pool(nn.Module):

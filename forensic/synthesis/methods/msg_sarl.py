@@ -31,7 +31,7 @@ from torch.nn import functional as F
 from forensic.errors import UsageError
 from forensic.synthesis import perceptual as features
 from forensic.synthesis.aids import Aid
-from forensic.synthesis.losses import adversarial, l1, total_variation
+from forensic.synthesis.losses import adversarial, l1, sum_of, total_variation
 from forensic.synthesis.networks import every_level, normal_init
 from forensic.synthesis.registry import method
 from forensic.synthesis.translator import (
@@ -224,11 +224,6 @@ class MSGSARL(Adversarial):
     def _sides(self, faces: Faces, b: Modality) -> list[Tensor]:
         """O₀, O₁ and O₂ at their own sizes."""
         return [faces[f"{b} O{i}"][..., ::side, ::side] for i, side in enumerate(SIDES) if self.MSG]
-
-
-def sum_of(terms: list[Tensor]) -> Tensor:
-    """Sum of scalars."""
-    return torch.stack(terms).sum()
 
 
 def pyramid(y: Tensor) -> list[Tensor]:
