@@ -196,7 +196,7 @@ class Silent:
     def update(self, *_: object, **__: object) -> None:
         """Nothing is shown."""
 
-    add_scalar = close = update
+    add_scalar = close = start = stop = update
 
 
 class _Bomb(Exception):

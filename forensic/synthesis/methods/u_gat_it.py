@@ -85,9 +85,8 @@ class UGATIT(Cyclic):
                 " 2 ** layers or more and divisible by 2 ** (layers - 2)."
             )
         self.source, self.target, self.size, self.width = source, target, size, width
-        self.blocks, self.layers, self.light = blocks, tuple(layers), light
+        self.blocks, self.layers, self.light, self.discriminator_rate = blocks, tuple(layers), light, discriminator_rate
         self.lambda_1, self.lambda_2, self.lambda_3, self.lambda_4 = lambda_1, lambda_2, lambda_3, lambda_4
-        self.discriminator_rate = discriminator_rate
         seen = 1 if light else (size // 4) ** 2
         self.generators = nn.ModuleDict({f"{a}_to_{b}": Generator(width, blocks, seen) for a, b in DIRECTIONS})
         self.discriminators = nn.ModuleDict(
@@ -282,13 +281,12 @@ class Discriminator(nn.Module):
             reflected(entering, leaving, 4, stride=2 if level < layers - 2 else 1)
             for level, (entering, leaving) in enumerate(pairwise(channels))
         ]
-        last = reflected(channels[-1], 1, 4, bias=False)
-        for padded in (*convolutions, last):
+        self.C = reflected(channels[-1], 1, 4, bias=False)
+        for padded in (*convolutions, self.C):
             normal_init(padded)
             spectral_norm(padded.get_submodule("1"))
         self.E = nn.Sequential(*(nn.Sequential(layer, nn.LeakyReLU(0.2)) for layer in convolutions))
         self.attention = Attention(channels[-1], slope=0.2, normalized=True)
-        self.C = last
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (n, 3, h, w) to scores (n, 1, h', w') and the logits of η_D, (n, 2)."""
@@ -298,6 +296,5 @@ class Discriminator(nn.Module):
 
 def reflected(entering: int, leaving: int, kernel: int, *, stride: int = 1, bias: bool = True) -> nn.Sequential:
     """A convolution of reflected edges."""
-    return nn.Sequential(
-        nn.ReflectionPad2d((kernel - 1) // 2), nn.Conv2d(entering, leaving, kernel, stride=stride, bias=bias)
-    )
+    convolution = nn.Conv2d(entering, leaving, kernel, stride=stride, bias=bias)
+    return nn.Sequential(nn.ReflectionPad2d((kernel - 1) // 2), convolution)

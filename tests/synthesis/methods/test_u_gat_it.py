@@ -9,7 +9,7 @@ from torch import nn
 
 from forensic.errors import UsageError
 from forensic.synthesis import Batch, create
-from forensic.synthesis.methods.ugatit import LIN, UGATIT, AdaLIN, Attention, Discriminator, Generator
+from forensic.synthesis.methods.u_gat_it import LIN, UGATIT, AdaLIN, Attention, Discriminator, Generator
 from forensic.synthesis.trainer import Trainer
 
 
