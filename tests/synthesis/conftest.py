@@ -19,7 +19,7 @@ OWN: dict[str, dict[str, Any]] = {
         "content_turns": 1,
         "discriminator_rate": 0.2,
     },
-    "u-gat-it": {"blocks": 1, "layers": (4, 3), "lambda_4": 10.0},
+    "u-gat-it": {"blocks": 1, "layers": (5, 4), "lambda_4": 10.0},
 }
 """What only one method has; networks this small learn in few steps when less is asked of them than by the paper."""
 
