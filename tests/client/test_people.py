@@ -38,8 +38,8 @@ def test_a_person_is_shown_without_the_originals_path(run, at_server, folder: Pa
     assert people[1].label in at_server("analyst", "gallery", "show", people[1].label).out
 
 
-def test_people_are_expunged(both, people: list[Made]) -> None:
-    gone = people[-1].label
+def test_people_are_expunged(both, labels: list[str]) -> None:
+    gone = labels[-1]
     assert both("examiner", "expunge", "person", gone, "--yes").status == 4
     assert both("analyst", "expunge", "person", gone, "nobody", "--yes").status == 4
     assert "Proof:" in both("analyst", "expunge", "person", gone, "--yes", "--reason", "order 4").out

@@ -117,6 +117,7 @@ def test_a_day(visit: Visit, people: list[Made], site: str) -> None:
     search(examiner)
     examiner.get_by_role("link", name=re.compile("Compare")).first.click()
     overlay = examiner.get_by_label("How much of the sketch")
+    expect(overlay).to_be_visible()  # the script shows it
     overlay.press("ArrowRight")
     assert overlay.input_value() == "51"
     decide(examiner, "lead", "ears and nasal bridge agree")
