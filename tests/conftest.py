@@ -1,6 +1,7 @@
 """What many tests share: people drawn by the program, and a gallery of them."""
 
 import os
+import shutil
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # test processes side by side would fight for the cores
 
@@ -48,12 +49,23 @@ def people(people_folder: Path) -> list[Made]:
 
 
 @pytest.fixture(scope="session")
-def enrolled(people: list[Made], people_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A gallery of the synthetic people, enrolled along the default route. Tests do not change it."""
+def enrolled(people: list[Made], people_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A gallery of the synthetic people, enrolled along the default route. Tests do not change it: they copy it."""
     from forensic import Gallery, Identifier
+    from forensic.gallery import audit
 
     folder = tmp_path_factory.mktemp("enrolled") / "gallery"
     with Gallery(folder, create=True) as gallery:
         summary = Identifier(gallery).enroll(people_folder / "people.csv")
         assert not summary.failures
-    return folder
+        with gallery.reading() as session:
+            head = audit.head(session)
+    yield folder
+    with Gallery(folder) as gallery, gallery.reading() as session:
+        assert audit.head(session) == head, "a test searched or changed what others take for untouched"
+
+
+@pytest.fixture(scope="module")
+def searchable(enrolled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of it for the tests of one file, which leave their searches on record."""
+    return shutil.copytree(enrolled, tmp_path_factory.mktemp("searchable") / "gallery")

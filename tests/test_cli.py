@@ -34,14 +34,14 @@ def test_every_command_has_help(name: str, capsys: Captured) -> None:
     assert "\\b" not in shown, "a raw docstring: click takes the backspace character"
 
 
-def test_help_and_gallery_commands_start_without_torch(enrolled: Path) -> None:
+def test_help_and_gallery_commands_start_without_torch(searchable: Path) -> None:
     code = (
         "import sys; from forensic.cli import run; "
         "code = run(sys.argv[1:]); "
         "heavy = {'torch', 'faiss', 'sklearn', 'matplotlib', 'alembic'} & set(sys.modules); "
         "sys.exit(f'imported {heavy}' if heavy else code)"
     )
-    for arguments in (["--help"], ["gallery", "list", "--gallery", str(enrolled)]):
+    for arguments in (["--help"], ["gallery", "list", "--gallery", str(searchable)]):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
@@ -66,10 +66,10 @@ def test_enroll_and_match(people_folder: Path, people: list[Made], tmp_path: Pat
     assert all(digest in page for digest in found["models"].values())
 
 
-def test_json_is_the_same_to_the_byte(enrolled: Path, people: list[Made], capsys: Captured) -> None:
+def test_json_is_the_same_to_the_byte(searchable: Path, people: list[Made], capsys: Captured) -> None:
     texts = []
     for _ in range(2):
-        assert forensic("match", people[0].sketch, people[1].sketch, "--gallery", enrolled, "--json", "-") == 0
+        assert forensic("match", people[0].sketch, people[1].sketch, "--gallery", searchable, "--json", "-") == 0
         told = capsys.readouterr()
         texts.append(told.out)
         assert re.search(r"On record as search \d+, \d+, in the probes' order", told.err)
@@ -77,16 +77,18 @@ def test_json_is_the_same_to_the_byte(enrolled: Path, people: list[Made], capsys
     assert len([json.loads(line) for line in texts[0].splitlines()]) == 2
 
 
-def test_a_synthesized_probe_is_marked_in_the_report(enrolled: Path, people: list[Made], tmp_path: Path) -> None:
+def test_a_synthesized_probe_is_marked_in_the_report(searchable: Path, people: list[Made], tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     route = "sketch-to-photo:pix2pix"
-    assert forensic("match", people[0].sketch, "--gallery", enrolled, "--route", route, "--report", page) == 0
+    assert forensic("match", people[0].sketch, "--gallery", searchable, "--route", route, "--report", page) == 0
     assert "synthetic, not evidence" in page.read_text()
 
 
-def test_evidence_is_in_words_everywhere(enrolled: Path, people: list[Made], tmp_path: Path, capsys: Captured) -> None:
+def test_evidence_is_in_words_everywhere(
+    searchable: Path, people: list[Made], tmp_path: Path, capsys: Captured
+) -> None:
     page, lines = tmp_path / "report.html", tmp_path / "found.jsonl"
-    command = ["match", people[0].sketch, "--gallery", enrolled, "--top", 12]
+    command = ["match", people[0].sketch, "--gallery", searchable, "--top", 12]
     assert forensic(*command, "--report", page, "--json", lines) == 0
     shown, found, told = capsys.readouterr().out, json.loads(lines.read_text()), page.read_text()
     assert "log10 LR" in shown
@@ -98,17 +100,17 @@ def test_evidence_is_in_words_everywhere(enrolled: Path, people: list[Made], tmp
         assert -20 < candidate["log_lr"] < 20
 
 
-def test_several_sketches_of_one_person(enrolled: Path, people: list[Made], tmp_path: Path, capsys: Captured) -> None:
+def test_several_sketches_of_one_person(searchable: Path, people: list[Made], tmp_path: Path, capsys: Captured) -> None:
     sketches, page = [people[0].sketch, people[1].sketch], tmp_path / "report.html"
-    command = ["match", *sketches, "--gallery", enrolled, "--same-person", "--json", "-", "--report", page]
+    command = ["match", *sketches, "--gallery", searchable, "--same-person", "--json", "-", "--report", page]
     assert forensic(*command) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["probe"] == ", ".join(map(str, sketches))
     assert page.read_text().count("Aligned probe</figcaption>") == 2
 
 
-def test_a_filter_needs_a_justification(enrolled: Path, people: list[Made], tmp_path: Path, capsys: Captured) -> None:
-    command, page = ["match", people[0].sketch, "--gallery", enrolled], tmp_path / "report.html"
+def test_a_filter_needs_a_justification(searchable: Path, people: list[Made], tmp_path: Path, capsys: Captured) -> None:
+    command, page = ["match", people[0].sketch, "--gallery", searchable], tmp_path / "report.html"
     assert forensic(*command, "--where", "sex=female") == 2
     assert "justif" in capsys.readouterr().err
     assert forensic(*command, "--justification", "the witness saw a woman") == 2
@@ -125,9 +127,11 @@ def test_a_filter_needs_a_justification(enrolled: Path, people: list[Made], tmp_
     assert "the witness saw a woman" in page.read_text()
 
 
-def test_an_explanation_is_shown_and_kept(enrolled: Path, people: list[Made], tmp_path: Path, capsys: Captured) -> None:
+def test_an_explanation_is_shown_and_kept(
+    searchable: Path, people: list[Made], tmp_path: Path, capsys: Captured
+) -> None:
     page, lines = tmp_path / "report.html", tmp_path / "found.jsonl"
-    command = ["match", people[0].sketch, "--gallery", enrolled, "--route", "direct@patches", "--explain"]
+    command = ["match", people[0].sketch, "--gallery", searchable, "--route", "direct@patches", "--explain"]
     assert forensic(*command, "--report", page, "--json", lines) == 0
     assert "hangs on" in capsys.readouterr().out
     told = json.loads(lines.read_text())["explanation"]
@@ -135,10 +139,10 @@ def test_an_explanation_is_shown_and_kept(enrolled: Path, people: list[Made], tm
     assert "Occlusion map of the candidate" in page.read_text()
 
 
-def test_exit_codes(enrolled: Path, people: list[Made], tmp_path: Path, capsys: Captured) -> None:
+def test_exit_codes(searchable: Path, people: list[Made], tmp_path: Path, capsys: Captured) -> None:
     sketch, blank = people[0].sketch, tmp_path / "blank.png"
     Image.new("RGB", (120, 120), "white").save(blank)
-    there, elsewhere = ["--gallery", enrolled], ["--gallery", tmp_path / "no gallery"]
+    there, elsewhere = ["--gallery", searchable], ["--gallery", tmp_path / "no gallery"]
     cases = {
         2: [["match", sketch, *there, "--route", "no-such-route"], ["match"], ["nosuch"], ["match", "-x"]],
         3: [["match", blank, *there], ["match", tmp_path / "absent.png", *there]],
@@ -153,21 +157,21 @@ def test_exit_codes(enrolled: Path, people: list[Made], tmp_path: Path, capsys: 
 
 
 def test_one_bad_probe_does_not_stop_the_others(
-    enrolled: Path, people: list[Made], tmp_path: Path, capsys: Captured
+    searchable: Path, people: list[Made], tmp_path: Path, capsys: Captured
 ) -> None:
     blank = tmp_path / "blank.png"
     Image.new("RGB", (120, 120), "white").save(blank)
-    assert forensic("match", blank, people[0].sketch, "--gallery", enrolled, "--json", "-") == 3
+    assert forensic("match", blank, people[0].sketch, "--gallery", searchable, "--json", "-") == 3
     first, second = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert "no face" in first["error"]
     assert first["candidates"] == []
     assert second["candidates"]
 
 
-def test_options_that_contradict_each_other(enrolled: Path, people: list[Made], capsys: Captured) -> None:
+def test_options_that_contradict_each_other(searchable: Path, people: list[Made], capsys: Captured) -> None:
     two = [people[0].sketch, people[1].sketch]
-    assert forensic("match", *two, "--face", 1, "--gallery", enrolled) == 2
-    assert forensic("match", people[0].sketch, "--same-person", "--face", 1, "--gallery", enrolled) == 2
+    assert forensic("match", *two, "--face", 1, "--gallery", searchable) == 2
+    assert forensic("match", people[0].sketch, "--same-person", "--face", 1, "--gallery", searchable) == 2
     assert forensic("enroll") == 2
     assert "for one probe" in capsys.readouterr().err
 

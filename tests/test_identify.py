@@ -16,8 +16,8 @@ from forensic.recognition.cohort import Query
 
 
 @pytest.fixture
-def gallery(enrolled: Path):
-    with Gallery(enrolled) as opened:
+def gallery(searchable: Path):
+    with Gallery(searchable) as opened:
         yield opened
 
 
