@@ -10,7 +10,8 @@ Hands: ``photo``, the photo itself in place of a drawing; ``filters-further``, r
 generators with the weights that ship, or with others. All of these draw CelebAMask-HQ's photos alone, on which no
 generator was trained: nothing is fitted to what it has memorized. ``filters``, which ships, draws the photos of pairs
 as well; with ``filters+METHOD`` both draw. A generator that has seen the source that is left out is refused
-(``TRAINED_ON``). Test identities are never read. Runs that the JSON holds are not made again.
+(``TRAINED_ON``). Test identities are never read. Runs that the JSON holds are not made again: to go on with CUFS left
+out, whose runs lie beside its page, name docs/results/augmenters-cufs.json, ``--left cufs --steps 100``.
 
 What a generator consults is not left out: the face priors learned from CelebAMask-HQ's training photos and from all
 training pairs, and the perceptual loss of SDGAN is on the shipped embedder, which has seen FS2K's training sketches.
@@ -48,8 +49,8 @@ SYSTEMS = {"mobilefacenet": "embedder", "patch-gradients": "patches", "both": "b
 BASES = ("photo", "filters-further", "filters")
 INTRODUCTION = """
 Rank-1 of the sketches of a source that was left out of the fitting, among {gallery:,} training photos, by recognizers
-whose further training sketches were drawn by the hand in the first column; {steps} steps for the trunk, mean of the
-seeds {seeds}. Gains are paired, in points, with 95 % bootstrap intervals over people: against the photo itself in place
+whose further training sketches were drawn by the hand in the first column; {steps} steps for the trunk,
+{seeds}. Gains are paired, in points, with 95 % bootstrap intervals over people: against the photo itself in place
 of a drawing, against filters that draw the same photos, and against filters that draw the pairs' photos too (what
 ships). Generators drew photos that they had not learned from; test identities were not read. Two things were not left
 out: the face priors that SDGAN consults, and the shipped embedder in its perceptual loss, have seen training images of
@@ -164,7 +165,7 @@ def measure(options: argparse.Namespace) -> None:
                 raise UsageError(f"{options.json} holds {key!r} with other weights.")
             continue
         hits = run(teacher, everything, hand, seed, options)
-        people = everything[0].people[chosen].tolist()
+        people = np.unique(everything[0].people[chosen], return_inverse=True)[1].tolist()  # a number for each
         results["runs"][key] = {"people": people, "hits": hits, "sha256": digest}
         options.json.write_text(json.dumps(results), encoding="utf-8")
         print(key, {system: round(float(np.mean(some)), 4) for system, some in hits.items()}, flush=True)
@@ -177,10 +178,14 @@ def page(results: dict[str, Any]) -> Iterator[str]:
         left, steps, name, seed = key.split()
         runs.setdefault((left, steps), {}).setdefault(name, {})[int(seed)] = value
     yield "# What generators teach\n"
-    yield from (__doc__ or "").splitlines()[2:5]
+    for (left, steps), hands in runs.items():
+        yield f"    python experiments/augmenters.py --start mobilefacenet.pt --data DATA --json FILE --left {left} \\"
+        yield f"        --steps {steps} --hands {','.join(hands)}"
+    yield "    python experiments/augmenters.py --json FILE --page PAGE"
     for (left, steps), hands in runs.items():
         seeds = sorted(set.intersection(*(set(some) for some in hands.values())))
-        yield INTRODUCTION.format(gallery=results["gallery"], steps=steps, seeds=", ".join(map(str, seeds)))
+        which = f"mean of the seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]} alone"
+        yield INTRODUCTION.format(gallery=results["gallery"], steps=steps, seeds=which)
         people = next(iter(next(iter(hands.values())).values()))["people"]
         yield f"## {left} left out: {len(people)} sketches of {len(set(people))} people"
         bases = [name for name in BASES if name in hands]
