@@ -260,3 +260,26 @@ def check_directions(source: str, target: str) -> None:
     """Raise UsageError unless source and target are the two modalities, in either order."""
     if {source, target} != {"photo", "sketch"}:
         raise UsageError(f"Cannot translate from {source!r} to {target!r}: one of them is 'photo', the other 'sketch'.")
+
+
+def halvings_of(name: str, size: int) -> int:
+    """How often a size can be halved until it is 1.
+
+    Raises:
+        UsageError: It is no power of two from 32 on.
+    """
+    if size < 32 or size & (size - 1):
+        raise UsageError(f"{name}: size is {size}, expected a power of two from 32 on.")
+    return size.bit_length() - 1
+
+
+def levels_of(name: str, size: int, depth: int | None) -> int:
+    """Levels of a U-Net; as many as halve the size to 1 where no depth is given.
+
+    Raises:
+        UsageError: The size is below 32, or cannot be halved as often.
+    """
+    levels = size.bit_length() - 1 if depth is None else depth
+    if size < 32 or size % 2**levels:
+        raise UsageError(f"{name}: size {size} is not 32 or more and divisible by 2 ** {levels}.")
+    return levels

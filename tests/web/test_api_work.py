@@ -94,7 +94,9 @@ def test_an_auditor_has_the_gallery_checked(program: Program, app: FastAPI, gall
 
 @pytest.mark.parametrize("asked", [{"certificates": "none"}, {"certificates": "\0"}, {"head": {"number": 1}}])
 def test_a_check_against_what_is_none_is_refused(program: Program, asked: dict[str, object]) -> None:
-    problem(program("auditor").post("/api/v1/gallery/check", json=asked), 422)
+    auditor = program("auditor")
+    assert problem(auditor.post("/api/v1/gallery/check", json=asked), 422)
+    assert auditor.get("/api/v1/jobs").json()["items"] == []
 
 
 def test_an_analyst_has_templates_made(program: Program, gallery_folder: Path) -> None:

@@ -17,8 +17,6 @@ release. What differs or is chosen:
   of 15 pixels.
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -35,6 +33,7 @@ from forensic.synthesis.translator import (
     Player,
     Recipe,
     check_directions,
+    halvings_of,
     resized,
 )
 
@@ -83,9 +82,7 @@ class CHAN(Adversarial):
     ) -> None:
         super().__init__()
         check_directions(source, target)
-        if size < 32 or size & (size - 1):
-            raise UsageError(f"chan: size is {size}, expected a power of two from 32 on.")
-        halvings = int(math.log2(size))
+        halvings = halvings_of(self.name, size)
         depth = halvings if depth is None else depth
         levels = halvings - 3 if levels is None else levels
         if not 2 <= depth <= halvings or not 2 <= levels <= halvings - 1:

@@ -12,8 +12,6 @@ The paper's U are photos here and its V sketches; G_A goes from U to V and D_A j
 - Batches of one are normalized by their own statistics, as in pix2pix.
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
 
@@ -22,7 +20,16 @@ from forensic.synthesis.cyclic import Cyclic
 from forensic.synthesis.losses import adversarial, l1, sum_of
 from forensic.synthesis.networks import PatchDiscriminator, UNet
 from forensic.synthesis.registry import method
-from forensic.synthesis.translator import DIRECTIONS, Batch, Faces, Modality, Player, Recipe, check_directions
+from forensic.synthesis.translator import (
+    DIRECTIONS,
+    Batch,
+    Faces,
+    Modality,
+    Player,
+    Recipe,
+    check_directions,
+    levels_of,
+)
 
 
 @method("dualgan")
@@ -69,9 +76,7 @@ class DualGAN(Cyclic):
     ) -> None:
         super().__init__()
         check_directions(source, target)
-        levels = int(math.log2(size)) if depth is None else depth
-        if size < 32 or size % 2**levels:
-            raise UsageError(f"dualgan: size {size} is not 32 or more and divisible by 2 ** {levels}.")
+        levels = levels_of(self.name, size, depth)
         if clip <= 0 or critic_turns < 1:
             raise UsageError(
                 f"dualgan: clip {clip} and critic_turns {critic_turns}; expected one above 0, and 1 or more."

@@ -18,7 +18,6 @@ is chosen:
 - All images have three channels, also the sketches.
 """
 
-import math
 from functools import partial
 from typing import Any
 
@@ -43,6 +42,7 @@ from forensic.synthesis.translator import (
     Player,
     Recipe,
     check_directions,
+    halvings_of,
     resized,
 )
 
@@ -106,9 +106,7 @@ class FSGAN(Styled):
     ) -> None:
         super().__init__(style)
         check_directions(source, target)
-        if size < 32 or size & (size - 1):
-            raise UsageError(f"fsgan: size is {size}, expected a power of two from 32 on.")
-        most = int(math.log2(size)) - 4
+        most = halvings_of(self.name, size) - 4
         halvings = max(1, min(3, most - 1)) if halvings is None else halvings
         if not 1 <= halvings <= most or blocks < 0 or width < 2 or not 1 <= scales <= 3:
             raise UsageError(

@@ -15,8 +15,6 @@ of the gradients. Sizes and settings are those of the authors' release. What dif
 - Sketches have one channel: targets are made grey.
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -37,6 +35,7 @@ from forensic.synthesis.translator import (
     Player,
     Recipe,
     check_directions,
+    halvings_of,
     resized,
 )
 
@@ -93,9 +92,7 @@ class GENRE(Adversarial):
     ) -> None:
         super().__init__()
         check_directions(source, target)
-        if size < 32 or size & (size - 1):
-            raise UsageError(f"genre: size is {size}, expected a power of two from 32 on.")
-        halvings = int(math.log2(size))
+        halvings = halvings_of(self.name, size)
         depth = halvings if depth is None else depth
         if not 2 <= depth <= halvings:
             raise UsageError(f"genre: depth is {depth}, expected 2 to {halvings} at size {size}.")

@@ -26,7 +26,6 @@ contradicts, resolved as its released parts are where these say something:
 """
 
 import itertools
-import math
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -49,6 +48,7 @@ from forensic.synthesis.translator import (
     Player,
     Recipe,
     check_directions,
+    halvings_of,
     resized,
 )
 
@@ -138,8 +138,7 @@ class HIDA(Styled):
     ) -> None:
         super().__init__(style)
         check_directions(source, target)
-        if size < 32 or size & (size - 1):
-            raise UsageError(f"hida: size is {size}, expected a power of two from 32 on.")
+        halvings = halvings_of(self.name, size)
         for name, value, known in (
             ("activation", activation, ("InfoACON", "metaACON", "ReLU")),
             ("DOG", DOG, tuple(DEFORMED)),
@@ -156,7 +155,7 @@ class HIDA(Styled):
         self.dropout, self.prior = dropout, prior
         self.discriminator_rate, self.discriminator_norm = discriminator_rate, discriminator_norm
         design = Design(depth, DySPADE, activation, DOG, switch, dropout)
-        self.generator = Generator(design, width, int(math.log2(size)), len(self.styles))
+        self.generator = Generator(design, width, halvings, len(self.styles))
         self.discriminator = PatchDiscriminator(
             inputs=2 if depth else 4, width=width, patch=patch, normalized=discriminator_norm
         )

@@ -8,12 +8,9 @@ each batch of one by its own statistics, which is instance normalization; by tha
 on what else is in the batch.
 """
 
-import math
-
 import torch
 from torch import Tensor
 
-from forensic.errors import UsageError
 from forensic.synthesis.losses import adversarial, discriminating, l1
 from forensic.synthesis.networks import PatchDiscriminator, UNet
 from forensic.synthesis.registry import method
@@ -25,6 +22,7 @@ from forensic.synthesis.translator import (
     Player,
     Recipe,
     check_directions,
+    levels_of,
     resized,
 )
 
@@ -69,9 +67,7 @@ class Pix2Pix(Adversarial):
     ) -> None:
         super().__init__()
         check_directions(source, target)
-        levels = int(math.log2(size)) if depth is None else depth
-        if size < 32 or size % 2**levels:
-            raise UsageError(f"pix2pix: size {size} is not 32 or more and divisible by 2 ** {levels}.")
+        levels = levels_of(self.name, size, depth)
         self.source, self.target = source, target
         self.size, self.width, self.depth, self.patch = size, width, depth, patch
         self.lambda_l1, self.discriminator_rate, self.dropout = lambda_l1, discriminator_rate, dropout
