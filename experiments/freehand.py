@@ -40,7 +40,6 @@ from forensic.synthesis.examples import load as load_examples
 from forensic.synthesis.trainer import Trainer
 from forensic.synthesis.translator import SIZE
 
-MASK = 512  # pixels a side that d is measured in
 TRAINED = 11.0  # the paper's d
 DEGREES = (0.0, 11.0, 20.0, 30.0)
 DRAWINGS = 1  # of each test photo at each d
@@ -74,7 +73,7 @@ class Draughtsman:
 
     def draw(self, d: float) -> tuple[Tensor, Tensor]:
         """Edge-aligned and deformed drawings, each (n, 3, 256, 256) in [-1, 1]."""
-        aligned, deformed = strokes.sketches(self.labels, d * SIZE / MASK)
+        aligned, deformed = strokes.sketches(self.labels, d * SIZE / strokes.MASK)
         return aligned.expand(-1, 3, -1, -1), deformed.expand(-1, 3, -1, -1)
 
 

@@ -1,6 +1,4 @@
-"""Blocks that methods may share: learned activations, deformable and dense convolutions, SPADE; and fixed filters."""
-
-from typing import Literal
+"""Blocks that methods may share: deformable and dense convolutions, SPADE; and fixed filters."""
 
 import torch
 from torch import Tensor, nn
@@ -10,54 +8,6 @@ from torchvision.ops import deform_conv2d
 STEP = 0.1
 """Pixels of an offset in units of what the convolution for it gives: so it learns ten times slower, as is usual, and
 does not leave maps of a few pixels, beyond which there is nothing to see and nothing to learn from."""
-Switch = Literal["pixel", "channel"]
-"""What the switch θ of a metaACON is computed from."""
-
-
-class ACON(nn.Module):
-    """An activation between two slopes, ACON-C (Ma et al., Activate or Not: Learning Customized Activation, 2021).
-
-    Each channel learns its slopes p₁ and p₂; θ says how sharply it goes from one to the other: with θ = 0 the channel
-    is linear.
-
-    Args:
-        channels: Channels of the input.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.p1 = nn.Parameter(torch.randn(1, channels, 1, 1))
-        self.p2 = nn.Parameter(torch.randn(1, channels, 1, 1))
-
-    def forward(self, x: Tensor, theta: Tensor) -> Tensor:
-        """Features (n, channels, h, w) with a switch θ that broadcasts to them."""
-        difference = (self.p1 - self.p2) * x
-        return difference * (theta * difference).sigmoid() + self.p2 * x
-
-
-class MetaACON(nn.Module):
-    """ACON whose switch comes from the features themselves, metaACON.
-
-    Args:
-        channels: Channels of the input.
-        switch: ``"pixel"`` takes θ = σ(x), one for each value; ``"channel"`` takes σ of two 1 x 1 convolutions of the
-            channels' means, one for each channel.
-    """
-
-    def __init__(self, channels: int, *, switch: Switch = "pixel") -> None:
-        super().__init__()
-        self.acon = ACON(channels)
-        self.theta: nn.Module = nn.Identity()
-        if switch == "channel":
-            hidden = max(16, channels // 16)
-            self.theta = nn.Sequential(
-                nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, hidden, 1), nn.Conv2d(hidden, channels, 1)
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Features (n, channels, h, w) to as many."""
-        y: Tensor = self.acon(x, self.theta(x).sigmoid())
-        return y
 
 
 class DeformableConvolution(nn.Module):

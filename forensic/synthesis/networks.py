@@ -225,10 +225,7 @@ class ResNet(nn.Module):
     ):
         super().__init__()
         layers = residual_encoder(inputs, width, halvings, blocks, block or ResidualBlock)
-        for level in reversed(range(halvings)):
-            layers += enlarging(width * 2 ** (level + 1), width * 2**level)
-        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, outputs, 7), nn.Tanh()]
-        self.layers = nn.Sequential(*layers)
+        self.layers = nn.Sequential(*layers, *doubling(width, outputs, halvings))
         rungs = [4 + 3 * level for level in range(halvings + 1)]  # layers up to the last ReLU at each resolution
         self._rungs = [*rungs, *(blocks + rungs[-1] + 3 * level for level in range(halvings + 1))]
         normal_init(self)
@@ -275,11 +272,24 @@ def residual_encoder(
     inputs: int, width: int, halvings: int, blocks: int, block: Callable[[int], nn.Module] = ResidualBlock
 ) -> list[nn.Module]:
     """c7s1-``width``, convolutions of stride 2 that double the channels, and residual blocks."""
-    channels = [width * 2**level for level in range(halvings + 1)]
-    layers = [nn.ReflectionPad2d(3), *_activated(nn.Conv2d(inputs, width, 7, bias=False))]
-    for entering, leaving in pairwise(channels):
-        layers += _activated(nn.Conv2d(entering, leaving, 3, stride=2, padding=1, bias=False))
-    return layers + [block(channels[-1]) for _ in range(blocks)]
+    layers = [layer for level in halving(inputs, width, halvings) for layer in level]
+    return layers + [block(width * 2**halvings) for _ in range(blocks)]
+
+
+def halving(inputs: int, width: int, halvings: int) -> list[nn.Sequential]:
+    """c7s1-``width``, then convolutions of stride 2 that double the channels: a level for each resolution."""
+    levels = [nn.Sequential(nn.ReflectionPad2d(3), *_activated(nn.Conv2d(inputs, width, 7, bias=False)))]
+    for entering, leaving in pairwise(width * 2**level for level in range(halvings + 1)):
+        levels.append(nn.Sequential(*_activated(nn.Conv2d(entering, leaving, 3, stride=2, padding=1, bias=False))))
+    return levels
+
+
+def doubling(width: int, outputs: int, halvings: int) -> list[nn.Module]:
+    """Transposed convolutions that halve the channels down to ``width``, then c7s1-``outputs`` and tanh."""
+    layers: list[nn.Module] = []
+    for entering, leaving in pairwise(width * 2**level for level in reversed(range(halvings + 1))):
+        layers += enlarging(entering, leaving)
+    return [*layers, nn.ReflectionPad2d(3), nn.Conv2d(width, outputs, 7), nn.Tanh()]
 
 
 def enlarging(entering: int, leaving: int) -> list[nn.Module]:

@@ -21,6 +21,7 @@ Links = dict[int, list[int]]
 
 TOLERANCE = 1.0
 """Pixels; AutoTrace's threshold of 2 on a mask of 512, at 256."""
+MASK = 512  # pixels a side of CelebAMask-HQ's masks, in which papers give offsets
 SPECK = 12
 """Closed boundaries of fewer pixels are left out: parsing's crumbs."""
 PEN = 0.25  # pixels between two dots of a line, more or less

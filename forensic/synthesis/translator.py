@@ -140,6 +140,19 @@ class Recipe:
         return self.learning_rate * (1 - falling)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepRecipe(Recipe):
+    """A recipe whose learning rate falls in steps, as in MSG-SARL, section 4.2.
+
+    ``flat`` is the share of the epochs between two steps; each is to a tenth, until a hundredth is left.
+    """
+
+    def learning_rate_at(self, epoch: int) -> float:
+        """Learning rate of an epoch, counted from 0."""
+        steps = epoch // max(1, round(self.flat * self.epochs))
+        return self.learning_rate * 0.1 ** min(steps, 2)
+
+
 class Translator(nn.Module):
     """Turns faces of one modality into the other.
 

@@ -22,12 +22,10 @@ place to place. What the paper leaves open or contradicts, resolved as its autho
 - Epochs of a stage: 200, half of them at the full learning rate, as in the base, pix2pixHD.
 """
 
-import math
 from bisect import bisect
 from collections.abc import Sequence
-from contextlib import nullcontext
-from itertools import accumulate, pairwise
-from typing import ClassVar, Literal, get_args
+from itertools import accumulate
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -35,10 +33,10 @@ from torch.nn import functional as F
 
 from forensic.errors import UsageError
 from forensic.faces import priors
-from forensic.synthesis import strokes
+from forensic.synthesis import networks, strokes
 from forensic.synthesis.aids import Aid
-from forensic.synthesis.losses import Criterion, adversarial, feature_matching, l1
-from forensic.synthesis.networks import MultiScaleDiscriminator, ResidualBlock, every_level, normal_init
+from forensic.synthesis.attention import Attention, Classifier, SpatialAttentionPooling
+from forensic.synthesis.losses import Criterion, feature_matching, judged, l1
 from forensic.synthesis.registry import method
 from forensic.synthesis.translator import (
     SIZE,
@@ -52,12 +50,8 @@ from forensic.synthesis.translator import (
     resized,
 )
 
-MASK = 512  # pixels a side of CelebAMask's masks
 MATCHED = 4  # layers of equation 7
 MADE_FROM = {"auxiliary": "aligned", "synthesized": "deformed"}  # G_a(S_syn) and G_m(S_dfm)
-Drawings = Literal["boundaries", "artists"]
-Attention = Literal["channels", "branches"]
-Layers = Literal["residual", "encoder"]
 
 
 class Drawn(dict[str, Tensor]):
@@ -133,10 +127,10 @@ class DeepFacePencil(Adversarial):
         reach: int = 13,
         SAP: bool = True,
         dual: bool = True,
-        drawings: Drawings = "artists",
+        drawings: Literal["boundaries", "artists"] = "artists",
         d: float = 11.0,
         attention: Attention = "channels",
-        T: Layers = "residual",
+        T: Literal["residual", "encoder"] = "residual",
         criterion: Criterion = "log",
         lambda_rec: float = 1.0,
         lambda_dfm: float = 10.0,
@@ -151,24 +145,22 @@ class DeepFacePencil(Adversarial):
             raise UsageError(f"deepfacepencil: source is {source!r}, expected 'sketch'; it makes photos alone.")
         self.source, self.target, self.size, self.width = source, target, size, width
         self.discriminator_width = discriminator_width or 4 * width // 3
-        self.halvings = min(4, int(math.log2(max(size, 8) / 4))) if halvings is None else halvings
+        self.halvings = min(4, max(size, 8).bit_length() - 3) if halvings is None else halvings
         self.blocks, self.kernels, self.reach = blocks, tuple(kernels), reach
         self.SAP, self.dual, self.drawings, self.d = SAP, dual, drawings, d
-        self.attention, self.T, self.criterion = attention, T, criterion
+        self.attention, self.T, self.criterion, self.parsing = attention, T, criterion, parsing
         self.lambda_rec, self.lambda_dfm, self.mu, self.stages = lambda_rec, lambda_dfm, mu, tuple(stages)
-        self.parsing, self.discriminator_rate = parsing, discriminator_rate
+        self.discriminator_rate, self.stage, self._rate = discriminator_rate, 0, 1.0
         self._check()
-        self.stage, self._rate = 0, 1.0
         if SAP:
             self.C = Classifier(width)
             self.pooling = SpatialAttentionPooling(width, self.kernels, reach, attention)
-        self.E_m = encoder(width if SAP else 3, width, self.halvings)
-        self.E_a = encoder(3, width, self.halvings) if dual else nn.ModuleList()
-        self.residual = nn.ModuleList(ResidualBlock(width * 2**self.halvings) for _ in range(blocks))
-        self.decoder = decoder(width, self.halvings)
-        self.D = MultiScaleDiscriminator(inputs=6, width=self.discriminator_width, scales=3)
-        for network in (self.E_m, self.E_a, self.residual, self.decoder):
-            normal_init(network)
+        self.E_m = nn.ModuleList(networks.halving(width if SAP else 3, width, self.halvings))
+        self.E_a = nn.ModuleList(networks.halving(3, width, self.halvings) if dual else [])
+        self.residual = nn.ModuleList(networks.ResidualBlock(width * 2**self.halvings) for _ in range(blocks))
+        self.decoder = nn.Sequential(*networks.doubling(width, 3, self.halvings))
+        self.D = networks.MultiScaleDiscriminator(inputs=6, width=self.discriminator_width, scales=3)
+        networks.normal_init(nn.ModuleList([self.E_m, self.E_a, self.residual, self.decoder]))
         self._priors = Aid(lambda: priors.Priors({"parsing": parsing}))
 
     def _check(self) -> None:
@@ -183,11 +175,7 @@ class DeepFacePencil(Adversarial):
         elif self.d < 0 or len(stages) != 3 or min(stages) < 0 or not stages[2] or bool(stages[0]) != bool(stages[1]):
             wrong = f"d {self.d}, stages {stages}; expected 0 or more, three like (1, 1, 1) or (0, 0, 1)"
         else:
-            readings = {"drawings": Drawings, "attention": Attention, "T": Layers, "criterion": Criterion}
-            unknown = [name for name, known in readings.items() if getattr(self, name) not in get_args(known)]
-            if not unknown:
-                return
-            wrong = f"{unknown[0]} {getattr(self, unknown[0])!r}; expected one of {get_args(readings[unknown[0]])}"
+            return
         raise UsageError(f"deepfacepencil: {wrong}.")
 
     @property
@@ -196,12 +184,7 @@ class DeepFacePencil(Adversarial):
         return dict(self._priors.ready().digests)
 
     def begin(self, epoch: int, epochs: int) -> None:
-        """Take the stage and the learning rate of an epoch; with fewer than three epochs there are no stages.
-
-        Args:
-            epoch: The epoch that begins, counted from 0.
-            epochs: How many there are.
-        """
+        """Take the stage and the learning rate of an epoch; with fewer than three epochs there are no stages."""
         bounds = [0, epochs]
         if self.dual and self.stages[0] and epochs >= 3:
             first, second, _ = (epochs * done / sum(self.stages) for done in accumulate(self.stages))
@@ -220,8 +203,8 @@ class DeepFacePencil(Adversarial):
         """S_syn, S_dfm, and the photos that the stage judges, made of them."""
         S_syn, S_dfm = self._sketches(batch)
         faces = Drawn(aligned=S_syn, deformed=S_dfm)
-        with torch.no_grad() if self.stage == 2 else nullcontext():  # where G_a is fixed
-            faces["auxiliary"], faces.G_a = self._G_a(S_syn)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.stage != 2):  # where G_a is fixed
+            faces["auxiliary"], faces.G_a = self._drawn(self.E_a, S_syn) if self.dual else self._G_m(S_syn)
         if self.stage != 1:
             faces["synthesized"], faces.G_m = self._G_m(S_dfm)
         return faces
@@ -279,15 +262,14 @@ class DeepFacePencil(Adversarial):
 
     def _scored(self, seen: list[list[Tensor]], *, real: bool) -> Tensor:
         """One side of equation 5: the mean over the discriminators."""
-        scores = [adversarial(layers[-1], real=real, criterion=self.criterion) for layers in seen]
-        return torch.stack(scores).mean()
+        return judged(seen, real=real, criterion=self.criterion) / len(seen)
 
     @torch.no_grad()
     def _sketches(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """S_syn and S_dfm, each (n, 3, size, size) in [-1, 1]; the shifts come from torch's global generator."""
         photo = resized(batch.photo, min(SIZE, 2 * self.size))
         parsing = resized(self._priors.at(photo)(photo)["parsing"].float(), SIZE)
-        lines = strokes.sketches(parsing.argmax(dim=1), self.d * SIZE / MASK)  # as large as what translate is given
+        lines = strokes.sketches(parsing.argmax(dim=1), self.d * SIZE / strokes.MASK)
         aligned, moved = (resized(S.to(photo), self.size).expand(-1, 3, -1, -1) for S in lines)
         return aligned, batch.sketch if self.drawings == "artists" else moved
 
@@ -299,12 +281,9 @@ class DeepFacePencil(Adversarial):
             *F_C, _ = self.C(S)
         return self._drawn(self.E_m, self.pooling(S, F_C))
 
-    def _G_a(self, S: Tensor) -> tuple[Tensor, list[Tensor]]:
-        return self._drawn(self.E_a, S) if self.dual else self._G_m(S)
-
     def _drawn(self, E: nn.ModuleList, S: Tensor) -> tuple[Tensor, list[Tensor]]:
-        levels = every_level(E, S)
-        blocks = every_level(self.residual, levels[-1])
+        levels = networks.every_level(E, S)
+        blocks = networks.every_level(self.residual, levels[-1])
         return self.decoder(blocks[-1]), (blocks if self.T == "residual" else levels)[:MATCHED]
 
 
@@ -317,85 +296,3 @@ def DFM(seen: list[list[Tensor]], true: list[list[Tensor]]) -> Tensor:
 def GFM(G_a: Sequence[Tensor], G_m: Sequence[Tensor]) -> Tensor:
     """Generator feature matching (equation 7) of layers of the same shapes; scalar."""
     return feature_matching(G_a, G_m) / len(G_a)
-
-
-class SpatialAttentionPooling(nn.Module):
-    """Strokes widened by several kernels, weighted from place to place (section 3.2, Fig. 3).
-
-    Args:
-        width: Channels of R; C's layers have ``width``, ``2 * width`` and ``4 * width``.
-        kernels: Kernel sizes of the pooling.
-        reach: Kernel size of each first convolution.
-        attention: Whether A has a channel for each of R's, or one for each kernel.
-    """
-
-    def __init__(self, width: int, kernels: Sequence[int], reach: int, attention: Attention) -> None:
-        super().__init__()
-        self.kernels, share = tuple(kernels), width // len(kernels)
-        self.branches = nn.ModuleList(nn.Sequential(*_wide(1, share, reach), *_wide(share, share, 3)) for _ in kernels)
-        weights = width if attention == "channels" else len(kernels)
-        self.attend = nn.Sequential(
-            *_wide(7 * width, width, reach), *_wide(width, width, 3), nn.Conv2d(width, weights, 3, padding=1)
-        )
-        normal_init(self)
-
-    def forward(self, S: Tensor, F_C: Sequence[Tensor]) -> Tensor:
-        """SAP(S), (n, width, h, w), of sketches (n, c, h, w) with dark strokes and C's features of them."""
-        R = torch.cat([branch(P) for branch, P in zip(self.branches, self.P(S), strict=True)], dim=1)  # equation 1
-        A = self.A(F_C, S.shape[2:])
-        return A.repeat_interleave(R.shape[1] // A.shape[1], dim=1) * R  # equation 3
-
-    def P(self, S: Tensor) -> list[Tensor]:
-        """Pooling(S; r) for each kernel, (n, 1, h, w) with strokes of 1."""
-        ink = -S.mean(dim=1, keepdim=True)  # so that the maximum widens strokes
-        return [F.max_pool2d(F.pad(ink, [r // 2] * 4, mode="reflect"), r, stride=1) for r in self.kernels]
-
-    def A(self, F_C: Sequence[Tensor], size: Sequence[int]) -> Tensor:
-        """The attention (equation 2): channels that sum to 1 at every place."""
-        large = [F.interpolate(f, size=list(size), mode="bilinear", align_corners=True) for f in F_C]
-        attention: Tensor = self.attend(torch.cat(large, dim=1)).softmax(dim=1)
-        return attention
-
-
-class Classifier(nn.Module):
-    """C: tells edge-aligned sketches from deformed ones by three convolutions of stride 2 (section 3.2)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        layers: list[nn.Module] = [nn.Sequential(nn.Conv2d(1, width, 3, stride=2, padding=1), nn.LeakyReLU(0.2))]
-        for entering in (width, 2 * width):
-            convolution = nn.Conv2d(entering, 2 * entering, 3, stride=2, padding=1, bias=False)
-            norm = nn.InstanceNorm2d(2 * entering, affine=True)
-            layers.append(nn.Sequential(convolution, norm, nn.LeakyReLU(0.2)))
-        head = nn.Sequential(nn.Conv2d(4 * width, 2, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.layers = nn.ModuleList([*layers, head])
-        normal_init(self)
-
-    def forward(self, S: Tensor) -> list[Tensor]:
-        """F₁, F₂ and F₃ of sketches (n, c, h, w), with halved sides each, and the logits (n, 2)."""
-        return every_level(self.layers, S.mean(dim=1, keepdim=True))
-
-
-def encoder(inputs: int, width: int, halvings: int) -> nn.ModuleList:
-    """A 7 x 7 convolution, then down-sampling layers that double the channels."""
-    channels = [width * 2**level for level in range(halvings + 1)]
-    levels = [nn.Sequential(nn.ReflectionPad2d(3), *_normed(nn.Conv2d(inputs, width, 7, bias=False)))]
-    for a, b in pairwise(channels):
-        levels.append(nn.Sequential(*_normed(nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False))))
-    return nn.ModuleList(levels)
-
-
-def decoder(width: int, halvings: int) -> nn.Sequential:
-    """Up-sampling layers that halve the channels, then a 7 x 7 convolution to a photo."""
-    layers: list[nn.Module] = []
-    for a, b in pairwise(width * 2**level for level in reversed(range(halvings + 1))):
-        layers += _normed(nn.ConvTranspose2d(a, b, 3, stride=2, padding=1, output_padding=1, bias=False))
-    return nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(width, 3, 7), nn.Tanh())
-
-
-def _normed(convolution: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
-    return [convolution, nn.InstanceNorm2d(convolution.out_channels, affine=True), nn.ReLU()]
-
-
-def _wide(entering: int, leaving: int, side: int) -> list[nn.Module]:
-    return [nn.Conv2d(entering, leaving, side, padding=side // 2), nn.ReLU()]

@@ -26,17 +26,17 @@ contradicts, resolved as its released parts are where these say something:
 """
 
 import itertools
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from forensic.errors import UsageError
 from forensic.faces import priors
 from forensic.images import luminance
 from forensic.synthesis.aids import Aid
-from forensic.synthesis.blocks import ACON, DeformableConvolution, MetaACON, Switch, gaussian_pyramid
+from forensic.synthesis.blocks import DeformableConvolution, gaussian_pyramid
+from forensic.synthesis.dynamic import Activation, DecodingLayer, Design, Switch
 from forensic.synthesis.losses import adversarial, l1, textural
 from forensic.synthesis.networks import PatchDiscriminator, every_level, normal_init
 from forensic.synthesis.registry import method
@@ -52,9 +52,9 @@ from forensic.synthesis.translator import (
     resized,
 )
 
-Activation = Literal["InfoACON", "metaACON", "ReLU"]
 Texture = Literal["sketch", "photo"]
 Judged = Literal["reconstructed", "input"]
+Deformed = Literal["none", "top2", "mid3", "btm2", "all"]
 DEFORMED = {"none": slice(0), "top2": slice(2), "mid3": slice(2, -2), "btm2": slice(-2, None), "all": slice(None)}
 """Decoding layers with deformable convolutions (Fig. 9)."""
 
@@ -124,7 +124,7 @@ class HIDA(Styled):
         depth: bool = True,
         DySPADE: bool = True,
         activation: Activation = "InfoACON",
-        DOG: str = "top2",
+        DOG: Deformed = "top2",
         switch: Switch = "pixel",
         texture: Texture = "sketch",
         judged: Judged = "reconstructed",
@@ -139,15 +139,6 @@ class HIDA(Styled):
         super().__init__(style)
         check_directions(source, target)
         halvings = halvings_of(self.name, size)
-        for name, value, known in (
-            ("activation", activation, ("InfoACON", "metaACON", "ReLU")),
-            ("DOG", DOG, tuple(DEFORMED)),
-            ("switch", switch, ("pixel", "channel")),
-            ("texture", texture, ("sketch", "photo")),
-            ("judged", judged, ("reconstructed", "input")),
-        ):
-            if value not in known:
-                raise UsageError(f"hida: {name} is {value!r}, expected one of {', '.join(known)}.")
         self.source, self.target, self.size, self.width, self.patch = source, target, size, width, patch
         self.depth, self.DySPADE, self.activation, self.DOG, self.switch = depth, DySPADE, activation, DOG, switch
         self.texture, self.judged = texture, judged
@@ -227,33 +218,6 @@ class HIDA(Styled):
         return self._priors.at(X)(X)["depth"].float() if self.depth else None
 
 
-class Design(NamedTuple):
-    """What the generator is made of; each field is the argument of `HIDA` that is called so."""
-
-    depth: bool
-    DySPADE: bool
-    activation: Activation
-    DOG: str
-    switch: Switch
-    dropout: float
-
-    def activate(self, channels: int, *, encoder: bool = False) -> nn.Module:
-        """A layer of Table 3: metaACON, or ReLU in the encoder and LeakyReLU in the decoder."""
-        if self.activation == "ReLU":
-            return nn.ReLU() if encoder else nn.LeakyReLU(0.2)
-        return MetaACON(channels, switch=self.switch)
-
-    def encode(self, entering: int, leaving: int, *, normalized: bool) -> nn.Sequential:
-        """An encoding layer, which halves the sides."""
-        convolution = nn.Conv2d(entering, leaving, 4, stride=2, padding=1)
-        layers = [convolution, self.activate(leaving, encoder=True)]
-        return nn.Sequential(*layers, *([nn.InstanceNorm2d(leaving)] if normalized else []))
-
-    def last(self, entering: int) -> nn.Sequential:
-        """The last decoding layer, raw."""
-        return nn.Sequential(self.activate(entering), nn.ConvTranspose2d(entering, 1, 4, stride=2, padding=1))
-
-
 class Generator(nn.Module):
     """U-Net from ``2 ** levels`` pixels to one and back (Fig. 2a).
 
@@ -317,69 +281,3 @@ class Generator(nn.Module):
         if self.depth_head is None:
             return Y, None
         return Y, self.depth_head(torch.cat([K, first[1]], dim=1)).sigmoid()
-
-
-class DecodingLayer(nn.Module):
-    """DOG or a transposed convolution, InfoACON, DySPADE and their sum (Fig. 2b).
-
-    Args:
-        design: What it is made of.
-        entering: Channels of the layer before (0 for the first layer) and of the encoding layer of the same size.
-        leaving: Channels of the output.
-        styles: Number of styles.
-        deformed: Whether it enlarges by DOG.
-    """
-
-    def __init__(self, design: Design, entering: tuple[int, int], leaving: int, *, styles: int, deformed: bool) -> None:
-        super().__init__()
-        before, skip = entering
-        self.enlarge: nn.Module = nn.ConvTranspose2d(before + skip, leaving, 4, stride=2, padding=1)
-        if deformed:
-            twice = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
-            self.enlarge = nn.Sequential(twice, DeformableConvolution(before + skip, leaving))
-        info = design.activation == "InfoACON"
-        self.activate = ACON(leaving) if info else design.activate(leaving)
-        branches = ["theta"] * info + ["gamma", "beta"] * design.DySPADE
-        self.appearance = self.shared = None
-        if branches and before:
-            enlarge = nn.ConvTranspose2d(skip, 1, 4, stride=2, padding=1)
-            self.appearance = nn.Sequential(enlarge, design.activate(1))
-        if branches:
-            conditions = design.depth + styles + (self.appearance is not None)
-            convolution = nn.Conv2d(conditions, leaving, 3, padding=1)
-            self.shared = nn.Sequential(convolution, design.activate(leaving))
-        self.branches = nn.ModuleDict({name: nn.Conv2d(leaving, leaving, 3, padding=1) for name in branches})
-        self.dropout = nn.Dropout(design.dropout)
-
-    def forward(self, K: Tensor | None, E: Tensor, D: Tensor | None, s: Tensor) -> Tensor:
-        """The next features.
-
-        Args:
-            K: Features of the layer before, (n, c, h, w); None for the first layer.
-            E: What the encoder made at this size, likewise.
-            D: Depth of twice the size, (n, 1, 2 h, 2 w); None without.
-            s: One-hot styles, (n, styles).
-
-        Returns:
-            (n, leaving, 2 h, 2 w).
-        """
-        H = self.enlarge(E if K is None else torch.cat([K, E], dim=1))
-        steering = self.steering(E, D, s, H.shape[2:])
-        F_l = self.activate(H, steering["theta"].sigmoid()) if "theta" in steering else self.activate(H)  # equation 2
-        out: Tensor = F.instance_norm(F_l)
-        if "gamma" in steering:
-            gamma, beta = 1 + steering["gamma"], steering["beta"]
-            out = H + (gamma * out + beta)  # equations 3 and 4
-        dropped: Tensor = self.dropout(out)
-        return dropped
-
-    def steering(self, E: Tensor, D: Tensor | None, s: Tensor, size: torch.Size) -> dict[str, Tensor]:
-        """What the shared network makes of (D, S, A): θ before its sigmoid, γ - 1 and β; each (n, leaving, *size)."""
-        if self.shared is None:
-            return {}
-        condition = [] if D is None else [D]
-        condition.append(s[:, :, None, None].expand(-1, -1, *size))
-        if self.appearance is not None:
-            condition.append(self.appearance(E))
-        hidden = self.shared(torch.cat(condition, dim=1))
-        return {name: branch(hidden) for name, branch in self.branches.items()}

@@ -21,8 +21,7 @@ What the paper leaves open or contradicts:
 - All images have three channels, also the sketches. No augmentation is named; shifts here are those of pix2pix.
 """
 
-import dataclasses
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +30,7 @@ from torch.nn import functional as F
 from forensic.errors import UsageError
 from forensic.synthesis import perceptual as features
 from forensic.synthesis.aids import Aid
+from forensic.synthesis.attention import SARB, ChannelEnergy, convolution
 from forensic.synthesis.losses import adversarial, l1, sum_of, total_variation
 from forensic.synthesis.networks import every_level, normal_init
 from forensic.synthesis.registry import method
@@ -41,28 +41,13 @@ from forensic.synthesis.translator import (
     Faces,
     Modality,
     Player,
-    Recipe,
+    StepRecipe,
     check_directions,
     resized,
 )
 
 SIDES = (8, 4, 2)
 """How many pixels of y one pixel of O₀, O₁ and O₂ stands for."""
-
-ChannelEnergy = Literal["printed", "danet"]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class StepRecipe(Recipe):
-    """A recipe whose learning rate falls in steps, as in section 4.2.
-
-    ``flat`` is the share of the epochs between two steps; each is to a tenth, until a hundredth is left.
-    """
-
-    def learning_rate_at(self, epoch: int) -> float:
-        """Learning rate of an epoch, counted from 0."""
-        steps = epoch // max(1, round(self.flat * self.epochs))
-        return self.learning_rate * 0.1 ** min(steps, 2)
 
 
 @method("msg-sarl")
@@ -135,11 +120,8 @@ class MSGSARL(Adversarial):
         check_directions(source, target)
         if size < 32 or size % 8:
             raise UsageError(f"msg-sarl: size {size} is not 32 or more and divisible by 8.")
-        if k < 1 or channel not in ("printed", "danet") or not set(pools) <= {1, 2, 3, 4, 5}:
-            raise UsageError(
-                f"msg-sarl: k {k}, channel {channel!r} and pools {tuple(pools)};"
-                " expected 1 or more, 'printed' or 'danet', and poolings from 1 to 5."
-            )
+        if k < 1 or not set(pools) <= {1, 2, 3, 4, 5}:
+            raise UsageError(f"msg-sarl: k {k} and pools {tuple(pools)}; expected 1 or more, and poolings from 1 to 5.")
         self.source, self.target, self.size, self.width = source, target, size, width
         self.two_way = cycle
         self.MSG, self.attention, self.cycle, self.k, self.channel = MSG, attention, cycle, k, channel
@@ -266,69 +248,6 @@ class Generator(nn.Module):
             layers.append(layer + skips.pop() if skips else layer)
         read = layers[-len(self.gamma) :]
         return [gamma(layer).tanh() for gamma, layer in zip(self.gamma, read, strict=True)]  # equation 1
-
-
-def convolution(entering: int, leaving: int, kernel: int, *, stride: int = 1) -> nn.Sequential:
-    """A convolution, instance normalization and PReLU."""
-    layer = nn.Conv2d(entering, leaving, kernel, stride=stride, padding=(kernel - 1) // 2, bias=False)
-    return nn.Sequential(layer, nn.InstanceNorm2d(leaving, affine=True), nn.PReLU())
-
-
-class SARB(nn.Module):
-    """A basic residual block, a 5 x 5 convolution and the self-attention unit inside a global residual (Fig. 3)."""
-
-    def __init__(self, channels: int, k: int, channel: ChannelEnergy) -> None:
-        super().__init__()
-        self.local = nn.Sequential(
-            convolution(channels, channels, 3),
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            nn.InstanceNorm2d(channels, affine=True),
-        )
-        self.conv5 = nn.Sequential(
-            nn.Conv2d(channels, channels, 5, padding=2, bias=False), nn.InstanceNorm2d(channels, affine=True)
-        )
-        self.unit = SelfAttention(channels, k, channel) if k else nn.Identity()
-
-    def forward(self, F_: Tensor) -> Tensor:
-        """Features (n, c, h, w) to features of the same shape."""
-        M = self.conv5(F_ + self.local(F_))
-        out: Tensor = F_ + self.unit(M)
-        return out
-
-
-class SelfAttention(nn.Module):
-    """Position and channel attention, added up (Fig. 4)."""
-
-    def __init__(self, channels: int, k: int = 8, channel: ChannelEnergy = "printed") -> None:
-        super().__init__()
-        reduced = max(1, channels // k)  # C*
-        self.channel = channel
-        self.A, self.B = nn.Conv2d(channels, reduced, 1), nn.Conv2d(channels, reduced, 1)
-        self.C = nn.Conv2d(channels, channels, 1)
-        self.alpha, self.beta = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
-        self.epsilon_H, self.epsilon_E = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
-        self.gamma = nn.Conv2d(channels, channels, 1)
-
-    def forward(self, M: Tensor) -> Tensor:
-        """Features (n, c, h, w) to N of the same shape."""
-        N: Tensor = self.gamma(self.epsilon_H(self.H(M)) + self.epsilon_E(self.E(M))) + M  # equation 11
-        return N
-
-    def E(self, M: Tensor) -> Tensor:
-        """Position self-attention (equation 8)."""
-        A, B, C = (layer(M).flatten(2) for layer in (self.A, self.B, self.C))
-        mu = (B.transpose(1, 2) @ A).softmax(dim=2)  # equations 6 and 7: [j, i]
-        E: Tensor = self.alpha * (C @ mu.transpose(1, 2)).view_as(M) + M
-        return E
-
-    def H(self, M: Tensor) -> Tensor:
-        """Channel self-attention (equation 10)."""
-        flat = M.flatten(2)
-        energy = flat @ flat.transpose(1, 2)
-        if self.channel == "danet":
-            energy = energy.amax(dim=2, keepdim=True) - energy
-        x = energy.softmax(dim=2)  # equation 9: [j, i]
-        return self.beta * (x @ flat).view_as(M) + M
 
 
 class Discriminator(nn.Module):

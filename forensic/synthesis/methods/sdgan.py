@@ -19,7 +19,7 @@ Adaptive Re-weighting loss compares sketches class by class. What the paper leav
 """
 
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +30,7 @@ from forensic.faces import priors
 from forensic.synthesis import perceptual as features
 from forensic.synthesis.aids import Aid
 from forensic.synthesis.blocks import SPADE
-from forensic.synthesis.losses import adversarial, discriminating, l1
+from forensic.synthesis.losses import Affinity, Variance, adversarial, discriminating, l1, reweighting
 from forensic.synthesis.networks import PatchDiscriminator, encoder, every_level, normal_init
 from forensic.synthesis.registry import method
 from forensic.synthesis.translator import (
@@ -59,9 +59,6 @@ CLASSES = {
     "background": ("background",),
 }
 """The paper's twelve classes. It does not place hats, earrings and necklaces; they go where they are worn."""
-
-Variance = Literal["within", "printed"]
-Affinity = Literal["map", "cosine"]
 
 
 @method("sdgan")
@@ -158,12 +155,8 @@ class SDGAN(Adversarial):
     @property
     def needs(self) -> dict[str, str]:
         """The networks of M and S."""
-        chosen: dict[str, str] = {}
-        if self.S:
-            chosen["parsing"] = priors.digest("parsing", self.parsing)
-        if self.M:
-            chosen["saliency"] = priors.digest("saliency", self.saliency)
-        return chosen
+        masks = {"parsing": priors.digest("parsing", self.parsing)} if self.S else {}
+        return masks | ({"saliency": priors.digest("saliency", self.saliency)} if self.M else {})
 
     @property
     def consults(self) -> dict[str, str]:
@@ -249,67 +242,6 @@ class SDGAN(Adversarial):
         found = priors.merged(self._parser.at(G)(G)["parsing"], CLASSES)
         with torch.autocast(G.device.type, enabled=False):  # not allowed in half precision
             return F.binary_cross_entropy(found.float().clamp(0, 1), target.float().clamp(0, 1))
-
-
-def reweighting(
-    G: Tensor, Y: Tensor, S: Tensor, *, variance: Variance = "within", affinity: Affinity = "map"
-) -> Tensor:
-    """The Adaptive Re-weighting loss (equation 6): sketches compared class by class.
-
-    Args:
-        G: Synthesized sketches, (n, c, h, w) in [-1, 1].
-        Y: Target sketches, likewise.
-        S: Semantic masks, (n, classes, h, w) in [0, 1].
-        variance: Reading of equation 2.
-        affinity: Reading of equation 3.
-
-    Returns:
-        Scalar: the sum over both kinds of maps of the mean over faces and classes. A class that a face does not have
-        adds nothing.
-    """
-    target = affinities(Y, S, variance=variance, affinity=affinity)
-    synthesized = affinities(G, S, variance=variance, affinity=affinity)
-    total = G.new_zeros(len(G))
-    for C_target, C_fake in zip(target, synthesized, strict=True):  # r = 1, 2
-        difference = (C_target - C_fake).square()
-        if affinity == "map":  # over the pixels of the class
-            area = S.sum(dim=(2, 3))
-            difference = difference.mean(dim=2).sum(dim=(2, 3)) / area.clamp(min=1)
-        total = total + difference.mean(dim=1)
-    return total.mean()
-
-
-def affinities(
-    sketches: Tensor, S: Tensor, *, variance: Variance = "within", affinity: Affinity = "map"
-) -> tuple[Tensor, Tensor]:
-    """C₁ and C₂ (equations 1 to 3).
-
-    F is the sketch in [0, 1]: no ink is 1. ‖·‖₂ is the root mean square, so that an affinity does not depend on the
-    number of pixels.
-
-    Returns:
-        Each (n, classes, c, h, w), zero outside of its class; or (n, classes) for one cosine a class.
-    """
-    F_, S = ((sketches + 1) / 2)[:, None], S[:, :, None]  # (n, 1, c, h, w) and (n, classes, 1, h, w)
-    area = S.sum(dim=(3, 4), keepdim=True).clamp(min=1e-6)  # |S(:, :, c)|
-    mu = (S * F_).sum(dim=(3, 4), keepdim=True) / area  # equation 1
-    if variance == "within":
-        nu = (S * (F_ - mu).square()).sum(dim=(3, 4), keepdim=True) / area  # equation 2
-    else:
-        nu = (S * F_ - mu).square().sum(dim=(3, 4), keepdim=True) / area
-    return _affinity(F_, S, mu, affinity), _affinity(F_, S, nu, affinity)
-
-
-def _affinity(F_: Tensor, S: Tensor, weight: Tensor, affinity: Affinity) -> Tensor:
-    """Equation 3, the weight laid out inside the masks."""
-    if affinity == "cosine":
-        inside, laid_out = (S * F_).flatten(2), (S * weight).flatten(2)
-        return F.cosine_similarity(inside, laid_out, dim=2, eps=1e-6)
-
-    def norm(x: Tensor) -> Tensor:
-        return x.square().mean(dim=(2, 3, 4), keepdim=True).clamp(min=1e-8).sqrt()
-
-    return S * F_ * weight / (norm(F_) * norm((S * weight).sum(dim=1, keepdim=True)))
 
 
 class Generator(nn.Module):

@@ -9,13 +9,12 @@ from torch import nn
 
 from forensic.errors import UsageError
 from forensic.synthesis import Batch, create
+from forensic.synthesis.attention import Classifier, SpatialAttentionPooling
 from forensic.synthesis.methods.deepfacepencil import (
     DFM,
     GFM,
-    Classifier,
     DeepFacePencil,
     Drawn,
-    SpatialAttentionPooling,
 )
 
 SMALL = {"size": 32, "width": 4, "blocks": 5}

@@ -13,9 +13,10 @@ from torch.nn import functional as F
 from forensic.errors import UsageError
 from forensic.images import luminance
 from forensic.synthesis import Batch, create, load, save
-from forensic.synthesis.blocks import ACON, DeformableConvolution, MetaACON, gaussian_pyramid
+from forensic.synthesis.blocks import DeformableConvolution, gaussian_pyramid
+from forensic.synthesis.dynamic import ACON, DecodingLayer, Design, MetaACON
 from forensic.synthesis.losses import textural
-from forensic.synthesis.methods.hida import HIDA, DecodingLayer, Design
+from forensic.synthesis.methods.hida import HIDA
 from forensic.synthesis.trainer import Trainer
 
 FULL = Design(depth=True, DySPADE=True, activation="InfoACON", DOG="top2", switch="pixel", dropout=0.0)

@@ -9,8 +9,9 @@ from torch import nn
 
 from forensic.errors import UsageError
 from forensic.synthesis import Batch, create, perceptual
+from forensic.synthesis.attention import SARB, SelfAttention
 from forensic.synthesis.losses import total_variation
-from forensic.synthesis.methods.msg_sarl import MSGSARL, SARB, Discriminator, SelfAttention, pyramid
+from forensic.synthesis.methods.msg_sarl import MSGSARL, Discriminator, pyramid
 
 SMALL: dict[str, object] = {"size": 32, "width": 4, "perceptual": "embedder"}
 

@@ -13,7 +13,8 @@ from forensic.errors import UsageError
 from forensic.faces import priors
 from forensic.synthesis import Batch, create, perceptual
 from forensic.synthesis.blocks import SPADE
-from forensic.synthesis.methods.sdgan import CLASSES, SDGAN, affinities, reweighting
+from forensic.synthesis.losses import affinities, reweighting
+from forensic.synthesis.methods.sdgan import CLASSES, SDGAN
 
 
 @pytest.fixture
