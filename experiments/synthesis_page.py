@@ -62,6 +62,17 @@ eighth training pair of FS2K (`python experiments/judge_translator.py FILE --dat
 $FORENSIC_DATA/fs2k --every 8`), FSIM is .560 as before for SDGAN and .710 beside .709 for ISEGAN, and the pictures look
 the same: at the end their learning rates are so low that there is nothing left to average. So the earlier weights ship.
 
+The other networks that the papers compare with were trained for 3 to 19 minutes of a core each, by their compact files:
+these give pixels more weight than the papers do, and say so.
+
+    python experiments/campaign.py run \
+      experiments/{chan,col-cgan,drit,dualgan,fcn,fsgan,genre,kd-plus,kt,mdal,ps2man,sca-gan,u-gat-it}-compact.toml \
+      --data cufs=$FORENSIC_DATA/cufs --device cpu --size 128 --default average=0.99 --budget 169m --out runs/compared
+
+What their samples look like is said under [methods](../methods.md#what-compact-trainings-show). DRIT and DualGAN had used
+up their time before their last epoch. Exemplar methods need no training: they have all 268 training pairs at 256 x 256
+and their papers' settings, and one core.
+
 ![invented people through every shipped generator](samples.jpg)
 
 Nobody lives who looks like this: `python experiments/samples.py --out docs/results/samples.jpg` draws the people, their

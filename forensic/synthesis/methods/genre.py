@@ -128,7 +128,7 @@ class GENRE(Adversarial):
         return {"synthesized": Y.expand(-1, 3, -1, -1), "M": M, "parsing": parsing}
 
     def players(self) -> dict[str, Player]:
-        """G moves before D, as in the release."""
+        """The authors' code moves the generator first."""
         return {
             "generator": Player(self.generator, self.generator_loss),
             "discriminator": Player(self.discriminator, self.discriminator_loss, rate=self.discriminator_rate),

@@ -95,11 +95,6 @@ class Pix2PixHD(Adversarial):
         self.discriminators = MultiScaleDiscriminator(inputs=6, width=width, scales=scales)
         self._features = Aid(lambda: features.load(perceptual))
 
-    @property
-    def consults(self) -> dict[str, str]:
-        """The network of the perceptual loss."""
-        return {} if self.perceptual == "none" else {"perceptual": self._features.ready().digest}
-
     def translate(self, images: Tensor) -> Tensor:
         """Faces in the target modality, (n, 3, 256, 256) in [-1, 1]."""
         return resized(self.generator(resized(images, self.size)), images.shape[-1])
@@ -107,6 +102,11 @@ class Pix2PixHD(Adversarial):
     def forward(self, batch: Batch) -> Faces:
         """G(s)."""
         return {"synthesized": self.generator(batch.of(self.source))}
+
+    @property
+    def consults(self) -> dict[str, str]:
+        """The network of the perceptual loss."""
+        return {} if self.perceptual == "none" else {"perceptual": self._features.ready().digest}
 
     def players(self) -> dict[str, Player]:
         """The generator, then its discriminators, as in the authors' code."""
