@@ -69,9 +69,9 @@ these give pixels more weight than the papers do, and say so.
       experiments/{chan,col-cgan,drit,dualgan,fcn,fsgan,genre,kd-plus,kt,mdal,ps2man,sca-gan,u-gat-it}-compact.toml \
       --data cufs=$FORENSIC_DATA/cufs --device cpu --size 128 --default average=0.99 --budget 169m --out runs/compared
 
-What their samples look like is said under [methods](../methods.md#what-compact-trainings-show). DRIT and DualGAN had used
-up their time before their last epoch. Exemplar methods need no training: they have all 268 training pairs at 256 x 256
-and their papers' settings, and one core.
+What their samples look like is said under [methods](../methods.md#what-compact-trainings-show). DRIT and DualGAN had
+used up their time before their last epoch. Exemplar methods need no training: they have all 268 training pairs at
+256 x 256, and their papers' settings.
 
 ![invented people through every shipped generator](samples.jpg)
 
