@@ -54,7 +54,7 @@ whose further training sketches were drawn by the hand in the first column; {ste
 of a drawing, against filters that draw the same photos, and against filters that draw the pairs' photos too (what
 ships). Generators drew photos that they had not learned from; test identities were not read. Two things were not left
 out: the face priors that SDGAN consults, and the shipped embedder in its perceptual loss, have seen training images of
-all sources.
+all sources. Generators from sketch to photo are no hands: what is wanting is sketches.
 """
 
 
