@@ -65,8 +65,8 @@ the same: at the end their learning rates are so low that there is nothing left 
 The other networks that the papers compare with were trained for 3 to 19 minutes of a core each, by their compact files:
 these give pixels more weight than the papers do, and say so.
 
-    python experiments/campaign.py run \
-      experiments/{chan,col-cgan,drit,dualgan,fcn,fsgan,genre,kd-plus,kt,mdal,ps2man,sca-gan,u-gat-it}-compact.toml \
+    python experiments/campaign.py run \\
+      experiments/{chan,col-cgan,drit,dualgan,fcn,fsgan,genre,kd-plus,kt,mdal,ps2man,sca-gan,u-gat-it}-compact.toml \\
       --data cufs=$FORENSIC_DATA/cufs --device cpu --size 128 --default average=0.99 --budget 169m --out runs/compared
 
 What their samples look like is said under [methods](../methods.md#what-compact-trainings-show). DRIT and DualGAN had
