@@ -152,10 +152,16 @@ def receive(volumes: Path, out: Path) -> list[Path]:
         raise DataError(f"{volumes} lacks volumes: expected {_NAME}.tar.00 and so on, found {len(parts)}. Bring all.")
     try:
         with tarfile.open(fileobj=io.BytesIO(b"".join(part.read_bytes() for part in parts))) as archive:
-            archive.extractall(out, filter="data")
-            return [out / name for name in archive.getnames()]
+            content = {out / member.name: archive.extractfile(member) for member in archive}
+            files = {path: file.read() for path, file in content.items() if file}
     except (tarfile.TarError, OSError) as problem:
         raise DataError(f"The volumes in {volumes} are damaged or not whole ({problem}). Bring them again.") from None
+    for path in content:
+        if path not in files or not path.resolve().is_relative_to(out.resolve()):
+            raise DataError(f"The volumes in {volumes} hold {path}, which is no file of a campaign's folder.")
+    for path, held in files.items():
+        store.write_bytes(path, held)
+    return list(files)
 
 
 def _fitting(out: Path, files: Sequence[Path]) -> tuple[bytes, list[str]]:
