@@ -207,9 +207,12 @@ class Identifier:
         templates = [matcher.describe(probe.face, "probe") for probe in probes]
         self._watch(STAGES[2])
         query = matcher.scoring.query(*templates)
-        found = best_per_person(index, query.vector[None], state.people, k)[0] if len(index) else []
+        try:
+            found = best_per_person(index, query.vector[None], self.gallery.labels, k)[0] if len(index) else []
+        except KeyError:  # somebody was expunged since
+            return self._search(probes, k, kept, started)
         photos = self.gallery.photos_by_number(best.id for best in found)
-        if len(photos) < len(found):  # somebody was expunged since
+        if len(photos) < len(found):  # or just now
             return self._search(probes, k, kept, started)
         calibration = matcher.scoring.calibration
         candidates = []
@@ -217,7 +220,7 @@ class Identifier:
             photo, score = photos[best.id], best.score + query.offset
             log_lr = None if calibration is None else float(calibration.log_lr(score))
             bounded = log_lr is not None and calibration is not None and bool(calibration.bounded(log_lr))
-            own = _own_scores(matcher, templates, index.vector(best.id))
+            own = _own_scores(matcher, templates, index.rows([best.id])[0])
             shown = best.person, photo.file_name, photo.sha256
             candidates.append(Candidate(rank, *shown, score, log_lr, bounded, own, photo.id, photo.person_id))
         translating = [route for route in matcher.routes if route.translated == "probe"]

@@ -206,7 +206,7 @@ def test_whoever_is_expunged_leaves_the_memory_of_a_running_process(people: list
         del templates
         assert second in {candidate.person for candidate in identifier.identify(people[1].sketch)}
         held = weakref.ref(identifier._memory.loaded.index)  # type: ignore[union-attr]
-        assert (held().vectors == gone).all(axis=1).any()  # type: ignore[union-attr]
+        assert (held().segments[0].parts[0].vectors == gone).all(axis=1).any()  # type: ignore[union-attr]
         other.expunge(second)
         assert [candidate.person for candidate in identifier.identify(people[1].sketch)] == [first]
         gc.collect()

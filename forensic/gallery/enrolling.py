@@ -81,7 +81,7 @@ class Plan:
                 )
                 for space, vector in self._vectors[place].items()
             )
-        templates.touch(session, rows.values())
+        templates.touch_segments(session, rows.values(), [photo.id for photo in photos])
         return [(photo.id, photo.person_id) for photo in photos]
 
     def _photo(

@@ -67,7 +67,7 @@ class Expunging(Curating):
         def remove(session: Session) -> Sequence[str]:
             photo = people.find_photo(session, photo_id)
             why = _why(reason, [photo.person])
-            templates.touch_people(session, [photo.person_id])
+            templates.touch_photos(session, [photo_id])
             session.execute(delete(Photo).where(Photo.id == photo_id))
             gone = not session.scalars(select(func.count()).where(Photo.person_id == photo.person_id)).one()
             if gone:
@@ -116,8 +116,9 @@ class Expunging(Curating):
             for some in templates.chunks(numbers)
             for photo in session.execute(select(Photo.id, Photo.sha256).where(Photo.person_id.in_(some)))
         ]
+        for part in templates.chunks([number for number, _ in photos]):
+            templates.touch_photos(session, part)
         for some in templates.chunks(numbers):
-            templates.touch_people(session, some)
             session.execute(delete(Person).where(Person.id.in_(some)))
         self.note(session, "expunge", people=list(numbers), photos=[number for number, _ in photos], **why)
         return [sha256 for _, sha256 in photos]

@@ -3,7 +3,19 @@
 from datetime import UTC, date, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, DateTime, Double, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint, func, select
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Double,
+    ForeignKey,
+    LargeBinary,
+    MetaData,
+    String,
+    UniqueConstraint,
+    func,
+    select,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
@@ -138,6 +150,21 @@ class Template(Base):
     seal: Mapped[bytes] = mapped_column(LargeBinary)  # SHA-256 over space, photo and vector: whose template it is
 
 
+class Segment(Base):
+    """Some templates of a space, those of photos with consecutive numbers: when they changed last.
+
+    One that is not in the table has not changed since the table was made.
+    """
+
+    __tablename__ = "segments"
+    __table_args__ = (UniqueConstraint("space_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    space_id: Mapped[int] = mapped_column(ForeignKey("template_spaces.id", ondelete="CASCADE"))
+    number: Mapped[int]  # the photos' numbers divided by `templates.SEGMENT`
+    revision: Mapped[int]
+
+
 class Cohort(Base):
     """An agency's own cohort under one route: templates of unlabelled sketches, tied to no person."""
 
@@ -180,6 +207,7 @@ class IndexFile(Base):
 
     name: Mapped[str] = mapped_column(primary_key=True)
     sha256: Mapped[str] = mapped_column(String(64))
+    modified_ns: Mapped[int | None] = mapped_column(BigInteger)  # the time that the file was given when it was written
 
 
 class Clock(Base):

@@ -14,10 +14,10 @@ from sqlalchemy import Column, func, select, text
 from sqlalchemy.orm import Session
 
 from forensic.gallery import audit, keyfiles, pages, searching, serving, templates
+from forensic.gallery.describing import INDEX
 from forensic.gallery.models import Backup, Base, IndexFile, Person, Photo
 from forensic.gallery.rights import Right, needs
 from forensic.gallery.storage import OUTSIDE, OWN_NAMES, Storage
-from forensic.gallery.store import INDEX
 from forensic.gallery.traces import Traces
 
 NAMED = 3
@@ -193,11 +193,11 @@ def _objects(case: _Case) -> Iterator[Check]:
 
 
 def _indexes(case: _Case) -> Iterator[Check]:
-    """Every expunge empties the folder, so that a known file was made after it; it must not name the photos either."""
+    """Every expunge takes out the files that held somebody: what is there is known, and does not name the photos."""
     known = set(case.session.scalars(select(IndexFile.name)))
     paths = sorted(case.gallery.index_folder.rglob("*"))
     strange = [path for path in paths if path.name not in known or _names(case.gallery, path, case.photos)]
-    yield _files("indexes", strange, f"{len(paths)} files, all made since, without the person's photos")
+    yield _files("indexes", strange, f"{len(paths)} files, none with the person's photos")
 
 
 def _names(gallery: Storage, path: Path, photos: Iterable[int]) -> bool:

@@ -98,6 +98,22 @@ class Outcome(NamedTuple):
     message: str = ""
 
 
+class Part(NamedTuple):
+    """The templates of one segment of a space, in the order of the photos' content hashes.
+
+    Args:
+        vectors: float32, shape (n, dimension), C-contiguous.
+        photo_ids: int64, shape (n,).
+        hashes: SHA-256 of the photos.
+        root: Merkle root over the templates' seals.
+    """
+
+    vectors: "NDArray[np.float32]"
+    photo_ids: "NDArray[np.int64]"
+    hashes: list[str]
+    root: bytes
+
+
 class Templates(NamedTuple):
     """All templates of a space, in the order of the photos' content hashes whatever the order of enrollment.
 

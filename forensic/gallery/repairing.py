@@ -82,7 +82,7 @@ def _dropped_templates(session: Session) -> Iterator[Problem]:
         for some in templates.chunks(sorted(faults)):
             session.execute(delete(Template).where(Template.space_id == space.id, Template.photo_id.in_(some)))
         if faults:
-            templates.touch(session, [space.id])
+            templates.touch_segments(session, [space.id], faults)
         for number, fault in sorted(faults.items()):
             yield Problem("template", f"photo {number}", f"It {fault}: that template is dropped.")
 

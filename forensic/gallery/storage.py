@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError
-from forensic.gallery import address, audit, database, encryption, keyfiles, people, serving
+from forensic.gallery import address, audit, database, encryption, keyfiles, people, serving, templates
 from forensic.gallery.casework_models import Identity, User
 from forensic.gallery.keys import UserKey
 from forensic.gallery.locks import Locked, busy, locked
@@ -329,7 +329,7 @@ class Storage:
         self.objects.remove({row.sha256 for row in loose} - set(kept))
         expunged = [row for row in loose if row.expunged]
         if expunged:
-            self._empty_index()
+            self._drop_stale_indexes()
         vacuum = not all(row.rewritten for row in expunged)
         if expunged and not database.scrub(self.engine, vacuum=vacuum, patience=patience):
             if vacuum and self.engine.dialect.name == "sqlite":  # PostgreSQL rewrites nothing that somebody reads
@@ -392,11 +392,14 @@ class Storage:
 
     @property
     def index_folder(self) -> Path:
-        """Where indexes may be kept between runs; ``expunge`` empties it."""
+        """Where indexes may be kept between runs; ``expunge`` takes out what held whoever is gone."""
         return self.home / "index"
 
-    def _empty_index(self) -> None:
+    def _drop_stale_indexes(self) -> None:
+        """Remove what is no file of a segment's present state; the lock is held."""
         with self._transaction() as session:
-            session.execute(delete(IndexFile))
+            kept = templates.segment_files(session)
+            session.execute(delete(IndexFile).where(IndexFile.name.not_in(kept)))
         for path in self.index_folder.glob("*"):
-            path.unlink(missing_ok=True)
+            if path.name not in kept:
+                path.unlink(missing_ok=True)

@@ -1,28 +1,22 @@
 """The gallery's door: people, photos and templates, by name."""
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from forensic.errors import GalleryError, NotFound
-from forensic.gallery import audit, cohorts, filtering, people, templates, users
+from forensic.errors import GalleryError
+from forensic.gallery import audit, cohorts, filtering, people, users
+from forensic.gallery.describing import Describing
 from forensic.gallery.enrolling import Plan
-from forensic.gallery.expunging import Expunging
 from forensic.gallery.filtering import Filter, Matching
-from forensic.gallery.locks import Locked
-from forensic.gallery.models import Cohort, IndexFile, Person, Photo, TemplateSpace
-from forensic.gallery.objects import sync, write_private
+from forensic.gallery.models import Cohort, Person, Photo
 from forensic.gallery.records import (
     Enrollment,
     Outcome,
     Problem,
     Size,
-    Space,
-    Templates,
     check,
 )
 from forensic.gallery.rights import Operator, Right, needs
@@ -32,10 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-INDEX = "index"
 
-
-class Gallery(Expunging):
+class Gallery(Describing):
     """An enrolled gallery; use it as a context manager or call ``close``.
 
     Args:
@@ -210,104 +202,6 @@ class Gallery(Expunging):
             f"The original of photo {photo.id} ({photo.person.label}) {fault}: {self.objects.path(photo.sha256)}. "
             "Restore it from a backup, or expunge the photo and enroll it again."
         ) from cause
-
-    # Templates
-
-    @needs(Right.VIEW)
-    def spaces(self) -> list[TemplateSpace]:
-        """The template spaces, by route."""
-        with self.reading() as session:
-            return list(session.scalars(select(TemplateSpace).order_by(TemplateSpace.route, TemplateSpace.digest)))
-
-    @needs(Right.VIEW)
-    def templates(self, space: str) -> Templates:
-        """All templates of the space with this digest; none for an unknown one."""
-        with self.reading() as session:
-            return templates.load(session, space)
-
-    @needs(Right.VIEW)
-    def missing(self, space: str) -> list[Photo]:
-        """Photos without a template in the space with this digest, in the order of their content hashes."""
-        with self.reading() as session:
-            return templates.missing(session, space)
-
-    @needs(Right.ENROLL)
-    def add_templates(self, space: Space, vectors: "Mapping[int, NDArray[np.float32]]") -> int:
-        """Store templates (photo id -> unit vector) in one durable transaction, in place of earlier ones.
-
-        Returns:
-            How many were stored; photos that were expunged meanwhile are passed over.
-        """
-        with self.writing() as session:
-            stored = templates.add(session, space, vectors)
-            self.note(session, "templates", space=space.digest, photos=sorted(map(int, vectors)))
-        return stored
-
-    @needs(Right.ENROLL)
-    def drop_space(self, space: str) -> None:
-        """Remove the space with this digest and its templates.
-
-        Raises:
-            GalleryError: there is none.
-        """
-        with self.writing() as session:
-            row = templates.find_space(session, space)
-            if row is None:
-                raise NotFound(f"No template space {space!r} in the gallery.")
-            session.execute(delete(TemplateSpace).where(TemplateSpace.id == row.id))
-            self.note(session, "drop-space", space=space)
-
-    def root(self, spaces: Iterable[str]) -> str:
-        """Merkle root over the templates of the spaces with these digests: the gallery as a search sees it."""
-        with self.reading() as session:
-            return templates.root(session, spaces)
-
-    def revision(self, space: str) -> int:
-        """A number that changes with the space's templates and their labels; 0 for an unknown space."""
-        with self.reading() as session:
-            row = templates.find_space(session, space)
-            return 0 if row is None else row.revision
-
-    def state(self, spaces: Iterable[str]) -> tuple[int, ...]:
-        """Numbers that change with all that searches of these spaces hang on, if one of them is complete.
-
-        That is which photos there are, whose they are, their templates, and the cohorts.
-        """
-        with self.reading() as session:
-            return templates.state(session, spaces)
-
-    @needs(Right.VIEW)
-    def save_index(self, name: str, data: bytes, *, space: str, revision: int) -> bool:
-        """Keep an index as ``index_folder / name`` unless its space has changed since ``revision``.
-
-        The lock is held, so that no index of someone just expunged can be left behind. Nobody waits for it: an index
-        is only a cache, and while others write it would be out of date at once.
-
-        Returns:
-            Whether it was kept.
-        """
-        with suppress(Locked), self._exclusive(patience=0):
-            if self.revision(space) != revision:
-                return False
-            self.index_folder.mkdir(mode=0o700, exist_ok=True)
-            (self.index_folder / name).unlink(missing_ok=True)  # a crash may leave none, but never one of another hash
-            sync([self.index_folder])
-            with self._transaction() as session:
-                session.merge(IndexFile(name=name, sha256=hashlib.sha256(data).hexdigest()))
-            write_private({self.index_folder / name: self.codec.seal(data, INDEX, name)})
-            return True
-        return False
-
-    @needs(Right.VIEW)
-    def load_index(self, name: str) -> bytes | None:
-        """The index that was kept under a name last; None if there is none, or what lies there is not it."""
-        try:
-            data = self.codec.unseal((self.index_folder / name).read_bytes(), INDEX, name)
-        except (OSError, ValueError):
-            return None
-        with self.reading() as session:
-            kept = session.get(IndexFile, name)
-        return data if kept is not None and kept.sha256 == hashlib.sha256(data).hexdigest() else None
 
     # The agency's own cohort
 

@@ -1,15 +1,17 @@
 """Templates inside one transaction: store, load, count revisions. ``Gallery`` is the door to these functions."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, Select, func, select, true, update
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError
-from forensic.gallery.models import Clock, Cohort, Person, Photo, Template, TemplateSpace
-from forensic.gallery.records import Space, Templates, template_bytes
+from forensic.gallery.models import Clock, Cohort, Person, Photo, Segment, Template, TemplateSpace
+from forensic.gallery.records import Part, Space, Templates, template_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CHUNK = 4096  # rows fetched at a time; 8 MB of 512-float templates
+SEGMENT = 1 << 14
+"""Photo numbers whose templates make one segment of an index: a change makes 40 MB anew, not all of it."""
 
 
 def find_space(session: Session, digest: str) -> TemplateSpace | None:
@@ -58,6 +62,21 @@ def touch(session: Session, space_ids: Iterable[int]) -> None:
         session.execute(update(TemplateSpace).where(TemplateSpace.id.in_(ids)).values(revision=moment))
 
 
+def touch_segments(session: Session, space_ids: Iterable[int], photo_ids: Iterable[int]) -> None:
+    """Give the spaces a new revision, and with it the segments of these photos, whose templates changed."""
+    spaces, numbers = set(space_ids), {photo // SEGMENT for photo in photo_ids}
+    touch(session, spaces)
+    moment = session.scalars(select(Clock.revision)).one()
+    for space in sorted(spaces):
+        known = {row.number: row for row in session.scalars(select(Segment).where(Segment.space_id == space))}
+        for number in sorted(numbers):
+            if number in known:
+                known[number].revision = moment
+            else:
+                session.add(Segment(space_id=space, number=number, revision=moment))
+    session.flush()
+
+
 def state(session: Session, digests: Iterable[str]) -> tuple[int, ...]:
     """Revisions of some spaces and of the cohorts, and the newest photo's id.
 
@@ -72,9 +91,18 @@ def state(session: Session, digests: Iterable[str]) -> tuple[int, ...]:
 
 
 def touch_people(session: Session, person_ids: Sequence[int]) -> None:
-    """Give a new revision to every space that holds templates of these people."""
-    photos = select(Photo.id).where(Photo.person_id.in_(person_ids))
-    touch(session, session.scalars(select(Template.space_id).where(Template.photo_id.in_(photos)).distinct()))
+    """Give a new revision to every space that holds templates of these people, whose labels changed."""
+    touch(session, _spaces_of(session, select(Photo.id).where(Photo.person_id.in_(person_ids))))
+
+
+def touch_photos(session: Session, photo_ids: Sequence[int]) -> None:
+    """Note that the templates of these photos, which are there still, are about to go."""
+    touch_segments(session, _spaces_of(session, photo_ids), photo_ids)
+
+
+def _spaces_of(session: Session, photos: Sequence[int] | Select[int]) -> Sequence[int]:
+    """The spaces that hold templates of some photos."""
+    return session.scalars(select(Template.space_id).where(Template.photo_id.in_(photos)).distinct()).all()
 
 
 def seal(space: str, photo: str, vector: bytes) -> bytes:
@@ -82,7 +110,7 @@ def seal(space: str, photo: str, vector: bytes) -> bytes:
     return hashlib.sha256(f"{space} {photo}\n".encode() + vector).digest()
 
 
-def add(session: Session, space: Space, vectors: "Mapping[int, NDArray[np.float32]]") -> int:
+def add(session: Session, space: Space, vectors: Mapping[int, NDArray[np.float32]]) -> int:
     """Store templates by photo id, in place of earlier ones; ids of photos that have gone are passed over.
 
     Returns:
@@ -103,7 +131,7 @@ def add(session: Session, space: Space, vectors: "Mapping[int, NDArray[np.float3
                 session.add(Template(space_id=row.id, photo_id=photo, vector=encoded[photo], seal=sealed))
         session.flush()
         stored += len(there)
-    touch(session, [row.id])
+    touch_segments(session, [row.id], encoded)
     return stored
 
 
@@ -111,50 +139,100 @@ def load(session: Session, digest: str) -> Templates:
     """All templates of a space, ordered by the photos' content hashes; none for an unknown space.
 
     Raises:
-        GalleryError: a stored template does not have the space's length.
+        GalleryError: a stored template does not have the space's length, or not its seal.
     """
     import numpy as np
 
     row = find_space(session, digest)
     if row is None:
         return Templates(np.empty((0, 0), np.float32), np.empty(0, np.int64), [], 0)
+    photos, vectors, _ = _loaded(session, row, true())
+    ids = np.fromiter((photo.number for photo in photos), np.int64, len(photos))
+    return Templates(vectors, ids, [photo.label for photo in photos], row.revision)
+
+
+def revisions(session: Session, digest: str) -> dict[int, int]:
+    """The numbers of a space's segments, each with its revision; some may hold no template any more."""
+    row = find_space(session, digest)
+    if row is None:
+        return {}
+    ends = (func.min(Template.photo_id), func.max(Template.photo_id))
+    first, last = (session.scalar(select(end).where(Template.space_id == row.id)) for end in ends)
+    if first is None or last is None:
+        return {}
+    known = {one.number: one.revision for one in session.scalars(select(Segment).where(Segment.space_id == row.id))}
+    return {number: known.get(number, 0) for number in range(first // SEGMENT, last // SEGMENT + 1)}
+
+
+def segment_file(digest: str, number: int, revision: int) -> str:
+    """Name of the index's file for one state of a segment."""
+    return f"{digest[:16]}-{number}-{revision}.safetensors"
+
+
+def segment_files(session: Session) -> set[str]:
+    """Names of the index's files that are of the present state of some segment."""
+    digests = session.scalars(select(TemplateSpace.digest)).all()
+    return {segment_file(digest, *each) for digest in digests for each in revisions(session, digest).items()}
+
+
+def load_segment(session: Session, digest: str, number: int) -> Part:
+    """The templates of one segment of a space, ordered by the photos' content hashes.
+
+    Raises:
+        GalleryError: as for ``load``.
+    """
+    import numpy as np
+
+    row = find_space(session, digest)
+    if row is None:
+        raise GalleryError(f"No template space {digest!r} in the gallery.")
+    within = Template.photo_id.between(number * SEGMENT, (number + 1) * SEGMENT - 1)
+    photos, vectors, seals = _loaded(session, row, within)
+    ids = np.fromiter((photo.number for photo in photos), np.int64, len(photos))
+    return Part(vectors, ids, [photo.sha256 for photo in photos], merkle_root(seals))
+
+
+class _Photo(NamedTuple):
+    """What comes with a photo's template."""
+
+    number: int
+    label: str
+    sha256: str
+
+
+def _loaded(
+    session: Session, row: TemplateSpace, which: ColumnElement[bool]
+) -> tuple[list[_Photo], NDArray[np.float32], list[bytes]]:
+    """Photos (number, person's label, hash) ordered by hash, and the templates and their seals in that order."""
+    import numpy as np
+
     # The photos are sorted without their templates: a sort that spills would leave templates in the system's
     # temporary files.
-    photos = session.execute(
+    found = session.execute(
         select(Photo.id, Person.label, Photo.sha256)
         .join(Person, Person.id == Photo.person_id)
         .join(Template, Template.photo_id == Photo.id)
-        .where(Template.space_id == row.id)
+        .where(Template.space_id == row.id, which)
         .order_by(Photo.sha256)
-    ).all()
-    place = {number: i for i, (number, _, _) in enumerate(photos)}
-    vectors = np.empty((len(photos), row.dimension), np.float32)
-    query = select(Template.photo_id, Template.vector, Template.seal).where(Template.space_id == row.id)
+    )
+    photos = [_Photo(*one) for one in found]
+    place = {photo.number: i for i, photo in enumerate(photos)}
+    vectors: NDArray[np.float32] = np.empty((len(photos), row.dimension), np.float32)
+    seals = [b""] * len(photos)
+    query = select(Template.photo_id, Template.vector, Template.seal).where(Template.space_id == row.id, which)
     whole = 4 * row.dimension
-    with session.execute(query.execution_options(yield_per=CHUNK)) as found:
-        for part in found.partitions():
-            if any(len(v) != whole or seal(digest, photos[place[n]].sha256, v) != s for n, v, s in part):
+    with session.execute(query.execution_options(yield_per=CHUNK)) as rows:
+        for part in rows.partitions():
+            if any(len(v) != whole or seal(row.digest, photos[place[n]].sha256, v) != s for n, v, s in part):
                 raise GalleryError(
                     f"Templates of route {row.route!r} were altered or cut. 'forensic gallery verify' names them, "
                     "'forensic gallery reindex --all' makes them anew."
                 )
             blob = b"".join(vector for _, vector, _ in part)
             vectors[[place[number] for number, _, _ in part]] = np.frombuffer(blob, "<f4").reshape(-1, row.dimension)
-    ids = np.fromiter(place, np.int64, len(place))
-    return Templates(vectors, ids, [label for _, label, _ in photos], row.revision)
-
-
-def root(session: Session, digests: Iterable[str]) -> str:
-    """Merkle root (RFC 6962, hexadecimal) over the seals of all templates of some spaces: what a search looked at.
-
-    The leaves are ordered by the spaces' digests, then by the photos' hashes, whatever the order of enrollment.
-    """
-    leaves = []
-    for digest in sorted(digests):
-        query = select(Photo.sha256, Template.seal).join(Template).join(TemplateSpace)
-        rows = session.execute(query.where(TemplateSpace.digest == digest)).all()
-        leaves += [sealed for _, sealed in sorted((photo, bytes(sealed)) for photo, sealed in rows)]
-    return merkle_root(leaves).hex()
+            for number, _, sealed in part:
+                seals[place[number]] = bytes(sealed)
+    return photos, vectors, seals
 
 
 def merkle_root(leaves: Sequence[bytes]) -> bytes:

@@ -13,7 +13,7 @@ from forensic.gallery.rights import Role
 from forensic.gallery.storage import OWN_NAMES
 
 PASSWORD = "correct horse battery"
-OWN = {"audit", "backups", "backup_keys", "loose_objects", "index_files"}
+OWN = {"audit", "backups", "backup_keys", "loose_objects", "index_files", "segments"}
 
 
 def tables(gallery: Gallery) -> dict[str, list[tuple[object, ...]]]:

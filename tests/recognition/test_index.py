@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from safetensors.numpy import save
 
-from forensic.recognition.index import Index, best_per_person
+from forensic.recognition.index import SCANS, Index, Scan, best_per_person, described
+from forensic.recognition.segments import Segment
 
 
 def unit(rows: int, dimensions: int = 16, seed: int = 0) -> NDArray[np.float32]:
@@ -17,22 +17,87 @@ def brute_force(vectors: NDArray[np.float32], query: NDArray[np.float32]) -> lis
     return sorted(((score, row) for row, score in enumerate(scores)), key=lambda pair: (-pair[0], pair[1]))
 
 
+@pytest.mark.parametrize("scan", SCANS)
+@pytest.mark.parametrize("probes", [1, 12])
 @pytest.mark.parametrize("k", [1, 7, 200, 500])
-def test_search_is_exact(k: int) -> None:
-    vectors, queries = unit(200), unit(12, seed=1)
+def test_search_is_exact(k: int, probes: int, scan: Scan) -> None:
+    vectors, queries = unit(200), unit(probes, seed=1)
     ids = np.random.default_rng(2).permutation(10_000)[:200]
-    scores, found = Index.build(vectors, ids).search(queries, k)
+    scores, found = Index.build(vectors, ids, scan).search(queries, k)
     assert scores.dtype == np.float32
-    assert scores.shape == found.shape == (12, min(k, 200))
+    assert scores.shape == found.shape == (probes, min(k, 200))
     for at, query in enumerate(queries):
         expected = brute_force(vectors, query)[:k]
         np.testing.assert_allclose(scores[at], [score for score, _ in expected], atol=1e-6)
         assert found[at].tolist() == [ids[row] for _, row in expected]
 
 
-def test_many_equal_templates_come_in_the_order_of_their_rows() -> None:
+@pytest.mark.parametrize("scan", SCANS)
+@pytest.mark.parametrize("probes", [1, 9])
+@pytest.mark.parametrize("dimensions", [31, 128])
+def test_several_segments_are_searched_as_one(dimensions: int, probes: int, scan: Scan) -> None:
+    """With templates that differ by less than their codes tell, and some that do not differ at all."""
+    base = unit(300, dimensions)
+    near = base[:200] + 1e-4 * unit(200, dimensions, seed=4)
+    vectors = np.concatenate([base, near, base[::-1]]).astype(np.float32)
+    keys = np.random.default_rng(1).permutation(800).astype(np.uint64)
+    parts = np.array_split(np.random.default_rng(2).permutation(800), 7)
+    index = Index([Segment([described(vectors[part])], part, keys[part]) for part in parts], scan)
+    queries = base[:probes] + 0.01 * unit(probes, dimensions, seed=3)
+    scores, found = index.search(queries, 100)
+    for at, query in enumerate(queries):
+        exact = (vectors.astype(float) * query.astype(np.float32).astype(float)).sum(axis=1)
+        expected = np.lexsort((keys, -exact))[:100]
+        assert found[at].tolist() == expected.tolist()
+        np.testing.assert_array_equal(scores[at], exact[expected].astype(np.float32))
+
+
+@pytest.mark.parametrize("scan", SCANS)
+@pytest.mark.parametrize("probes", [1, 9])
+def test_spaces_side_by_side_are_searched_as_one_row(probes: int, scan: Scan) -> None:
+    left, right, ids = unit(500, 24), unit(500, 33, seed=1), np.arange(500) + 5
+    both = Index.build(np.hstack([left, right]), ids)
+    parts = [Index.build(side, ids, scan).segments[0] for side in (left, right)]
+    beside = Index([Segment.beside(parts)], scan)
+    queries = unit(probes, 57, seed=2)
+    for mine, theirs in zip(beside.search(queries, 50), both.search(queries, 50), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    np.testing.assert_array_equal(beside.rows([7, 5]), np.hstack([left, right])[[2, 0]])
+    other = Index.build(right, ids[::-1]).segments[0]
+    with pytest.raises(ValueError, match="different photos"):
+        Segment.beside([parts[0], other])
+
+
+@pytest.mark.parametrize("scan", SCANS)
+@pytest.mark.parametrize("probes", [1, 9])
+def test_a_part_is_searched_as_if_the_rest_were_not_there(probes: int, scan: Scan) -> None:
+    vectors, queries = unit(400), unit(probes, seed=1)
+    chosen = np.random.default_rng(0).permutation(400)[:30]
+    part = Index.build(vectors, np.arange(400), scan).only(chosen)
+    alone = Index.build(vectors[np.sort(chosen)], np.sort(chosen))
+    assert len(part) == 30
+    for k in (5, 100):
+        for mine, theirs in zip(part.search(queries, k), alone.search(queries, k), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    assert len(part.only([])) == 0
+    assert part.only([]).search(queries, 5)[0].shape == (probes, 0)
+
+
+@pytest.mark.parametrize("dimensions", [16, 127, 160])
+def test_no_error_of_an_approximate_score_is_above_its_bound(dimensions: int) -> None:
+    vectors = unit(300, dimensions) * np.random.default_rng(1).uniform(0.1, 3, (300, 1)).astype(np.float32)
+    (segment,) = Index.build(vectors, np.arange(300)).segments
+    for query in unit(20, dimensions, seed=2):
+        exact = vectors.astype(float) @ query.astype(float)
+        for codes, scores in ((True, segment.by_codes(query)), (False, segment.by_floats(query))):
+            assert 0 < np.abs(scores - exact).max() <= segment.slack(query, codes=codes)
+        assert segment.slack(query, codes=False) < 1e-3 * segment.slack(query, codes=True) * 10
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_many_equal_templates_come_in_the_order_of_their_rows(scan: Scan) -> None:
     vectors = np.concatenate([unit(5), np.repeat(unit(1, seed=9), 100, axis=0), unit(5, seed=3)])
-    scores, found = Index.build(vectors, np.arange(110)).search(unit(1, seed=9), 30)
+    scores, found = Index.build(vectors, np.arange(110), scan).search(unit(1, seed=9), 30)
     assert found[0].tolist() == list(range(5, 35))
     assert len(set(scores[0].tolist())) == 1
 
@@ -54,7 +119,7 @@ def test_an_empty_index_finds_nothing() -> None:
     index = Index.build(np.empty((0, 16), np.float32), np.empty(0, np.int64))
     scores, ids = index.search(unit(3), 5)
     assert scores.shape == ids.shape == (3, 0)
-    assert best_per_person(index, unit(3), {}, 5) == [[], [], []]
+    assert best_per_person(index, unit(3), lambda ids: {}, 5) == [[], [], []]
 
 
 def test_what_makes_no_index_is_refused() -> None:
@@ -69,37 +134,6 @@ def test_what_makes_no_index_is_refused() -> None:
         index.search(unit(1, 8), 1)
     with pytest.raises(ValueError, match="at least one"):
         index.search(unit(1), 0)
-
-
-def test_the_cache_gives_the_same_index() -> None:
-    index = Index.build(unit(50), np.arange(50) + 7)
-    loaded = Index.load(index.to_bytes(space="s", revision="3"), space="s", revision="3")
-    assert loaded is not None
-    np.testing.assert_array_equal(loaded.vectors, index.vectors)
-    np.testing.assert_array_equal(loaded.ids, index.ids)
-
-
-def test_a_cache_of_another_state_is_not_used() -> None:
-    data = Index.build(unit(50), np.arange(50)).to_bytes(space="s", revision="3")
-    assert Index.load(data, space="s", revision="3") is not None
-    assert Index.load(data, space="t", revision="3") is None
-    assert Index.load(data, space="s", revision="4") is None
-    assert Index.load(save({"vectors": unit(5)}), space="s", revision="3") is None
-
-
-def test_no_damage_to_the_cache_goes_unseen() -> None:
-    whole = Index.build(unit(20, 4), np.arange(20)).to_bytes(space="s", revision="3")
-    for length in range(0, len(whole), 37):
-        assert Index.load(whole[:length], space="s", revision="3") is None
-    survivors = 0
-    for at in range(len(whole)):
-        damaged = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
-        loaded = Index.load(damaged, space="s", revision="3")
-        if loaded is not None:  # a byte of padding or of an unused part of the header
-            survivors += 1
-            np.testing.assert_array_equal(loaded.vectors, unit(20, 4))
-            np.testing.assert_array_equal(loaded.ids, np.arange(20))
-    assert survivors < 16
 
 
 def people_by_brute_force(
@@ -120,7 +154,7 @@ def test_people_are_ranked_by_their_best_photo(k: int) -> None:
     people = ["p00"] * 200 + [f"p{number:02}" for number in generator.integers(1, 40, 100)]
     index = Index.build(vectors, np.arange(300))
     queries = unit(10, 6, seed=1)
-    found = best_per_person(index, queries, dict(enumerate(people)), k)
+    found = best_per_person(index, queries, lambda ids: {int(one): people[one] for one in ids}, k)
     for query, candidates in zip(queries, found, strict=True):
         assert [(best.person, best.id) for best in candidates] == people_by_brute_force(vectors, people, query, k)
         assert len({best.person for best in candidates}) == len(candidates) == min(k, len(set(people)))

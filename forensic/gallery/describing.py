@@ -1,0 +1,167 @@
+"""The templates of a gallery, and the files of the indexes over them."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, select
+
+from forensic.errors import NotFound
+from forensic.gallery import templates
+from forensic.gallery.expunging import Expunging
+from forensic.gallery.locks import Locked
+from forensic.gallery.models import IndexFile, Photo, TemplateSpace
+from forensic.gallery.objects import sync, write_private
+from forensic.gallery.records import Part, Space, Templates
+from forensic.gallery.rights import Right, needs
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+INDEX = "index"
+
+
+class Describing(Expunging):
+    """The part of ``Gallery`` that keeps templates, and files of indexes over them.
+
+    An index is a cache of the database. It is kept in segments, each of which holds the photos with some consecutive
+    numbers: who enrolls or expunges somebody makes a segment or two stale, and the others stay as they are.
+    """
+
+    @needs(Right.VIEW)
+    def spaces(self) -> list[TemplateSpace]:
+        """The template spaces, by route."""
+        with self.reading() as session:
+            return list(session.scalars(select(TemplateSpace).order_by(TemplateSpace.route, TemplateSpace.digest)))
+
+    @needs(Right.VIEW)
+    def templates(self, space: str) -> Templates:
+        """All templates of the space with this digest; none for an unknown one."""
+        with self.reading() as session:
+            return templates.load(session, space)
+
+    @needs(Right.VIEW)
+    def missing(self, space: str) -> list[Photo]:
+        """Photos without a template in the space with this digest, in the order of their content hashes."""
+        with self.reading() as session:
+            return templates.missing(session, space)
+
+    @needs(Right.ENROLL)
+    def add_templates(self, space: Space, vectors: Mapping[int, NDArray[np.float32]]) -> int:
+        """Store templates (photo id -> unit vector) in one durable transaction, in place of earlier ones.
+
+        Returns:
+            How many were stored; photos that were expunged meanwhile are passed over.
+        """
+        with self.writing() as session:
+            stored = templates.add(session, space, vectors)
+            self.note(session, "templates", space=space.digest, photos=sorted(map(int, vectors)))
+        return stored
+
+    @needs(Right.ENROLL)
+    def drop_space(self, space: str) -> None:
+        """Remove the space with this digest and its templates.
+
+        Raises:
+            GalleryError: there is none.
+        """
+        with self.writing() as session:
+            row = templates.find_space(session, space)
+            if row is None:
+                raise NotFound(f"No template space {space!r} in the gallery.")
+            session.execute(delete(TemplateSpace).where(TemplateSpace.id == row.id))
+            self.note(session, "drop-space", space=space)
+
+    def revision(self, space: str) -> int:
+        """A number that changes with the space's templates and their labels; 0 for an unknown space."""
+        with self.reading() as session:
+            row = templates.find_space(session, space)
+            return 0 if row is None else row.revision
+
+    def state(self, spaces: Iterable[str]) -> tuple[int, ...]:
+        """Numbers that change with all that searches of these spaces hang on, if one of them is complete.
+
+        That is which photos there are, whose they are, their templates, and the cohorts.
+        """
+        with self.reading() as session:
+            return templates.state(session, spaces)
+
+    @needs(Right.VIEW)
+    def segments(self, space: str) -> dict[int, int]:
+        """Numbers of the segments of the space with this digest, each with its revision; none for an unknown space."""
+        with self.reading() as session:
+            return templates.revisions(session, space)
+
+    @needs(Right.VIEW)
+    def segment(self, space: str, number: int) -> Part:
+        """The templates of one segment of a space.
+
+        Raises:
+            GalleryError: the space is unknown, or templates were altered.
+        """
+        with self.reading() as session:
+            return templates.load_segment(session, space, number)
+
+    @needs(Right.VIEW)
+    def save_index(self, name: str, data: bytes, *, space: str, revision: int) -> bool:
+        """Keep an index as ``index_folder / name`` unless its space has changed since ``revision``.
+
+        The lock is held, so that no index of someone just expunged can be left behind. Nobody waits for it: an index
+        is only a cache, and while others write it would be out of date at once.
+
+        Returns:
+            Whether it was kept.
+        """
+        with suppress(Locked), self._exclusive(patience=0):
+            if self.revision(space) != revision:
+                return False
+            self.index_folder.mkdir(mode=0o700, exist_ok=True)
+            (self.index_folder / name).unlink(missing_ok=True)  # a crash may leave none, but never one of another hash
+            sync([self.index_folder])
+            moment, digest = time.time_ns(), hashlib.sha256(data).hexdigest()
+            with self._transaction() as session:
+                session.merge(IndexFile(name=name, sha256=digest, modified_ns=moment))
+            write_private({self.index_folder / name: self.codec.seal(data, INDEX, name)})
+            os.utime(self.index_folder / name, ns=(moment, moment))
+            return True
+        return False
+
+    @needs(Right.VIEW)
+    def load_index(self, name: str) -> bytes | None:
+        """The index that was kept under a name last; None if there is none, or what lies there is not it."""
+        try:
+            data = self.codec.unseal((self.index_folder / name).read_bytes(), INDEX, name)
+        except (OSError, ValueError):
+            return None
+        with self.reading() as session:
+            kept = session.get(IndexFile, name)
+        return data if kept is not None and kept.sha256 == hashlib.sha256(data).hexdigest() else None
+
+    @needs(Right.VIEW)
+    def map_index(self, name: str) -> mmap.mmap | bytes | None:
+        """As `load_index`, but read from the disk where it is needed.
+
+        A file that has not been written to since is not hashed: that would take longer than to search it a hundred
+        times. What a disk spoils by itself, ``verify`` finds. A sealed file cannot be mapped, and is read whole.
+        """
+        if self.sealing is not None:
+            return self.load_index(name)
+        with self.reading() as session:
+            kept = session.get(IndexFile, name)
+        with suppress(OSError, ValueError), (self.index_folder / name).open("rb") as file:
+            if kept is not None and os.fstat(file.fileno()).st_mtime_ns == kept.modified_ns:
+                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return self.load_index(name)
+
+    @needs(Right.VIEW)
+    def drop_stale_indexes(self) -> None:
+        """Remove the files of segments as they were earlier, unless somebody is writing."""
+        with suppress(Locked), self._exclusive(patience=0):
+            self._drop_stale_indexes()
