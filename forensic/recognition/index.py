@@ -8,17 +8,22 @@ bound on its error, and whatever may belong among the best k by that bound is sc
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, cached_property
+from contextlib import contextmanager
+from functools import cache, cached_property, partial
 from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
-from forensic.recognition.segments import Codes, Floats, Ids, Segment, Templates
+from forensic.recognition.segments import Coder, Codes, Floats, Ids, Segment, Templates, rounding, summed
 
 Person = TypeVar("Person", bound=Hashable)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 Scan = Literal["float32", "int8"]
 SCANS: tuple[Scan, ...] = get_args(Scan)
 
@@ -28,6 +33,11 @@ BATCH = 8
 """Queries from which on products of matrices are faster than scans."""
 MERGED = 8
 """Segments after which a batch's candidates are thinned out."""
+FIRST = 40
+"""Rows for each wanted one among which a batch looks for a first bar."""
+LOWEST = float(np.finfo(np.float32).min)
+"""Below every score, above that of a row that is not searched."""
+_LIMITING = threading.Lock()
 
 
 class Best(NamedTuple, Generic[Person]):
@@ -135,63 +145,114 @@ class Index:
         return scores, ids
 
     def _nearest(self, probe: Floats, k: int) -> tuple[Floats, Ids]:
-        codes = self.scan == "int8"
-        margin = 2 * max(segment.slack(probe, codes=codes) for segment in self.segments)
-        bar = _Bar(k, margin)
-
-        def scanned(segment: Segment) -> tuple[Floats, Ids]:
-            return bar.passed(segment.by_codes(probe) if codes else segment.by_floats(probe))
-
-        found = list(_pool().map(scanned, self.segments)) if len(self.segments) > 1 else [scanned(self.segments[0])]
+        slack = self._rounding(probe)
+        scans: list[Callable[[], Floats]] = [partial(segment.by_floats, probe) for segment in self.segments]
+        if self.scan == "int8":
+            coded = self._coder.of(probe)
+            slack += max(sum(part.slack for part in parts) for parts in coded)
+            scans = [partial(segment.by_codes, parts) for segment, parts in zip(self.segments, coded, strict=True)]
+        bar = _Bar(k, 2 * slack)
+        found = _side_by_side(lambda scan: bar.passed(scan()), scans)
         at = np.repeat(np.arange(len(found)), [len(rows) for _, rows in found])
         scores, rows = (np.concatenate(column) for column in zip(*found, strict=True))
-        best = _best(scores, k, margin)
-        return self._settled(probe, at[best], rows[best], k)
+        return self._settled(probe, at, rows, scores, slack, k)
 
     def _batch(self, probes: Floats, k: int) -> Iterable[tuple[Floats, Ids]]:
         """The answers to many probes, by products of matrices."""
-        slacks = [max(segment.slack(probe, codes=False) for segment in self.segments) for probe in probes]
-        kept = _Kept(k, 2 * np.array(slacks, np.float32))
-        for at, segment in enumerate(self.segments):
-            kept.take(at, segment.by_product(probes))
-        kept.thin()
-        return (self._settled(probe, *kept.of(number), k) for number, probe in enumerate(probes))
+        kept = _Kept(k, 2 * np.array([self._rounding(probe) for probe in probes], np.float32))
 
-    def _settled(self, probe: Floats, at: Ids, rows: Ids, k: int) -> tuple[Floats, Ids]:
-        """The best k of some rows of segments, by exact scores."""
-        pieces = [(self.segments[one], rows[at == one]) for one in np.unique(at)]
-        vectors = np.vstack([segment.rows(which) for segment, which in pieces])
-        ids = np.concatenate([segment.ids[which] for segment, which in pieces])
-        keys = np.concatenate([segment.keys[which] for segment, which in pieces])
-        if len(ids) > 2 * k:  # most of them are far off, which single precision tells as well
-            slack = max(segment.slack(probe, codes=False) for segment, _ in pieces)
-            near = _best(np.vecdot(vectors, probe), k, 2 * slack)
-            vectors, ids, keys = vectors[near], ids[near], keys[near]
-        exact = (vectors.astype(np.float64) * probe.astype(np.float64)).sum(axis=1)
+        def passed(segment: Segment) -> _Passed:
+            return kept.passed(segment.by_product(probes))
+
+        first, *others = self.segments
+        with _one_thread_of_blas():
+            kept.take(0, passed(first))
+            for at, found in enumerate(_pool().map(passed, others), 1):
+                kept.take(at, found)
+        return (self._settled(probe, *kept.of(at), self._rounding(probe), k) for at, probe in enumerate(probes))
+
+    def _settled(self, probe: Floats, at: Ids, rows: Ids, scores: Floats, slack: float, k: int) -> tuple[Floats, Ids]:
+        """The best k of some rows by exact scores.
+
+        Args:
+            probe: The query.
+            at: Segments, in order.
+            rows: Rows of them.
+            scores: Approximate scores.
+            slack: How far these may be from exact ones.
+            k: How many.
+        """
+        # The best few show how good the k-th is, better than approximate scores do: fewer have to be read.
+        few = np.sort(np.argpartition(scores, len(scores) - 2 * k)[len(scores) - 2 * k :]) if len(rows) > 2 * k else ...
+        least = _kth(self._products(probe, at[few], rows[few])[1], k) - 2 * self._rounding(probe)
+        near = np.flatnonzero(scores >= least - slack)
+        at, rows = at[near], rows[near]
+        vectors, products = self._products(probe, at, rows)
+        near = np.flatnonzero(products >= least)
+        ids, keys = np.empty(len(near), np.int64), np.empty(len(near), np.uint64)
+        for segment, piece in self._pieces(at[near]):
+            ids[piece], keys[piece] = segment.ids[rows[near][piece]], segment.keys[rows[near][piece]]
+        exact = np.hstack([part[near] for part in vectors]).astype(np.float64)
+        exact = (exact * probe.astype(np.float64)).sum(axis=1)
         order = np.lexsort((keys, -exact))[:k]
         return exact[order].astype(np.float32), ids[order]
+
+    def _products(self, probe: Floats, at: Ids, rows: Ids) -> tuple[list[Floats], Floats]:
+        """Some rows, a matrix for each space, and their inner products with a query in single precision."""
+        vectors, pieces, queries = [], list(self._pieces(at)), self.segments[0].split(probe)
+        for part, query in enumerate(queries):
+            made = np.empty((len(rows), len(query)), np.float32)
+            for segment, piece in pieces:
+                np.take(segment.parts[part].vectors, rows[piece], axis=0, out=made[piece], mode="clip")
+            vectors.append(made)
+        return vectors, summed([np.vecdot(made, query) for made, query in zip(vectors, queries, strict=True)])
+
+    def _pieces(self, at: Ids) -> Iterator[tuple[Segment, slice]]:
+        """The segments of some rows that are ordered by segment, and where their rows are among them."""
+        starts = np.flatnonzero(np.diff(at, prepend=-1)).tolist()
+        for first, last in zip(starts, [*starts[1:], len(at)], strict=True):
+            yield self.segments[at[first]], slice(first, last)
+
+    def _rounding(self, probe: Floats) -> float:
+        return rounding(probe, self._longest)
+
+    @cached_property
+    def _longest(self) -> float:
+        return max(segment.longest for segment in self.segments)
+
+    @cached_property
+    def _coder(self) -> Coder:
+        return Coder(self.segments)
+
+
+_Passed = tuple[Ids, Ids, Floats]
+"""Two numbers that say whose a score is, and the scores."""
 
 
 class _Bar:
     """What a row's approximate score must reach, while threads scan.
 
-    It is the k-th best score of some rows less a margin, twice the largest error: a row below it is exactly worse than
-    k others. So it may be any thread's, an older one too.
+    It is the k-th best score so far less a margin, twice the largest error: a row below it is exactly worse than k
+    others.
     """
 
     def __init__(self, k: int, margin: float) -> None:
-        self._k, self._margin, self._height = k, margin, -np.inf
+        self._k, self._margin, self._height = k, margin, LOWEST
+        self._top, self._taking = np.empty(0, np.float32), threading.Lock()
 
     def passed(self, scores: Floats) -> tuple[Floats, Ids]:
         """Scores, and the rows that have them, of those that may be among the best."""
-        rows = np.flatnonzero((scores >= self._height) & (scores > -np.inf))  # what is not searched does not pass
-        if len(rows) > self._k:
-            passing = scores[rows]
-            height = float(np.partition(passing, len(passing) - self._k)[len(passing) - self._k]) - self._margin
-            if height > self._height:
-                self._height = height
-                rows = rows[passing >= height]
-        return scores[rows], rows
+        rows = np.flatnonzero(scores >= self._height)
+        passing = scores[rows]
+        with self._taking:
+            top = np.concatenate([self._top, passing[passing > self._height + self._margin]])
+            if len(top) >= self._k:
+                self._top = np.partition(top, len(top) - self._k)[len(top) - self._k :]
+                self._height = float(self._top[0]) - self._margin
+            else:
+                self._top = top
+        stays = passing >= self._height
+        return passing[stays], rows[stays]
 
 
 class _Kept:
@@ -204,20 +265,25 @@ class _Kept:
 
     def __init__(self, k: int, margins: Floats) -> None:
         self._k, self._margins = k, margins
-        self._bar = np.full(len(margins), -np.inf, np.float32)
+        self._bar = np.full(len(margins), LOWEST, np.float32)
         self._rows: list[tuple[Ids, Ids, Ids, Floats]] = []
 
-    def take(self, at: int, scores: Floats) -> None:
-        """What a segment's scores (n, q) add."""
-        if len(scores) > self._k and not np.isfinite(self._bar).all():
-            best = np.partition(scores, len(scores) - self._k, axis=0)[len(scores) - self._k]
+    def passed(self, scores: Floats) -> _Passed:
+        """Those of a segment's rows, and whose, that may be among the best, by scores (n, q)."""
+        if not self._rows and len(first := scores[: FIRST * self._k]) >= self._k:
+            best = np.partition(first, len(first) - self._k, axis=0)[len(first) - self._k]
             np.maximum(self._bar, best - self._margins, out=self._bar)
-        rows, probes = np.nonzero((scores >= self._bar) & (scores > -np.inf))
-        self._rows.append((probes, np.full(len(rows), at), rows, scores[rows, probes]))
-        if len(self._rows) > MERGED:
-            self.thin()
+        rows, probes = np.nonzero(scores >= self._bar)
+        return rows, probes, scores[rows, probes]
 
-    def thin(self) -> None:
+    def take(self, at: int, found: _Passed) -> None:
+        """Keep what of a segment passed."""
+        rows, probes, scores = found
+        self._rows.append((probes, np.full(len(rows), at), rows, scores))
+        if len(self._rows) > MERGED or at == 0:
+            self._thin()
+
+    def _thin(self) -> None:
         """Leave out what has turned out to be worse than k others."""
         probe, at, row, score = (np.concatenate(column) for column in zip(*self._rows, strict=True))
         order = np.lexsort((-score, probe))
@@ -229,18 +295,19 @@ class _Kept:
         stays = score >= self._bar[probe]
         self._rows = [(probe[stays], at[stays], row[stays], score[stays])]
 
-    def of(self, probe: int) -> tuple[Ids, Ids]:
-        """The segments and rows of a probe."""
-        probes, at, row, _ = self._rows[0]
+    def of(self, probe: int) -> _Passed:
+        """The segments and rows of a probe, segment by segment, and the scores."""
+        if len(self._rows) > 1:
+            self._thin()
+        probes, at, row, score = self._rows[0]
         part = slice(*np.searchsorted(probes, [probe, probe + 1]))
-        return at[part], row[part]
+        order = np.argsort(at[part], kind="stable")
+        return at[part][order], row[part][order], score[part][order]
 
 
-def _best(scores: Floats, k: int, margin: float) -> Ids:
-    """Where those scores are that reach the k-th best less a margin."""
-    if len(scores) <= k:
-        return np.arange(len(scores))
-    return np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k] - margin)
+def _kth(scores: Floats, k: int) -> float:
+    """The k-th best of at least k scores."""
+    return float(np.partition(scores, len(scores) - k)[len(scores) - k])
 
 
 def described(vectors: Floats, root: str = "") -> Templates:
@@ -291,7 +358,24 @@ def _best_people(
         fetch *= 4
 
 
+def _side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """What comes of some items, in threads where there are several."""
+    return list(map(work, items)) if len(items) == 1 else list(_pool().map(work, items))
+
+
 @cache
 def _pool() -> ThreadPoolExecutor:
     """Threads that scan; they wait for nothing, so that all searches can share them."""
     return ThreadPoolExecutor(os.cpu_count() or 1, "scan")
+
+
+@contextmanager
+def _one_thread_of_blas() -> Iterator[None]:
+    """Products run with one thread each, side by side; one caller at a time, for the limit is the process's."""
+    with _LIMITING, _blas().limit(limits=1, user_api="blas"):
+        yield
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()

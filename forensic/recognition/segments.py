@@ -106,72 +106,82 @@ class Segment:
 
         This reads the rows as fast as the memory gives them, which a product of BLAS does not.
         """
-        pairs = zip(self.parts, self._split(query), strict=True)
-        return self._searched(sum(np.vecdot(part.vectors, each) for part, each in pairs))
+        pairs = zip(self.parts, self.split(query), strict=True)
+        return self._searched(summed([np.vecdot(part.vectors, each) for part, each in pairs]))
 
     def by_product(self, queries: Floats) -> Floats:
         """The same of queries (q, d) as products of matrices, shape (n, q)."""
-        pairs = zip(self.parts, self._split(queries), strict=True)
-        return self._searched(sum(part.vectors @ each.T for part, each in pairs))
+        pairs = zip(self.parts, self.split(queries), strict=True)
+        return self._searched(summed([part.vectors @ each.T for part, each in pairs]))
 
-    def by_codes(self, query: Floats) -> Floats:
-        """Inner products of the rows' codes with the query's, likewise."""
-        pairs = self._coded(query)
-        return self._searched(sum(each.unit * _products(each.codes, part.codes.codes) for part, each in pairs))
+    def by_codes(self, query: Sequence[Coded]) -> Floats:
+        """As `by_floats`, of the codes and each part's query for them."""
+        pairs = zip(self.parts, query, strict=True)
+        return self._searched(summed([_products(each.codes, part.codes.codes, each.unit) for part, each in pairs]))
 
-    def slack(self, query: Floats, *, codes: bool) -> float:
-        """How far from its exact value an approximate score may be, at most."""
-        rounding = (len(query) + 3) * EPS * float(np.linalg.norm(query)) * self._longest
-        if not codes:
-            return rounding
-        # By Cauchy and Schwarz, with the query ∘ scale = unit (c + e), e its own error:
-        #   query . x - unit c . codes = (query ∘ scale) . (x / scale - codes) + unit e . codes
-        return rounding + sum(
-            each.length * part.codes.residual + each.error * part.codes.length for part, each in self._coded(query)
-        )
-
-    def _coded(self, query: Floats) -> list[tuple[Templates, _Query]]:
-        pairs = zip(self.parts, self._split(query), strict=True)
-        return [(part, _Query.of(each * part.codes.scale)) for part, each in pairs]
-
-    def _split(self, queries: Floats) -> list[Floats]:
+    def split(self, queries: Floats) -> list[Floats]:
+        """The spaces' parts of queries (..., d)."""
         return np.split(queries, self._ends, axis=-1)
 
-    def _searched(self, scores: Any) -> Floats:
-        made: Floats = np.asarray(scores, np.float32)
+    def _searched(self, scores: Floats) -> Floats:
         if self.kept is not None:
-            made[~self.kept] = -np.inf
-        return made
+            scores[~self.kept] = -np.inf
+        return scores
 
     @cached_property
-    def _longest(self) -> float:
+    def longest(self) -> float:
         """A bound on the rows' length."""
         return sum(
             (part.codes.length + part.codes.residual) * float(part.codes.scale.max(initial=0)) for part in self.parts
         )
 
 
-class _Query(NamedTuple):
-    """A query for one space's codes: unit (codes + an error).
+class Coded(NamedTuple):
+    """A query for one space's codes.
 
     Attributes:
         codes: int8, shape (d,).
-        unit: What a step of the codes stands for.
-        length: Of the query.
-        error: Of the error, in the query's own units.
+        unit: The query times the scale is the codes times this, but for an error.
+        slack: How far the codes' inner products may be from the templates', at most.
     """
 
     codes: NDArray[np.int8]
     unit: float
-    length: float
-    error: float
+    slack: float
 
-    @classmethod
-    def of(cls, query: Floats) -> Self:
-        unit = float(np.abs(query).max(initial=0)) / LEVELS or 1.0
-        codes = np.rint(query / np.float32(unit))
-        error = query - np.float32(unit) * codes
-        return cls(codes.astype(np.int8), unit, *(float(np.linalg.norm(each)) for each in (query, error)))
+
+class Coder:
+    """Codes queries for the codes of many segments at once, each of which has a scale of its own."""
+
+    def __init__(self, segments: Sequence[Segment]) -> None:
+        self._split = segments[0].split
+        self._columns = []
+        for part in range(len(segments[0].parts)):
+            codes = [segment.parts[part].codes for segment in segments]
+            lengths = np.array([(each.residual, each.length) for each in codes])
+            self._columns.append((np.stack([each.scale for each in codes]), lengths))
+
+    def of(self, query: Floats) -> list[tuple[Coded, ...]]:
+        """For each segment the parts of a query (d,).
+
+        With query ∘ scale = unit (codes + e), e its rounding error, and x = scale ∘ (c + r) for a row, the inner
+        product is off by (query ∘ scale) . r + unit e . c, which Cauchy and Schwarz bound.
+        """
+        made = []
+        for part, (scale, lengths) in zip(self._split(query), self._columns, strict=True):
+            scaled = part * scale
+            unit = np.maximum(np.abs(scaled).max(axis=1) / LEVELS, np.finfo(np.float32).tiny)
+            codes = np.rint(scaled / unit[:, None])
+            error = np.linalg.norm(scaled - unit[:, None] * codes, axis=1)
+            slack = np.linalg.norm(scaled, axis=1) * lengths[:, 0] + error * lengths[:, 1]
+            rows = zip(codes.astype(np.int8), unit.tolist(), slack.tolist(), strict=True)
+            made.append([Coded(*row) for row in rows])
+        return list(zip(*made, strict=True))
+
+
+def rounding(query: Floats, longest: float) -> float:
+    """How far an inner product in single precision of a query (d,) and a row may be from its exact value, at most."""
+    return (len(query) + 3) * EPS * float(np.linalg.norm(query)) * longest
 
 
 def pack(segment: Segment, *, space: str) -> bytes:
@@ -215,7 +225,16 @@ def _array(data: memoryview, *, dtype: str, shape: list[int], data_offsets: tupl
     return np.frombuffer(data[slice(*data_offsets)], DTYPES[dtype]).reshape(shape)
 
 
-def _products(query: NDArray[np.int8], codes: NDArray[np.int8]) -> NDArray[np.float64]:
-    """Exact inner products of a query (d,) with rows (n, d), shape (n,)."""
-    products: NDArray[np.float64] = np.asarray(numkong.cdist(query[None], codes, "dot"))[0]
+def _products(query: NDArray[np.int8], codes: NDArray[np.int8], unit: float) -> Floats:
+    """Inner products of a query (d,) with rows (n, d) in units, shape (n,)."""
+    products: Floats = np.asarray(numkong.cdist(query[None], codes, "dot", out_dtype="float32"))[0]
+    products *= np.float32(unit)
     return products
+
+
+def summed(scores: Sequence[Floats]) -> Floats:
+    """The sum of some arrays, in the first one's place."""
+    total, *others = scores
+    for other in others:
+        total += other
+    return total

@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from forensic.recognition.index import SCANS, Index, Scan, best_per_person, described
-from forensic.recognition.segments import Segment
+from forensic.recognition.segments import Coder, Segment, rounding
 
 
 def unit(rows: int, dimensions: int = 16, seed: int = 0) -> NDArray[np.float32]:
@@ -89,9 +89,11 @@ def test_no_error_of_an_approximate_score_is_above_its_bound(dimensions: int) ->
     (segment,) = Index.build(vectors, np.arange(300)).segments
     for query in unit(20, dimensions, seed=2):
         exact = vectors.astype(float) @ query.astype(float)
-        for codes, scores in ((True, segment.by_codes(query)), (False, segment.by_floats(query))):
-            assert 0 < np.abs(scores - exact).max() <= segment.slack(query, codes=codes)
-        assert segment.slack(query, codes=False) < 1e-3 * segment.slack(query, codes=True) * 10
+        rough = rounding(query, segment.longest)
+        assert np.abs(segment.by_floats(query) - exact).max() <= rough
+        ((coded,),) = Coder([segment]).of(query)
+        error = np.abs(segment.by_codes([coded]) - exact).max()
+        assert 10 * rough < error <= coded.slack + rough < 20 * error
 
 
 @pytest.mark.parametrize("scan", SCANS)
