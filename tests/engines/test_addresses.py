@@ -65,6 +65,9 @@ def silent():
 
 
 def test_who_cannot_be_reached_is_told_soon_and_without_the_password(silent, monkeypatch, capfd, caplog):
+    import psycopg  # noqa: F401 - importing takes its time, which is not what is measured
+    import pymilvus  # noqa: F401
+
     monkeypatch.setenv("FORENSIC_MILVUS_TOKEN", "root:s3cret")
     monkeypatch.setenv("PGPASSWORD", "s3cret")
     monkeypatch.setattr("forensic.engines.milvus.CONNECT_SECONDS", 1)
