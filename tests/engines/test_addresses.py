@@ -65,7 +65,7 @@ def silent():
 
 
 def test_who_cannot_be_reached_is_told_soon_and_without_the_password(silent, monkeypatch, capfd, caplog):
-    import psycopg  # noqa: F401 - importing takes its time, which is not what is measured
+    import pgvector.psycopg  # noqa: F401 - importing takes its time, which is not what is measured
     import pymilvus  # noqa: F401
 
     monkeypatch.setenv("FORENSIC_MILVUS_TOKEN", "root:s3cret")
@@ -77,7 +77,7 @@ def test_who_cannot_be_reached_is_told_soon_and_without_the_password(silent, mon
             start = time.monotonic()
             with pytest.raises(GalleryError, match=r"can be reached") as caught:
                 open_engine(form.format(address), "g1")
-            assert time.monotonic() - start < 8
+            assert time.monotonic() - start < 20  # seconds; two at most on a machine that nobody else uses
             assert "s3cret" not in str(caught.value)
     said = "".join(capfd.readouterr()) + caplog.text
     assert "s3cret" not in said
