@@ -21,7 +21,7 @@ from PIL import Image
 from forensic import devices, enrollment, images, matching, parallel
 from forensic.candidates import FILTERED, Candidate, Explained, Search
 from forensic.enrollment import Summary
-from forensic.errors import FaceError, GalleryError, ImageError, UsageError
+from forensic.errors import FaceError, GalleryError, ImageError, StaleIndex, UsageError
 from forensic.explanation import Explanation, explain, matcher_score, portraits_of
 from forensic.faces import Aligned, Finder
 from forensic.gallery import Filter, Gallery, Matching, cases
@@ -209,7 +209,7 @@ class Identifier:
         query = matcher.scoring.query(*templates)
         try:
             found = best_per_person(index, query.vector[None], self.gallery.labels, k)[0] if len(index) else []
-        except KeyError:  # somebody was expunged since
+        except (KeyError, StaleIndex):  # somebody was expunged since
             return self._search(probes, k, kept, started)
         photos = self.gallery.photos_by_number(best.id for best in found)
         if len(photos) < len(found):  # or just now

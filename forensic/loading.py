@@ -1,21 +1,46 @@
-"""What searches need of a gallery, in memory: the matcher as the gallery's templates allow it, and its index."""
+"""What searches need of a gallery: the matcher as its templates allow it, and an index, in memory or in an engine."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+import weakref
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from forensic import matching
 from forensic.errors import GalleryError, StaleIndex
-from forensic.gallery import Gallery
-from forensic.gallery.templates import merkle_root, segment_file
+from forensic.gallery import Gallery, engines
+from forensic.gallery.templates import root_of, segment_file
 from forensic.matching import Matcher
 from forensic.recognition.index import Index, described
 from forensic.recognition.segments import Segment, pack, unpack
+
+if TYPE_CHECKING:
+    from forensic.engines import Engine, Served
+
+
+class _Held(NamedTuple):
+    """A segment of one space, and the revision of which it is."""
+
+    segment: Segment
+    revision: int
+
+
+Segments = Mapping[str, Mapping[int, _Held]]
+"""Each space's segments by number."""
+
+
+class _Fresh(NamedTuple):
+    """A segment that was just made, to be kept."""
+
+    name: str
+    segment: Segment
+    space: str
+    revision: int
 
 
 @dataclass(frozen=True)
@@ -24,19 +49,21 @@ class Loaded:
 
     Attributes:
         state: Of the gallery, see `Gallery.state`.
+        engine: URL of the engine that has the index; None if it is in memory.
         matcher: With the routes whose templates are complete.
         own_cohort: Sketches of the gallery's own cohort that take part.
         index: Over all photos.
-        segments: What the index is made of: each space's segments by number, with their revisions.
+        segments: What an index in memory is made of.
         warnings: What a person must know of every search.
         root: Merkle root over the templates.
     """
 
     state: tuple[int, ...]
+    engine: str | None
     matcher: Matcher
     own_cohort: int
-    index: Index
-    segments: Mapping[str, Mapping[int, _Held]]
+    index: Index | Served
+    segments: Segments
     warnings: tuple[str, ...]
     root: str
 
@@ -48,52 +75,62 @@ class Memory:
         self.matcher = matcher
         self.loaded: Loaded | None = None
         self._loading = threading.Lock()
+        self._connected: tuple[str, Engine] | None = None
 
     def of(self, gallery: Gallery) -> Loaded:
         """The matcher and its index, of the gallery as it is now.
 
         Raises:
-            GalleryError: The gallery is empty.
+            GalleryError: The gallery is empty, or its engine cannot be reached.
             StaleIndex: It lacks templates of every route.
         """
         with self._loading:  # the threads of one batch load it once
             fresh: list[_Fresh] = []
-            with gallery.snapshot():  # whatever is enrolled meanwhile is for the next search
-                state = gallery.state(route.space for route in self.matcher.routes)
-                if self.loaded is None or self.loaded.state != state:
-                    known = self.loaded.segments if self.loaded else {}
-                    self.loaded = None  # what was expunged leaves the memory before what is there now comes in
-                    self.loaded = self._load(gallery, state, known, fresh)
+            try:
+                loaded = self._up_to_date(gallery, fresh)
+            except _Behind as behind:  # nothing is sent from within a snapshot
+                engines.synchronize(gallery, behind.spaces)
+                loaded = self._up_to_date(gallery, fresh)
             for name, segment, space, revision in fresh:
                 gallery.save_index(name, pack(segment, space=space), space=space, revision=revision)
             if fresh:
                 gallery.drop_stale_indexes()
-            return self.loaded
+            return loaded
 
     def forget(self) -> None:
         """Drop what is loaded; a search that is under way keeps it until it ends."""
         with self._loading:
             self.loaded = None
 
+    def _up_to_date(self, gallery: Gallery, fresh: list[_Fresh]) -> Loaded:
+        with gallery.snapshot():  # whatever is enrolled meanwhile is for the next search
+            state = gallery.state(route.space for route in self.matcher.routes)
+            engine = engines.url_of(gallery)
+            if self.loaded is None or (self.loaded.state, self.loaded.engine) != (state, engine):
+                known = self.loaded.segments if self.loaded else {}
+                self.loaded = None  # what was expunged leaves the memory before what is there now comes in
+                self.loaded = self._load(gallery, state, engine, known, fresh)
+            return self.loaded
+
     def _load(
-        self,
-        gallery: Gallery,
-        state: tuple[int, ...],
-        known: Mapping[str, Mapping[int, _Held]],
-        fresh: list[_Fresh],
+        self, gallery: Gallery, state: tuple[int, ...], engine: str | None, known: Segments, fresh: list[_Fresh]
     ) -> Loaded:
         """The indexes of the routes whose templates are complete; a search goes on without the others, and says so."""
         photos = gallery.size().photos
         if not photos:
             raise GalleryError(f"The gallery {gallery.folder} is empty. Enroll photos: forensic enroll PATH...")
         spaces = [route.space for route in self.matcher.routes]
-        segments = {space: _segments(gallery, space, known.get(space, {}), fresh) for space in spaces}
-        described = [sum(len(one.segment) for one in segments[space].values()) for space in spaces]
-        complete = [count >= photos for count in described]
+        segments: Segments = {}
+        if engine is None:
+            segments = {space: _segments(gallery, space, known.get(space, {}), fresh) for space in spaces}
+            counts = [sum(len(one.segment) for one in segments[space].values()) for space in spaces]
+        else:
+            counts = [gallery.count(space) for space in spaces]
+        complete = [count >= photos for count in counts]
         lacking = [
             f"{photos - count} photos of the gallery have no template of the route {route.name!r} with its "
             f"present models. Make them: forensic gallery reindex --route {route.gallery_route}"
-            for route, count in zip(self.matcher.routes, described, strict=True)
+            for route, count in zip(self.matcher.routes, counts, strict=True)
             if count < photos
         ]
         if not any(complete):
@@ -109,27 +146,37 @@ class Memory:
             )
         elif matcher.scoring.calibration is None:
             warnings.append(matching.UNCALIBRATED)
-        kept = [segments[route.space] for route in matcher.routes]
-        # Several routes' templates of a segment are of the same photos: all of them.
-        index = Index([Segment.beside([one[number].segment for one in kept]) for number in kept[0]], "int8")
-        size = max(map(len, own.values()), default=0)
-        return Loaded(state, matcher, size, index, segments, tuple(warnings), _root(segments, matcher))
+        size, kept = max(map(len, own.values()), default=0), [route.space for route in matcher.routes]
+        index, root = _in_memory(segments, kept) if engine is None else self._in_engine(gallery, engine, kept)
+        return Loaded(state, engine, matcher, size, index, segments, tuple(warnings), root)
+
+    def _in_engine(self, gallery: Gallery, url: str, spaces: Sequence[str]) -> tuple[Index | Served, str]:
+        if self._connected is None or self._connected[0] != url:
+            stack = ExitStack()
+            self._connected = url, stack.enter_context(engines.connected(gallery))
+            weakref.finalize(self, stack.close)
+        try:
+            return engines.served(gallery, spaces, self._connected[1]), gallery.root(spaces)
+        except StaleIndex:
+            raise _Behind(spaces) from None
 
 
-class _Held(NamedTuple):
-    """A segment of one space, and the revision of which it is."""
+class _Behind(Exception):
+    """The engine does not hold what the gallery has."""
 
-    segment: Segment
-    revision: int
+    def __init__(self, spaces: Sequence[str]) -> None:
+        self.spaces = spaces
 
 
-class _Fresh(NamedTuple):
-    """A segment that was just made, to be kept."""
-
-    name: str
-    segment: Segment
-    space: str
-    revision: int
+def _in_memory(segments: Segments, spaces: Sequence[str]) -> tuple[Index | Served, str]:
+    """An index over the segments of some spaces, whose templates are of the same photos: all of them."""
+    numbers = segments[spaces[0]]
+    index = Index([Segment.beside([segments[space][number].segment for space in spaces]) for number in numbers], "int8")
+    roots = {
+        space: [bytes.fromhex(held.segment.parts[0].root) for _, held in sorted(segments[space].items())]
+        for space in spaces
+    }
+    return index, root_of(roots)
 
 
 def _segments(gallery: Gallery, space: str, known: Mapping[int, _Held], fresh: list[_Fresh]) -> dict[int, _Held]:
@@ -149,9 +196,3 @@ def _segments(gallery: Gallery, space: str, known: Mapping[int, _Held], fresh: l
             fresh.append(_Fresh(name, segment, space, revision))
         held[number] = _Held(segment, its_revision)
     return held
-
-
-def _root(held: Mapping[str, Mapping[int, _Held]], matcher: Matcher) -> str:
-    """Merkle root over the roots of the segments that are searched: by space, then by number."""
-    spaces = sorted(route.space for route in matcher.routes)
-    return merkle_root([bytes.fromhex(one.segment.parts[0].root) for s in spaces for one in held[s].values()]).hex()

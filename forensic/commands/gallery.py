@@ -9,6 +9,7 @@ import click
 from forensic.commands.duplicates import duplicates, keep, merge, split
 from forensic.commands.encryption import encrypt
 from forensic.commands.encryption import key as key_group
+from forensic.commands.engine import engine
 from forensic.commands.enroll import reindex
 from forensic.commands.options import (
     NUMBER,
@@ -226,5 +227,5 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-for command in (reindex, quality, duplicates, merge, keep, split, encrypt, key_group):
+for command in (reindex, quality, duplicates, merge, keep, split, engine, encrypt, key_group):
     gallery.add_command(command)

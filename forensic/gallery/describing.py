@@ -110,6 +110,17 @@ class Describing(Expunging):
             return templates.load_segment(session, space, number)
 
     @needs(Right.VIEW)
+    def count(self, space: str) -> int:
+        """How many templates the space with this digest has."""
+        with self.reading() as session:
+            return templates.count(session, space)
+
+    def root(self, spaces: Iterable[str]) -> str:
+        """Merkle root over the templates of the spaces with these digests: the gallery as a search sees it."""
+        with self.reading() as session:
+            return templates.root(session, spaces)
+
+    @needs(Right.VIEW)
     def save_index(self, name: str, data: bytes, *, space: str, revision: int) -> bool:
         """Keep an index as ``index_folder / name`` unless its space has changed since ``revision``.
 

@@ -20,7 +20,7 @@ from sqlalchemy import Engine, delete
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError, UsageError
-from forensic.gallery import address, audit, database, serving
+from forensic.gallery import address, audit, database, engines, serving
 from forensic.gallery.encryption import KEY_FILE, SEALED, UNFINISHED, Envelope, Sealing
 from forensic.gallery.keys import UserKey
 from forensic.gallery.locks import locked
@@ -93,6 +93,7 @@ def encrypt(gallery: Gallery, user: UserKey) -> None:
             f"The database of the gallery in {gallery.folder} is {gallery._name}, which nothing would encrypt: only "
             f"the folder's own {address.FILE} is, or the files beside a PostgreSQL server's database."
         )
+    engines.check_none(gallery)
     envelope, secret = Envelope.new(user)
     sealing = Sealing(secret, user.id)
     home = gallery.folder / SEALED

@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from forensic.errors import UsageError
-from forensic.gallery import people, templates
+from forensic.gallery import engines, people, templates
 from forensic.gallery.curating import Curating
 from forensic.gallery.models import Person, Photo, now
 from forensic.gallery.rights import Right, needs
@@ -69,6 +69,7 @@ class Expunging(Curating):
             why = _why(reason, [photo.person])
             templates.touch_photos(session, [photo_id])
             session.execute(delete(Photo).where(Photo.id == photo_id))
+            engines.owe(session, [photo_id])
             gone = not session.scalars(select(func.count()).where(Photo.person_id == photo.person_id)).one()
             if gone:
                 session.execute(delete(Person).where(Person.id == photo.person_id))
@@ -120,6 +121,7 @@ class Expunging(Curating):
             templates.touch_photos(session, part)
         for some in templates.chunks(numbers):
             session.execute(delete(Person).where(Person.id.in_(some)))
+        engines.owe(session, [number for number, _ in photos])
         self.note(session, "expunge", people=list(numbers), photos=[number for number, _ in photos], **why)
         return [sha256 for _, sha256 in photos]
 

@@ -210,6 +210,23 @@ class IndexFile(Base):
     modified_ns: Mapped[int | None] = mapped_column(BigInteger)  # the time that the file was given when it was written
 
 
+class TemplateEngine(Base):
+    """One row, or none: the engine that holds the gallery's templates, beside the database; see `engines`."""
+
+    __tablename__ = "engine"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    url: Mapped[str]  # without a password
+
+
+class EngineDebt(Base):
+    """A photo that was expunged, and whose templates the engine may still hold."""
+
+    __tablename__ = "engine_debts"
+
+    photo: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # its number; the row itself is gone
+
+
 class Clock(Base):
     """One row: the last revision given out, so that a space that is dropped and made again gets a new one."""
 

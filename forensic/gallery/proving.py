@@ -13,7 +13,8 @@ from typing import NamedTuple
 from sqlalchemy import Column, func, select, text
 from sqlalchemy.orm import Session
 
-from forensic.gallery import audit, keyfiles, pages, searching, serving, templates
+from forensic.errors import GalleryError
+from forensic.gallery import audit, engines, keyfiles, pages, searching, serving, templates
 from forensic.gallery.describing import INDEX
 from forensic.gallery.models import Backup, Base, IndexFile, Person, Photo
 from forensic.gallery.rights import Right, needs
@@ -231,6 +232,22 @@ def _backups(case: _Case) -> Iterator[Check]:
     yield Check("backups", False if left else None if unseen else True, said)
 
 
+def _engine(case: _Case) -> Iterator[Check]:
+    """The rows that the engine has of the photos, and what it still owes."""
+    if (url := engines.chosen(case.session)) is None:
+        return
+    if owed := engines.owed(case.session):
+        yield Check("engine", False, f"{url} may hold templates of {len(owed)} expunged photos: {engines.CURE}")
+        return
+    try:
+        count = engines.held(case.gallery, case.photos)
+    except GalleryError as error:
+        yield Check("engine", None, f"it was told to forget the photos, and cannot be asked now. {error}")
+        return
+    said = f"{url} holds {count} templates of the photos" if count else f"{url} holds no row of the photos"
+    yield Check("engine", not count, f"{said}; its files are the engine's own")
+
+
 def _server(case: _Case) -> Iterator[Check]:
     """What a server keeps of its own."""
     gallery, name = case.gallery, "server"
@@ -280,6 +297,7 @@ CHECKS: tuple[Callable[[_Case], Iterator[Check]], ...] = (
     _indexes,
     _folder,
     _backups,
+    _engine,
     _server,
     _bytes,
 )

@@ -38,7 +38,7 @@ class Right(StrEnum):
     READ_CASE = "read cases and searches"
     AUDIT = "read the audit log"
     USERS = "change users"
-    ENCRYPT = "encrypt the gallery and change its key"
+    ENCRYPT = "encrypt the gallery, change its key or its engine"
     BACKUP = "make and remove backups"
 
 

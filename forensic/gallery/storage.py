@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError
-from forensic.gallery import address, audit, database, encryption, keyfiles, people, serving, templates
+from forensic.gallery import address, audit, database, encryption, engines, keyfiles, people, serving, templates
 from forensic.gallery.casework_models import Identity, User
 from forensic.gallery.keys import UserKey
 from forensic.gallery.locks import Locked, busy, locked
@@ -370,6 +370,7 @@ class Storage:
                 self._wipe(bool(hashes)),
                 keyfiles.shred(self._transaction, self._name),
                 serving.forget(self),
+                engines.settle(self),
             ]
             if any(faults):
                 raise GalleryError(f"They are out of the gallery, but {' Besides, '.join(filter(None, faults))}")

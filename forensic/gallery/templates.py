@@ -192,6 +192,33 @@ def load_segment(session: Session, digest: str, number: int) -> Part:
     return Part(vectors, ids, [photo.sha256 for photo in photos], merkle_root(seals))
 
 
+def count(session: Session, digest: str) -> int:
+    """How many templates a space has."""
+    query = select(func.count(Template.id)).join(TemplateSpace).where(TemplateSpace.digest == digest)
+    return session.scalars(query).one()
+
+
+def root(session: Session, digests: Iterable[str]) -> str:
+    """`root_of` the segments of some spaces, read from the database alone."""
+    roots = {}
+    for digest in digests:
+        query = select(Template.photo_id, Photo.sha256, Template.seal).join(Photo).join(TemplateSpace)
+        found: dict[int, list[tuple[str, bytes]]] = {number: [] for number in revisions(session, digest)}
+        for number, photo, sealed in session.execute(query.where(TemplateSpace.digest == digest)):
+            found[number // SEGMENT].append((photo, bytes(sealed)))
+        roots[digest] = [merkle_root([sealed for _, sealed in sorted(found[number])]) for number in sorted(found)]
+    return root_of(roots)
+
+
+def root_of(segments: Mapping[str, Sequence[bytes]]) -> str:
+    """What a search looked at: Merkle root (RFC 6962, hexadecimal) over the roots of spaces' segments.
+
+    Spaces come in the order of their digests, a space's segments by number; a segment's root is over the seals of its
+    templates, in the order of the photos' hashes.
+    """
+    return merkle_root([each for digest in sorted(segments) for each in segments[digest]]).hex()
+
+
 class _Photo(NamedTuple):
     """What comes with a photo's template."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from forensic.gallery import audit, cases, cohorts, database, encrypting, keyfiles, users
+from forensic.gallery import audit, cases, cohorts, database, encrypting, engines, keyfiles, users
 from forensic.gallery.encryption import KEY_FILE, Envelope
 from forensic.gallery.models import LooseObject, Person, Photo, Template, TemplateSpace
 from forensic.gallery.objects import PARTIAL
@@ -52,6 +52,7 @@ def verify(gallery: Gallery, exported: audit.Head | None = None) -> list[Problem
         problems += users.problems(session, entries)
         problems += _key(gallery, entries)
         problems += keyfiles.remaining(session, everywhere=False)
+        problems += engines.problems(session)
     if gallery.sealing is not None:
         left = "Lies in plain beside the encrypted gallery, and is not of it: move it elsewhere, or destroy it."
         problems += [Problem("plain", str(path), left) for path in encrypting.plain_files(gallery.folder)]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, cached_property, partial
-from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar, get_args
+from typing import Any, Generic, Literal, NamedTuple, Protocol, Self, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,16 @@ class Best(NamedTuple, Generic[Person]):
     person: Person
     id: int
     score: float
+
+
+class Searchable(Protocol):
+    """Templates that can be searched, in memory or elsewhere."""
+
+    def __len__(self) -> int: ...
+
+    def search(self, queries: NDArray[Any], k: int) -> tuple[Floats, Ids]:
+        """The ``k`` nearest of each query, as `Index.search`."""
+        ...
 
 
 class Index:
@@ -322,7 +332,7 @@ def described(vectors: Floats, root: str = "") -> Templates:
 
 
 def best_per_person(
-    index: Index, queries: NDArray[Any], people: Callable[[Ids], Mapping[int, Person]], k: int
+    index: Searchable, queries: NDArray[Any], people: Callable[[Ids], Mapping[int, Person]], k: int
 ) -> list[list[Best[Person]]]:
     """The ``k`` nearest people of each query: each counts once, by the best of their templates.
 
@@ -345,7 +355,7 @@ def best_per_person(
 
 
 def _best_people(
-    index: Index, query: NDArray[Any], people: Callable[[Ids], Mapping[int, Person]], k: int
+    index: Searchable, query: NDArray[Any], people: Callable[[Ids], Mapping[int, Person]], k: int
 ) -> list[Best[Person]]:
     fetch = k
     while True:

@@ -12,7 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from forensic.errors import DataError
-from forensic.recognition.lda import Projection, class_deviations, fix_signs
+from forensic.recognition.lda import Array, Projection, class_deviations, fix_signs
+
+LARGE, NOTHING = 1e-4, 1e-7
+"""Of the largest singular value: what its square keeps to eight digits, and what rounding of squares makes of zero."""
 
 
 class NLDA(Projection):
@@ -46,11 +49,13 @@ class NLDA(Projection):
         features = np.asarray(X, dtype=np.float64)
         class_deviations(features[:, :1] if features.ndim == 2 else features, y)  # checks before the work
         mean = features.mean(axis=0)
-        # Outside the samples' own span both scatters vanish: a thin decomposition loses nothing.
-        scores, spread, basis = np.linalg.svd(features - mean, full_matrices=False)
-        noise = spread[0] * max(features.shape) * np.finfo(np.float64).eps
-        rank = min(int(np.sum(spread > noise)), self.pca or len(spread))
-        within, between = class_deviations(scores[:, :rank] * spread[:rank], y)
+        centred = features - mean
+        # Outside the samples' own span both scatters vanish: the samples' coordinates in it say all.
+        scores, spread = principal(centred)
+        noise = spread.max(initial=0) * max(features.shape) * np.finfo(np.float64).eps
+        rank = min(len(spread), self.pca or len(spread))
+        scores, spread = scores[:, :rank], spread[:rank]
+        within, between = class_deviations(scores * spread, y)
 
         _, lengths, axes = np.linalg.svd(np.linalg.qr(within, mode="r"), full_matrices=True)
         null = axes[int(np.sum(lengths > noise)) :].T
@@ -62,5 +67,24 @@ class NLDA(Projection):
                 "space: NLDA needs more dimensions than samples less classes. Use RegularizedLDA here."
             )
         self.mean_ = mean
-        self.projection_ = fix_signs(basis[:rank].T @ (null @ directions[:kept].T))
+        self.projection_ = fix_signs(centred.T @ (scores / spread @ (null @ directions[:kept].T)))
         return self
+
+
+def principal(centred: Array) -> tuple[Array, Array]:
+    """Left singular vectors (n, r) and singular values (r,) of centred samples (n, d), those that are not zero.
+
+    Samples of many dimensions are decomposed by the n x n matrix of their inner products, which costs a sixth of a
+    decomposition of their own. That squares the singular values, so that small ones drown in rounding: where some are
+    neither large nor nothing, they are computed from the samples.
+    """
+    n, d = centred.shape
+    if n < d:
+        squares, axes = np.linalg.eigh(centred @ centred.T)
+        spread = np.sqrt(np.maximum(squares[::-1], 0))
+        clear = spread > LARGE * spread[0]
+        if not np.any(spread[~clear] > NOTHING * spread[0]):
+            return axes[:, ::-1][:, clear], spread[clear]
+    scores, spread, _ = np.linalg.svd(centred, full_matrices=False)
+    clear = spread > spread[0] * max(n, d) * np.finfo(np.float64).eps
+    return scores[:, clear], spread[clear]

@@ -42,6 +42,7 @@ FAST = {
 }
 # ICU's order of letters is not that of code points: what hangs on the server's collation shows.
 COLLATED = "ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C'"
+PLAIN = "ENCODING 'UTF8' LOCALE 'C'"  # for a server that was built without ICU
 
 
 class Server:
@@ -149,10 +150,10 @@ def program(name: str) -> Path:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
-    """A server from start to end, with everything it wrote."""
+def running(programs: Path | None = None) -> Iterator[Server]:
+    """A server from start to end, with everything it wrote; the programs are those of a folder, or the system's."""
     pytest.importorskip("psycopg", reason="psycopg is not installed")
-    initdb, postgres = program("initdb"), program("postgres")
+    initdb, postgres = (programs / name if programs else program(name) for name in ("initdb", "postgres"))
     folder = Path(tempfile.mkdtemp(prefix="forensic-postgresql-"))
     password = folder / "password"
     log = (folder / "log").open("wb")
@@ -177,7 +178,7 @@ def running() -> Iterator[Server]:
                 _wait(server, process, folder / "log")
                 server.run(
                     f"CREATE ROLE {OWNER} LOGIN PASSWORD '{password.read_text()}'",
-                    f"CREATE DATABASE {EMPTY} TEMPLATE template0 {COLLATED} OWNER {OWNER}",
+                    f"CREATE DATABASE {EMPTY} TEMPLATE template0 {PLAIN if programs else COLLATED} OWNER {OWNER}",
                 )
                 Gallery(folder / "tables", create=True, url=server.make(TABLES)).close()
                 server.run("DELETE FROM alembic_version", "DELETE FROM audit", "DELETE FROM identity", database=TABLES)

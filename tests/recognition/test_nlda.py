@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 
 from forensic.errors import DataError
 from forensic.recognition.lda import RegularizedLDA
-from forensic.recognition.nlda import NLDA
+from forensic.recognition.nlda import NLDA, principal
 
 Array = NDArray[np.float64]
 
@@ -53,6 +53,22 @@ def test_it_is_the_method_of_its_definition() -> None:
     projection = NLDA().fit(features, labels).projection_
     np.testing.assert_allclose(np.abs(np.sum(projection * expected, axis=0)), 1.0, atol=1e-8)
     np.testing.assert_allclose(np.diag(projection.T @ between @ projection), values[::-1][:5])
+
+
+@pytest.mark.parametrize("spread", [1.0, 1e-2, 1e-6, 1e-12])
+def test_principal_is_the_decomposition_of_the_samples(spread: float) -> None:
+    """Also where some directions hardly spread the samples, or where some samples are others' copies."""
+    features, _ = samples(20, 2, 300)
+    left, _, right = np.linalg.svd(features - features.mean(0), full_matrices=False)
+    centred = left * np.geomspace(1, spread, 40) @ right
+    centred[7] = centred[8]
+    expected = np.linalg.svd(centred, compute_uv=False)
+    kept = expected > expected[0] * 300 * np.finfo(float).eps
+    scores, values = principal(centred)
+    assert len(values) == kept.sum()
+    np.testing.assert_allclose(values, expected[kept], rtol=1e-7)
+    np.testing.assert_allclose(scores.T @ scores, np.eye(len(values)), atol=1e-10)
+    np.testing.assert_allclose((scores * values) @ (scores * values).T, centred @ centred.T, atol=1e-12)
 
 
 def test_it_is_the_limit_of_regularized_lda() -> None:

@@ -29,7 +29,19 @@ ACTIONS = {
     "Removal": ("expunge", "prove"),
     "Casework": ("case-open", "case-sketch", "search", "decide", "case-export"),
     "Users": ("login", "login-refused", "user-add", "user-role", "user-password", "user-remove"),
-    "Gallery": ("begin", "encrypt", "rotate", "repair", "export", "report", "head", "anchor", "cohort", "drop-space"),
+    "Gallery": (
+        "begin",
+        "encrypt",
+        "rotate",
+        "repair",
+        "export",
+        "report",
+        "head",
+        "anchor",
+        "cohort",
+        "drop-space",
+        "engine",
+    ),
     "Backups": ("backup", "backup-forget", "backup-prune", "backup-shred", "restore"),
 }
 """What the form offers, in groups."""

@@ -1,0 +1,95 @@
+"""Approximate search with FAISS, for galleries that exact search is too slow for; the only file that imports faiss.
+
+Both indexes are a choice that whoever searches makes and that the record names: somebody who is enrolled may be missing
+from the list. What they bring is scored anew exactly, so that the scores shown are those of an exact search.
+
+- ``hnsw``: a graph of near neighbours (Malkov and Yashunin 2018), 256 bytes a template more than the templates.
+- ``ivf-pq``: lists of what is near to some centres, in 64 bytes a template (Jégou, Douze and Schmid 2011).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal, get_args
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from forensic.recognition.index import Index
+from forensic.recognition.segments import Floats, Ids
+
+Kind = Literal["hnsw", "ivf-pq"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+LINKS, BUILDING, SEARCHING = 32, 80, 256
+"""Of a graph: neighbours of a node, and how many nodes are kept in view while it is built and searched."""
+BYTES, PROBED = 64, 64
+"""Of a product quantizer: bytes a template, and lists that are looked through."""
+LEARNING = 50_000
+"""Templates that centres are learned from."""
+SPARE = 4
+"""So many times the wanted candidates are fetched, and scored exactly."""
+
+
+class Approximate:
+    """An index that looks at a part of the rows.
+
+    Args:
+        index: All rows.
+        kind: How it chooses.
+    """
+
+    def __init__(self, index: Index, kind: Kind) -> None:
+        self.index, self.kind = index, kind
+        self._ids = np.concatenate([segment.ids for segment in index.segments])
+        self._faiss = _empty(index, kind)
+        for segment in index.segments:
+            self._faiss.add(segment.rows(np.arange(len(segment.ids))))
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def only(self, ids: NDArray[Any]) -> Index:
+        """A part is searched exactly: a graph has few ways among few of its nodes."""
+        return self.index.only(ids)
+
+    def rows(self, ids: Iterable[int]) -> Floats:
+        """The rows with these ids, as `Index.rows`."""
+        return self.index.rows(ids)
+
+    def search(self, queries: NDArray[Any], k: int) -> tuple[Floats, Ids]:
+        """Up to ``k`` near templates of each query, best first, by exact scores; as `Index.search` otherwise."""
+        probes: Floats = np.ascontiguousarray(queries, dtype=np.float32)
+        found = self._faiss.search(probes, min(SPARE * k, len(self)))[1]
+        answers = [
+            self.index.only(self._ids[rows[rows >= 0]]).search(probe[None], k)
+            for probe, rows in zip(probes, found, strict=True)
+        ]
+        shape = (len(probes), min((ids.shape[1] for _, ids in answers), default=0))
+        scores, ids = np.empty(shape, np.float32), np.empty(shape, np.int64)
+        for at, (score, number) in enumerate(answers):
+            scores[at], ids[at] = score[0, : shape[1]], number[0, : shape[1]]
+        return scores, ids
+
+
+def recall(exact: Ids, approximate: Ids) -> float:
+    """Share of the exact answers (q, k) that are among the approximate ones."""
+    return float(np.mean([np.isin(mine, theirs).mean() for mine, theirs in zip(exact, approximate, strict=True)]))
+
+
+def _empty(index: Index, kind: Kind) -> Any:
+    """FAISS's index, which has learned what it has to."""
+    dimensions, product = index.dimensions, faiss.METRIC_INNER_PRODUCT
+    if kind == "hnsw":
+        graph = faiss.IndexHNSWFlat(dimensions, LINKS, product)
+        graph.hnsw.efConstruction, graph.hnsw.efSearch = BUILDING, SEARCHING
+        return graph
+    each = max(1, LEARNING // len(index.segments))
+    sample = np.vstack([segment.rows(np.arange(len(segment.ids))[:each]) for segment in index.segments])
+    lists = max(1, min(4 * int(len(index) ** 0.5), len(sample) // 39))
+    # A rotation first, to a length that can be cut into as many pieces as there are bytes.
+    width = BYTES * -(-dimensions // BYTES)
+    trained = faiss.index_factory(dimensions, f"OPQ{BYTES}_{width},IVF{lists},PQ{BYTES}", product)
+    trained.train(sample)
+    faiss.extract_index_ivf(trained).nprobe = min(PROBED, lists)
+    return trained

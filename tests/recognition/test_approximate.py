@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from forensic.recognition.approximate import KINDS, Approximate, Kind, recall
+from forensic.recognition.index import Index
+
+
+def clustered(rows: int, dimensions: int = 32) -> NDArray[np.float32]:
+    """Templates as faces have them: some centres, and what lies about them."""
+    rng = np.random.default_rng(0)
+    made = rng.normal(size=(50, dimensions))[rng.integers(0, 50, rows)] + 0.5 * rng.normal(size=(rows, dimensions))
+    return (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_most_of_what_is_near_is_found_with_exact_scores(kind: Kind) -> None:
+    vectors = clustered(5000)
+    exact = Index.build(vectors, np.arange(5000) + 3)
+    near = Approximate(exact, kind)
+    queries = vectors[:40]
+    scores, found = near.search(queries, 20)
+    assert recall(exact.search(queries, 20)[1], found) > 0.95
+    products = (vectors[found[0] - 3].astype(float) * queries[0].astype(float)).sum(axis=1)
+    np.testing.assert_array_equal(scores[0], products.astype(np.float32))
+    assert (np.diff(scores, axis=1) <= 0).all()
+    assert len(near) == 5000
+    np.testing.assert_array_equal(near.rows([7]), vectors[[4]])
+
+
+def test_a_part_is_searched_exactly() -> None:
+    exact = Index.build(clustered(2000), np.arange(2000))
+    chosen = np.arange(0, 2000, 100)
+    mine, theirs = (one.only(chosen).search(clustered(2000)[:3], 5) for one in (Approximate(exact, "hnsw"), exact))
+    np.testing.assert_array_equal(mine[1], theirs[1])
+
+
+def test_recall_is_the_share_that_was_found() -> None:
+    assert recall(np.array([[1, 2], [3, 4]]), np.array([[2, 9], [4, 3]])) == 0.75
