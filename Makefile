@@ -32,7 +32,7 @@ check: lint imports types ## lint, import law, types, tests
 	$(BIN)/python -m pytest -n 2 -m "not slow and not server"
 
 test-server: install ## tests that start servers and browsers
-	$(BIN)/python -m pytest -n 2 -m "server and not slow" tests/web tests/client
+	$(BIN)/python -m pytest -n 2 -m "server and not slow" tests/web tests/client tests/test_ray.py
 
 test-all: install ## the slow tests too
 	$(BIN)/python -m pytest

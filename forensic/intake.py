@@ -136,7 +136,7 @@ def _items(item: Item, fields: Mapping[str, str]) -> list[Item]:
             if not nist.begins(urls.read_bytes(item.url, stop=nist.HEAD)):
                 return [item]
             content = urls.read_bytes(item.url)
-        except ImageError:
+        except (ImageError, UsageError):
             return [item]  # reading it tells why
     try:
         records = nist.read(item.path, fields, content)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forensic import images, urls
-from forensic.errors import FaceError, ImageError
+from forensic.errors import FaceError, ImageError, UsageError
 from forensic.faces import Finder
 from forensic.faces.policy import Policy
 from forensic.gallery import Enrollment, Space
@@ -205,6 +205,6 @@ def read(item: Item) -> Content:
             data = urls.read_bytes(item.url, start, stop)
         else:
             data = images.read_bytes(item.path, start, stop)
-    except ImageError as error:
+    except (ImageError, UsageError) as error:  # the latter of a URL alone
         return Failure(item.name, reason_of(error, item))
     return data, hashlib.sha256(data).hexdigest()

@@ -7,6 +7,7 @@ ends the process.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import re
@@ -100,6 +101,7 @@ def connected(cluster: Cluster) -> Iterator[Any]:
         if not any(name in os.environ for name in AUTHENTICATION):  # else Ray leaves one in the user's home
             os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
         folder = tempfile.mkdtemp(prefix="forensic-ray-")  # for its owner alone
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)  # what a failed start leaves running writes on
         settings |= {
             "num_cpus": cluster.actors or os.cpu_count() or 1,
             "include_dashboard": False,
@@ -115,7 +117,7 @@ def connected(cluster: Cluster) -> Iterator[Any]:
         except Exception as error:  # Ray raises many types, plain ones too
             reason = printable(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
             what = "started on this machine" if address == LOCAL else f"reached at {address}"
-            raise ClusterError(f"Ray cannot be {what}: {reason}") from error
+            raise ClusterError(f"Ray cannot be {what}: {reason} On a busy machine, try again.") from error
         yield ray
     finally:
         ray.shutdown()

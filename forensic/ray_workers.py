@@ -331,7 +331,7 @@ class _Lost:
         return Failure(name, reason)
 
 
-def _told(error: Any) -> Exception:
-    """What an actor's work raised, as it was raised."""
+def _told(error: Any) -> Any:
+    """What an actor's work raised: an error in words as it was raised, another one with its trace."""
     cause = error.cause
-    return cause if isinstance(cause, Exception) else error
+    return cause if isinstance(cause, ForensicError) else error

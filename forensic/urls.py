@@ -69,6 +69,8 @@ def path_of(url: str) -> Path:
 def find(url: str) -> list[str]:
     """The file itself, or every file in a folder and its sub-folders, by name, hidden ones left out.
 
+    What is found was not checked: `read_bytes` refuses what it does not read.
+
     Raises:
         UsageError: There is nothing there, it cannot be reached, or the URL is none.
     """
@@ -85,10 +87,10 @@ def find(url: str) -> list[str]:
     except Exception as error:  # file systems raise many types
         reason = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be listed ({error})"
         raise UsageError(f"{printable(url)} {reason}. Check the URL and the rights to it.") from None
-    root = url.rstrip("/") + "/"
-    found = [check(system.unstrip_protocol(name)) for name in names]
-    inner = [each.removeprefix(root) for each in found]
-    return [root + name for name in inner if not any(part.startswith(".") for part in name.split("/"))]
+    above = path.rstrip("/") + "/"
+    inner = [name.removeprefix(above) for name in names if name.startswith(above)]
+    kept = [name for name in inner if not any(part.startswith(".") for part in name.split("/"))]
+    return [f"{url.rstrip('/')}/{name}" for name in kept]
 
 
 def read_bytes(url: str, start: int = 0, stop: int | None = None) -> bytes:
