@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -337,10 +338,13 @@ def test_a_killed_driver_resumes_to_the_same_gallery(people: list[Made], people_
         enrollment.enroll(gallery, enrollment.items_of_csv(table), matching.load(ROUTE).routes, Finder())
         expected = rows_of(gallery)
 
+    short = tempfile.mkdtemp(prefix="ray-")  # names of sockets have a hundred bytes
+
     def start(kill_at: int) -> int:
         command = [sys.executable, "-c", SCRIPT, str(tmp_path / "there"), str(table), str(kill_at)]
         for _ in range(3):
-            done = subprocess.run(command, timeout=400, capture_output=True, text=True)
+            own = {**os.environ, "TMPDIR": short}
+            done = subprocess.run(command, env=own, timeout=400, capture_output=True, text=True)
             if "Ray cannot be started" not in done.stderr:
                 break
         assert done.returncode <= 0, done.stderr
@@ -359,6 +363,7 @@ def test_a_killed_driver_resumes_to_the_same_gallery(people: list[Made], people_
     while (left := ray_processes() - before) and time.monotonic() < end:
         time.sleep(0.5)
     assert not left, "a killed driver's cluster goes on"
+    shutil.rmtree(short)  # of the killed one
 
 
 def ray_processes() -> set[int]:
