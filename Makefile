@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check test-server lint types imports audit bench clean
+.PHONY: help install demo test test-all check test-server test-ray lint types imports audit bench clean
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ check: lint imports types ## lint, import law, types, tests
 
 test-server: install ## tests that start servers and browsers
 	$(BIN)/python -m pytest -n 2 -m "server and not slow" tests/web tests/client tests/engines
+
+test-ray: install ## tests that start a Ray cluster on this machine
+	$(BIN)/python -m pytest -m server tests/test_ray.py
 
 test-all: install ## the slow tests too
 	$(BIN)/python -m pytest

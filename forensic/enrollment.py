@@ -1,66 +1,48 @@
 """Enroll photos: read, find the face, describe it, store it. One bad file never stops the others.
 
-Photos are prepared one by one, by worker threads (`forensic.parallel`), so that a template depends on nothing but
-its photo. They are stored in batches, each one transaction, while the workers go on. An interrupted enrollment loses
-at most the batches in flight; started again, it passes over what is already there, by content.
+Photos are prepared one by one (`forensic.preparing`), by worker threads or by a cluster, so that a template depends on
+nothing but its photo. They are stored in batches, each one transaction, while the workers go on. An interrupted
+enrollment loses at most the batches in flight; started again, it passes over what is already there, by content.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal, NamedTuple
 
 from forensic import images, parallel
-from forensic.errors import FaceError, ImageError, UsageError
+from forensic.errors import UsageError
 from forensic.faces import Finder
 from forensic.faces.policy import Policy
 from forensic.faces.policy import load as load_policy
-from forensic.gallery import Enrollment, Gallery, Space
-from forensic.gallery.records import Outcome, parse_label, parse_metadata, with_default
-from forensic.intake import Item, items_of, items_of_csv, reason_of, shared_names
+from forensic.gallery import Enrollment, Gallery
+from forensic.gallery.records import Outcome, parse_label, parse_metadata
+from forensic.intake import Item, items_of, items_of_csv, shared_names
+from forensic.preparing import Failure, Fate, Here, Passed, Prepared, Preparer, Refused, by_space, gallery_space, read
 from forensic.routes import Route
 from forensic.text import printable
 
-__all__ = ["Item", "items_of", "items_of_csv", "enroll", "gallery_space", "Summary", "Failure", "Fate"]
+__all__ = [
+    "Item",
+    "items_of",
+    "items_of_csv",
+    "enroll",
+    "enroll_by",
+    "gallery_space",
+    "read",
+    "Summary",
+    "Failure",
+    "Passed",
+    "Fate",
+]
 BATCH = 64
 KEPT = "The person is enrolled already, and what is recorded stays where the new row says something else."
-WINDOW = 2 * BATCH
-"""Photos that may be under way at once: it bounds memory, and keeps the workers busy during a commit."""
-
-
-class _Maker(NamedTuple):
-    """What makes a record of a photo."""
-
-    routes: Sequence[Route]
-    finder: Finder
-    policy: Policy
-    keep_until: date | None
-    decode: Callable[[bytes, str], images.Decoded]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A file that was not enrolled, and why.
-
-    Attributes:
-        file: Its name.
-        reason: In words, which may name a person.
-    """
-
-    file: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Passed:
-    """A record of a file that is no face by its own word, so that nothing went wrong."""
-
-    image_type: str
+AHEAD = 2
+"""Batches under way at once, where no cluster has work for more: it bounds memory, and keeps the workers busy during a
+commit."""
 
 
 @dataclass(frozen=True)
@@ -70,31 +52,7 @@ class Already:
     sha256: str
 
 
-class Fate(NamedTuple):
-    """What became of one item, in words that name neither a file nor a person.
-
-    Attributes:
-        status: "enrolled"; "already" for a photo that the same person has; "conflict" for one that somebody else has,
-            or that is a case's sketch; "passed" for a record that shows no face; "refused".
-        sha256: Content hash; empty where the file was not enrolled, nor is it there under another label.
-        verdict: The quality policy's, "accept", "warn" or "refuse"; empty where the photo was not judged.
-        reasons: Why it was refused, or what a person should look at.
-    """
-
-    status: Literal["enrolled", "already", "conflict", "passed", "refused"]
-    sha256: str = ""
-    verdict: str = ""
-    reasons: tuple[str, ...] = ()
-
-
-class _Refused(NamedTuple):
-    """A failure of which more is to be told than its reason."""
-
-    failure: Failure
-    fate: Fate
-
-
-Result = Enrollment | Failure | _Refused | Passed | Already
+Result = Prepared | Passed | Already
 """What became of an item before it came to the gallery."""
 
 
@@ -153,115 +111,150 @@ def enroll(
     Raises:
         GalleryError: The gallery cannot be written; what was stored before stays.
     """
-    own_routes = list({route.space: route for route in routes}.values())
-    maker = _Maker(own_routes, finder, policy or load_policy(), keep_until, decode)
+    prepare_here = Here(by_space(routes), finder, policy or load_policy(), keep_until, decode, workers)
+    return enroll_by(prepare_here, gallery, items, progress=progress, told=told)
+
+
+def enroll_by(
+    preparer: Preparer,
+    gallery: Gallery,
+    items: Sequence[Item],
+    *,
+    progress: Callable[[Summary], None] = lambda summary: None,
+    told: Callable[[int, Fate], None] = lambda place, fate: None,
+) -> Summary:
+    """Enroll files that somebody prepares, such as the machines of a cluster; what is stored does not tell who.
+
+    Args:
+        preparer: Makes the records.
+        gallery: Where to.
+        items: What to enroll.
+        progress: As for `enroll`.
+        told: As for `enroll`.
+
+    Raises:
+        GalleryError: The gallery cannot be written; what was stored before stays.
+        ClusterError: The cluster does no more work.
+    """
     summary = Summary(warnings=shared_names(items))
-    with parallel.workers(workers) as pool:
-        batch: dict[int, Enrollment] = {}
-        for place, (item, prepared) in enumerate(_prepared(pool, gallery, items, maker)):
-            if isinstance(prepared, Enrollment):
-                batch[place] = prepared
-                summary.warnings += [f"{item.name}: {text}" for text in prepared.warnings]
-            elif isinstance(prepared, Already):
-                summary.already += 1
-                told(place, Fate("already", prepared.sha256))
-            elif isinstance(prepared, Passed):
-                summary.passed += 1
-                summary.warnings.append(f"{item.name}: passed over, it shows {prepared.image_type!r} and no FACE.")
-                told(place, Fate("passed", reasons=(f"It shows {prepared.image_type!r} and no FACE.",)))
-            elif isinstance(prepared, Failure):
-                summary.failures.append(prepared)
-                told(place, Fate("refused", reasons=(prepared.reason,)))
-            else:
-                summary.failures.append(prepared.failure)
-                told(place, prepared.fate)
-            if len(batch) == BATCH:
-                _store(gallery, batch, summary, told)
-                batch = {}
+    batch: dict[int, Enrollment] = {}
+    with parallel.workers(preparer.threads) as pool:
+        try:
+            for place, (item, prepared) in enumerate(_prepared(pool, gallery, items, preparer)):
+                if isinstance(prepared, Enrollment):
+                    batch[place] = prepared
+                    summary.warnings += [f"{item.name}: {text}" for text in prepared.warnings]
+                else:
+                    _count(summary, item, prepared, lambda fate, place=place: told(place, fate))  # type: ignore[misc]
+                if len(batch) == BATCH:
+                    _store(gallery, batch, summary, told)
+                    batch = {}
+                progress(summary)
+            _store(gallery, batch, summary, told)
             progress(summary)
-        _store(gallery, batch, summary, told)
-        progress(summary)
+        except BaseException:
+            preparer.stop()
+            raise
     return summary
 
 
-def gallery_space(route: Route) -> Space:
-    """A route's template space as the gallery records it."""
-    made_by = route.models if route.translated == "gallery" else {route.embedder.name: route.embedder.digest}
-    return Space(route.space, route.gallery_route, route.embedder.dimension, made_by)
+def _count(
+    summary: Summary, item: Item, prepared: Already | Passed | Failure | Refused, told: Callable[[Fate], None]
+) -> None:
+    """Put on the summary what will not be stored."""
+    if isinstance(prepared, Already):
+        summary.already += 1
+        told(Fate("already", prepared.sha256))
+    elif isinstance(prepared, Passed):
+        summary.passed += 1
+        summary.warnings.append(f"{item.name}: passed over, it shows {prepared.image_type!r} and no FACE.")
+        told(Fate("passed", reasons=(f"It shows {prepared.image_type!r} and no FACE.",)))
+    elif isinstance(prepared, Failure):
+        summary.failures.append(prepared)
+        told(Fate("refused", reasons=(prepared.reason,)))
+    else:
+        summary.failures.append(prepared.failure)
+        told(prepared.fate)
+
+
+@dataclass
+class _Begun:
+    """An item under way."""
+
+    item: Item
+    content: Failure | Passed | str  # of a photo that was read, its hash alone
+    future: Future[Prepared] | None = None
+
+
+@dataclass
+class _Chunk:
+    """Items under way, and what was known of them when ``asked`` items had been handed on."""
+
+    begun: list[_Begun]
+    known: Mapping[str, str]
+    asked: int
 
 
 def _prepared(
-    pool: ThreadPoolExecutor, gallery: Gallery, items: Sequence[Item], maker: _Maker
+    pool: ThreadPoolExecutor, gallery: Gallery, items: Sequence[Item], preparer: Preparer
 ) -> Iterator[tuple[Item, Result]]:
-    """Items in their order, each with what became of it."""
-    waiting: deque[tuple[Item, Future[Result]]] = deque()
-    for start in range(0, len(items), BATCH):
-        chunk = items[start : start + BATCH]
-        contents = list(pool.map(read, chunk))
-        enrolled = gallery.known([content[1] for content in contents if isinstance(content, tuple)])
-        for item, content in zip(chunk, contents, strict=True):
-            waiting.append((item, pool.submit(_prepare, item, content, enrolled, maker)))
-        del contents
-        while len(waiting) > WINDOW - BATCH:
-            item, future = waiting.popleft()
-            yield item, future.result()
-    for item, future in waiting:
-        yield item, future.result()
+    """Items in their order, each with what became of it.
+
+    Whether a photo is there already is asked when all but one chunk before its own were handed on, however many chunks
+    are under way: so what is told of a file that comes twice does not hang on how many workers there are.
+    """
+    most = max(AHEAD, -(-2 * (preparer.threads or 1) // BATCH) + 1)
+    starts, waiting, handed = iter(range(0, len(items), BATCH)), deque[_Chunk](), 0
+    while True:
+        while len(waiting) < most and (start := next(starts, None)) is not None:
+            waiting.append(_begin(pool, gallery, items[start : start + BATCH], preparer, handed))
+        if not waiting:
+            return
+        chunk = waiting.popleft()
+        if waiting:
+            _ask_again(gallery, waiting[0], handed)
+        for begun in chunk.begun:
+            yield begun.item, _settled(begun, chunk.known, preparer)
+            handed += 1
 
 
-def read(item: Item) -> tuple[bytes, str] | Failure | Passed:
-    """A photo's bytes and their SHA-256; or why there are none."""
-    start, stop = 0, None
-    if item.record:
-        if item.record.passed:
-            return Passed(item.record.passed)
-        if item.record.problem:
-            return Failure(item.name, item.record.problem)
-        start, stop = item.record.start, item.record.stop
-    try:
-        data = images.read_bytes(item.path, start, stop) if item.data is None else item.data[start:stop]
-    except ImageError as error:
-        return Failure(item.name, reason_of(error, item))
-    return data, hashlib.sha256(data).hexdigest()
+def _begin(
+    pool: ThreadPoolExecutor, gallery: Gallery, items: Sequence[Item], preparer: Preparer, handed: int
+) -> _Chunk:
+    contents = list(pool.map(preparer.read, items))
+    known = gallery.known([content[1] for content in contents if isinstance(content, tuple)])
+    begun = []
+    for item, content in zip(items, contents, strict=True):
+        if not isinstance(content, tuple):
+            begun.append(_Begun(item, content))
+        elif content[1] in known:
+            begun.append(_Begun(item, content[1]))
+        else:
+            begun.append(_Begun(item, content[1], pool.submit(preparer.prepare, item, content)))
+    return _Chunk(begun, known, handed)
 
 
-def _prepare(
-    item: Item, content: tuple[bytes, str] | Failure | Passed, enrolled: dict[str, str], maker: _Maker
-) -> Result:
-    if not isinstance(content, tuple):
-        return content
-    data, sha256 = content
-    if sha256 in enrolled:
-        if enrolled[sha256] == item.person.strip():
+def _ask_again(gallery: Gallery, chunk: _Chunk, handed: int) -> None:
+    """Bring up to date what is known of a chunk that was begun before others were handed on."""
+    if chunk.asked != handed:
+        chunk.known = gallery.known([begun.content for begun in chunk.begun if isinstance(begun.content, str)])
+
+
+def _settled(begun: _Begun, known: Mapping[str, str], preparer: Preparer) -> Result:
+    item, sha256 = begun.item, begun.content
+    if not isinstance(sha256, str):
+        return sha256
+    if sha256 in known:
+        if begun.future:
+            begun.future.cancel()
+        if known[sha256] == item.person.strip():
             return Already(sha256)
-        reason = f"the same image is already enrolled as {enrolled[sha256]!r}; expunge that one first"
-        return _Refused(Failure(item.name, reason), Fate("conflict", sha256))
-    try:
-        decoded = maker.decode(data, item.name)
-        aligned = maker.finder.one(decoded.image)
-    except (ImageError, FaceError) as error:
-        return Failure(item.name, reason_of(error, item))
-    assessed = maker.policy.assess(decoded.image, aligned.face)
-    if assessed.verdict == "refuse":
-        failure = Failure(item.name, f"the policy on quality refuses it: {'; '.join(assessed.reasons)}.")
-        return _Refused(failure, Fate("refused", "", assessed.verdict, assessed.reasons))
-    until = maker.keep_until
-    remarks = (*(f"{reason}." for reason in assessed.reasons), *(item.record.warnings if item.record else ()))
-    return Enrollment(
-        person=item.person,
-        data=data,
-        sha256=sha256,
-        file_name=item.file_name,
-        format=decoded.format,
-        size=decoded.image.size,
-        landmarks=aligned.face.landmarks,
-        method=aligned.face.method,
-        score=aligned.face.score,
-        warnings=(*aligned.warnings, *remarks),
-        metadata=with_default(item.metadata, "keep_until", until.isoformat()) if until else item.metadata,
-        templates={gallery_space(route): route.describe([aligned], "gallery")[0] for route in maker.routes},
-        quality=assessed.to_json(),
-    )
+        reason = f"the same image is already enrolled as {known[sha256]!r}; expunge that one first"
+        return Refused(Failure(item.name, reason), Fate("conflict", sha256))
+    if begun.future:
+        return begun.future.result()
+    content = preparer.read(item)  # somebody expunged it meanwhile
+    return preparer.prepare(item, content) if isinstance(content, tuple) else content
 
 
 def _store(

@@ -53,6 +53,10 @@ class ModelError(ForensicError):
     """Weights are missing, do not have their stated hash, or do not fit their network."""
 
 
+class ClusterError(ForensicError):
+    """A Ray cluster cannot be reached, does no more work, or has machines that must not take part."""
+
+
 class DataError(ForensicError):
     """A data set's folder or an enrollment's table is missing or not laid out as described."""
 

@@ -18,16 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from forensic import devices, enrollment, images, matching, parallel
+from forensic import devices, enrollment, images, matching, parallel, reindexing
 from forensic.candidates import FILTERED, Candidate, Explained, Search
 from forensic.enrollment import Summary
 from forensic.errors import FaceError, GalleryError, ImageError, StaleIndex, UsageError
 from forensic.explanation import Explanation, explain, matcher_score, portraits_of
-from forensic.faces import Aligned, Finder
+from forensic.faces import Aligned, Finder, policy
 from forensic.gallery import Filter, Gallery, Matching, cases
 from forensic.gallery.models import now
 from forensic.loading import Memory
 from forensic.matching import Matcher
+from forensic.preparing import Here, by_space
 from forensic.recognition.index import best_per_person
 from forensic.searching import KNOWN_PROBE, Use, record_of
 
@@ -322,7 +323,11 @@ class Identifier:
         return explain(matcher_score(matcher, lambda: watch(next(done), total)), probe, candidate)
 
     def reindex(
-        self, *, everything: bool = False, progress: Callable[[int, int], None] = lambda done, total: None
+        self,
+        *,
+        everything: bool = False,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        workers: int | None = None,
     ) -> Summary:
         """Describe photos in the spaces of all routes, from the stored originals.
 
@@ -331,25 +336,11 @@ class Identifier:
         Args:
             everything: Also the photos that have a template, in place of a damaged one.
             progress: Called with how many are done, of how many.
+            workers: Threads that describe photos; by default one a core.
         """
-        spaces = {route.space: route for route in self.matcher.routes}
-        lists = {space: self.gallery.photos() if everything else self.gallery.missing(space) for space in spaces}
-        total, summary = sum(map(len, lists.values())), Summary()
-        for space, missing in lists.items():
-            described_as = enrollment.gallery_space(spaces[space])
-            for start in range(0, len(missing), enrollment.BATCH):
-                templates = {}
-                for photo in missing[start : start + enrollment.BATCH]:
-                    try:
-                        picture = images.decode(self.gallery.photo_bytes(photo), photo.file_name).image
-                    except GalleryError as error:
-                        summary.failures.append(enrollment.Failure(photo.file_name, str(error)))
-                        continue
-                    aligned = self.finder.one(picture, landmarks=np.array(photo.landmarks))
-                    templates[photo.id] = spaces[space].describe([aligned], "gallery")[0]
-                summary.enrolled += self.gallery.add_templates(described_as, templates)
-                progress(summary.done, total)
-        return summary
+        routes = self.matcher.routes
+        here = Here(by_space(routes), self.finder, policy.load(), threads=workers)
+        return reindexing.reindex(here, self.gallery, routes, everything=everything, progress=progress)
 
     def _known_probe(self, sha256: str) -> Sequence[str]:
         person = self.gallery.known([sha256]).get(sha256)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from forensic import images
+from forensic import images, urls
 from forensic.errors import DataError, ForensicError, ImageError, UsageError
 from forensic.gallery import exchange, nist
+from forensic.text import printable
+
+READERS = 32
+"""Files of a URL whose beginnings are looked at together."""
 
 
 class Item(NamedTuple):
@@ -18,10 +23,11 @@ class Item(NamedTuple):
 
     Attributes:
         person: The label.
-        path: The file; with ``data``, only its name counts.
+        path: The file; with ``data`` or ``url``, only its name counts.
         metadata: Columns of the table.
         record: Which part of the file it is.
         data: The file's bytes, where they came by another way than the disk.
+        url: Where the file lies, if it is not on this machine's disk; see `forensic.urls`.
     """
 
     person: str
@@ -29,11 +35,17 @@ class Item(NamedTuple):
     metadata: Mapping[str, str]
     record: nist.Record | None = None
     data: bytes | None = None
+    url: str = ""
 
     @property
     def name(self) -> str:
         """What messages call it."""
-        return images.display_name(self.path) + self._place
+        return self.file + self._place
+
+    @property
+    def file(self) -> str:
+        """What messages call the file that it is in."""
+        return printable(self.url) or images.display_name(self.path)
 
     @property
     def file_name(self) -> str:
@@ -49,7 +61,7 @@ def items_of(paths: Iterable[str | os.PathLike[str]], columns: Mapping[str, str]
     """Files, and the files of folders; each names its person by its stem.
 
     Args:
-        paths: Photos, ANSI/NIST-ITL files, folders.
+        paths: Photos, ANSI/NIST-ITL files, folders, and as texts their URLs.
         columns: Column -> field of an ANSI/NIST-ITL file that fills it, such as ``{"person": "2.054"}``.
 
     Raises:
@@ -57,54 +69,89 @@ def items_of(paths: Iterable[str | os.PathLike[str]], columns: Mapping[str, str]
     """
     fields = nist.parse_columns(columns or {})
     items: list[Item] = []
-    for path in map(Path, paths):
-        if not os.path.lexists(path):
-            raise UsageError(f"{images.display_name(path)} does not exist. Give files or folders of photos.")
-        for file in images.find_files(path):
-            items += _items(Item(file.stem, file, {}), fields)
+    for path in paths:
+        if isinstance(path, str) and urls.is_url(path):
+            found = [Item(urls.path_of(url).stem, urls.path_of(url), {}, url=url) for url in urls.find(path)]
+        else:
+            if not os.path.lexists(path):
+                raise UsageError(f"{images.display_name(path)} does not exist. Give files or folders of photos.")
+            found = [Item(file.stem, file, {}) for file in images.find_files(path)]
+        items += _all(found, fields)
     if not items:
         raise UsageError("There is no file to enroll. Give files, folders of photos, or --csv FILE.")
     return items
 
 
-def items_of_csv(path: str | os.PathLike[str], columns: Mapping[str, str] | None = None) -> list[Item]:
+def items_of_csv(
+    path: str | os.PathLike[str], columns: Mapping[str, str] | None = None, stores: Sequence[str] = ()
+) -> list[Item]:
     """The rows of a table with the columns ``person,file`` and any metadata; files are relative to the table.
 
     Args:
         path: The table.
         columns: As for `items_of`; what the table says of an ANSI/NIST-ITL file overrules what the file says.
+        stores: URLs of folders in which files may lie. A table may be a stranger's, and its URLs are otherwise not
+            followed.
 
     Raises:
-        DataError: The table cannot be read, lacks a column, or has no rows.
-        UsageError: A field cannot be one.
+        DataError: The table cannot be read, lacks a column, or has no rows; or it names a URL outside of ``stores``.
+        UsageError: A field cannot be one, or a URL cannot.
     """
     # The table names the people.
     fields = {key: name for key, name in nist.parse_columns(columns or {}).items() if key != nist.PERSON}
-    items: list[Item] = []
+    rows: list[Item] = []
     for row in exchange.read_table(Path(path)):
-        items += _items(Item(row.person, row.file, row.metadata), fields)
+        if not urls.is_url(row.cell):
+            rows.append(Item(row.person, row.file, row.metadata))
+            continue
+        url = urls.check(row.cell)
+        if not urls.is_within(url, stores):
+            raise DataError(
+                f"{images.display_name(path)}, line {row.line}: {printable(url)} is in none of the folders that may be "
+                "read for a table. Name its folder with --store URL, if you trust the table."
+            )
+        rows.append(Item(row.person, urls.path_of(url), row.metadata, url=url))
+    items = _all(rows, fields)
     if not items:
         raise DataError(f"{images.display_name(path)}: the table has no rows.")
     return items
 
 
+def _all(files: Sequence[Item], fields: Mapping[str, str]) -> list[Item]:
+    """The items of files; the beginnings of those far away are looked at together."""
+    if not any(item.url for item in files):
+        return [item for file in files for item in _items(file, fields)]
+    with ThreadPoolExecutor(READERS) as pool:
+        return [item for items in pool.map(lambda file: _items(file, fields), files) for item in items]
+
+
 def _items(item: Item, fields: Mapping[str, str]) -> list[Item]:
     """The item itself, or one for each face record of an ANSI/NIST-ITL file."""
-    if not nist.is_nist(item.path):
-        return [item]
+    if not item.url:
+        if not nist.is_nist(item.path):
+            return [item]
+        content = None
+    else:
+        try:
+            if not nist.begins(urls.read_bytes(item.url, stop=nist.HEAD)):
+                return [item]
+            content = urls.read_bytes(item.url)
+        except (ImageError, UsageError):
+            return [item]  # reading it tells why
     try:
-        records = nist.read(item.path, fields)
+        records = nist.read(item.path, fields, content)
     except (DataError, ImageError) as error:
         records = [nist.Record(1, problem=reason_of(error, item))]
     return [
-        Item(record.person or item.person, item.path, {**record.metadata, **item.metadata}, record)
+        item._replace(person=record.person or item.person, metadata={**record.metadata, **item.metadata}, record=record)
         for record in records
     ]
 
 
 def reason_of(error: ForensicError, item: Item) -> str:
     """The error in words that do not name the item again; of a record, with the format that it claims to have."""
-    reason = str(error).removeprefix(f"{item.name}: ").removeprefix(f"{images.display_name(item.path)}: ")
+    reason = str(error).removeprefix(f"{item.name}: ").removeprefix(f"{item.file}: ")
+    reason = reason.removeprefix(f"{images.display_name(item.path)}: ")
     if isinstance(error, ImageError) and item.record and item.record.compression:
         reason += f" The record says {item.record.compression[:20]!r} of its compression (10.011)."
     return reason

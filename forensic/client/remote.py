@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from forensic.enrollment import Item, Summary
     from forensic.errors import ForensicError
     from forensic.gallery import Filter
+    from forensic.ray_cluster import Cluster
 
 
 class Remote:
@@ -162,6 +163,7 @@ class Remote:
         policy: Path | None,
         keep_until: date | None,
         device: str,
+        cluster: Cluster | None,
         progress: Callable[[Summary], None],
     ) -> Summary:
         """Enroll files, batch by batch; see `forensic.client.enrolling`."""
@@ -169,7 +171,15 @@ class Remote:
 
         return enrolling.enroll(self._connection, items, keep_until=keep_until, progress=progress)
 
-    def reindex(self, route: str, *, everything: bool, device: str, progress: Callable[[int, int], None]) -> Summary:
+    def reindex(
+        self,
+        route: str,
+        *,
+        everything: bool,
+        device: str,
+        cluster: Cluster | None,
+        progress: Callable[[int, int], None],
+    ) -> Summary:
         """Make the templates that a route of the server's needs."""
         from forensic.client import enrolling
 

@@ -14,11 +14,14 @@ from forensic.commands.options import (
     ROUTE,
     FolderOption,
     Place,
+    PlaceOrUrl,
+    cluster_of,
     day,
     open_place,
     pairs,
     place_option,
     policy_option,
+    ray_options,
     route_option,
 )
 from forensic.progress import bar
@@ -30,8 +33,15 @@ SHOWN = 20
 
 
 @click.command()
-@click.argument("paths", nargs=-1, type=Place())
+@click.argument("paths", nargs=-1, type=PlaceOrUrl())
 @click.option("--csv", "table", type=Place(), help="Table with the columns person,file and any metadata.")
+@click.option(
+    "--store",
+    "stores",
+    multiple=True,
+    metavar="URL",
+    help="Folder in which URLs of the table may lie, such as s3://mugshots/; may be given several times.",
+)
 @click.option(
     "--nist",
     "columns",
@@ -68,10 +78,12 @@ SHOWN = 20
 @click.option(
     "--device", cls=FolderOption, default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ..."
 )
+@ray_options
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def enroll(
-    paths: tuple[Path, ...],
+    paths: tuple[Path | str, ...],
     table: Path | None,
+    stores: tuple[str, ...],
     columns: dict[str, str],
     gallery: Path,
     route_names: tuple[str, ...],
@@ -79,6 +91,9 @@ def enroll(
     keep_until: date | None,
     database: str | None,
     device: str,
+    ray: str | None,
+    ray_actors: int | None,
+    ray_gpus: float | None,
     as_json: bool,
 ) -> int:
     """Enroll photos in a gallery, which is made if it is not there.
@@ -90,6 +105,11 @@ def enroll(
     ANSI/NIST-ITL files (.an2, .eft, .nist) are known by their content. Each Type-10 record of a FACE is a photo of one
     person, named by the file's stem, or by the field of --nist person=FIELD: which fields hold a number or a name is
     every agency's own rule. The date is that of 10.005, the source that of 10.004.
+
+    Photos may also be named by URLs: file:///shared/photos/, s3://bucket/folder/ (with the package s3fs). A table's
+    URLs are followed only into the folders of --store.
+
+    With --ray a cluster prepares the photos, in the same way: the gallery is the same as without it.
 
     Whoever is enrolled already keeps what is known of them, also the date until which they may be kept; 'forensic
     gallery update' changes it, and 'forensic retention' shows who is due.
@@ -113,8 +133,10 @@ def enroll(
 
     if not paths and table is None:
         raise UsageError("There is nothing to enroll. Give photos or folders, or a table with --csv FILE.")
-    devices.find(device)
-    items = enrollment.items_of_csv(table, columns) if table else []
+    cluster = cluster_of(ray, ray_actors, ray_gpus)
+    if cluster is None:
+        devices.find(device)
+    items = enrollment.items_of_csv(table, columns, stores) if table else []
     items += enrollment.items_of(paths, columns) if paths else []
     with open_place(gallery, create=True, url=database) as opened, bar("Enrolling", len(items)) as shown:
         summary = opened.enroll(
@@ -123,6 +145,7 @@ def enroll(
             policy=policy,
             keep_until=keep_until,
             device=device,
+            cluster=cluster,
             progress=lambda so_far: shown(so_far.done),
         )
         size, where = opened.people.size(), opened.name
@@ -145,14 +168,25 @@ def enroll(
 @click.option(
     "--device", cls=FolderOption, default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ..."
 )
-def reindex(gallery: Path, route: str, everything: bool, device: str) -> int:
+@ray_options
+def reindex(
+    gallery: Path,
+    route: str,
+    everything: bool,
+    device: str,
+    ray: str | None,
+    ray_actors: int | None,
+    ray_gpus: float | None,
+) -> int:
     """Make the templates that a route needs, from the stored originals.
 
     Needed once for a photo-to-sketch route, and after a model was changed. Photos that have a template of the
-    route are passed over, so that an interrupted run goes on where it was.
+    route are passed over, so that an interrupted run goes on where it was. With --ray a cluster describes them, in
+    the same way.
     """
+    cluster = cluster_of(ray, ray_actors, ray_gpus)
     with open_place(gallery) as opened, bar("Reindexing") as shown:
-        summary = opened.reindex(route, everything=everything, device=device, progress=shown)
+        summary = opened.reindex(route, everything=everything, device=device, cluster=cluster, progress=shown)
     for failure in summary.failures:
         click.echo(f"not described: {failure.file}: {failure.reason}", err=True)
     _print(summary)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from forensic.gallery.audit import Head
     from forensic.gallery.proving import Check
     from forensic.identify import Identifier
+    from forensic.ray_cluster import Cluster
 
 
 class Local:
@@ -133,25 +134,48 @@ class Local:
         policy: Path | None,
         keep_until: date | None,
         device: str,
+        cluster: Cluster | None,
         progress: Callable[[Summary], None],
     ) -> Summary:
-        """`forensic.enrollment.enroll`; nothing is opened before models and policy are found to be sound."""
+        """`forensic.enrollment.enroll`; nothing is opened before models, policy and cluster are found to be sound."""
         from forensic import enrollment, matching
         from forensic.faces import Detector, Finder
         from forensic.faces.policy import load as load_policy
 
         limits = load_policy(policy)
-        routes = [route for name in route_names for route in matching.load(name, device=device).routes]
-        finder = Finder(Detector(device))
-        return enrollment.enroll(
-            self.gallery, items, routes, finder, policy=limits, keep_until=keep_until, progress=progress
-        )
+        here = device if cluster is None else "cpu"  # a cluster's machines have the device
+        routes = [route for name in route_names for route in matching.load(name, device=here).routes]
+        if cluster is None:
+            finder = Finder(Detector(device))
+            return enrollment.enroll(
+                self.gallery, items, routes, finder, policy=limits, keep_until=keep_until, progress=progress
+            )
+        from forensic.ray_workers import Elsewhere
 
-    def reindex(self, route: str, *, everything: bool, device: str, progress: Callable[[int, int], None]) -> Summary:
+        with Elsewhere(cluster, routes, limits, keep_until=keep_until, device=device) as preparer:
+            return enrollment.enroll_by(preparer, self.gallery, items, progress=progress)
+
+    def reindex(
+        self,
+        route: str,
+        *,
+        everything: bool,
+        device: str,
+        cluster: Cluster | None,
+        progress: Callable[[int, int], None],
+    ) -> Summary:
         """`forensic.identify.Identifier.reindex`."""
-        from forensic.identify import Identifier
+        if cluster is None:
+            from forensic.identify import Identifier
 
-        return Identifier(self.gallery, route, device=device).reindex(everything=everything, progress=progress)
+            return Identifier(self.gallery, route, device=device).reindex(everything=everything, progress=progress)
+        from forensic import matching, reindexing
+        from forensic.faces.policy import load as load_policy
+        from forensic.ray_workers import Elsewhere
+
+        gallery, routes = self.gallery, matching.load(route).routes  # a gallery that is not there is told first
+        with Elsewhere(cluster, routes, load_policy(), device=device) as preparer:
+            return reindexing.reindex(preparer, gallery, routes, everything=everything, progress=progress)
 
 
 class Cases:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from forensic.client import Remote
     from forensic.commands.local import Local
     from forensic.gallery import Gallery
+    from forensic.ray_cluster import Cluster
 
 KINDS = ("viewed", "composite", "forensic")
 """`forensic.gallery.cases.Kind`, written here so that ``--help`` need not load the gallery."""
@@ -43,6 +44,16 @@ class Place(click.Path):
         if value == "":
             self.fail("it is empty; expected a file or a folder.", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class PlaceOrUrl(Place):
+    """A path, or the text of a URL such as ``s3://bucket/folder``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, or the URL."""
+        from forensic.urls import is_url
+
+        return value if isinstance(value, str) and is_url(value) else super().convert(value, param, ctx)
 
 
 def prompt(question: str, variable: str, *, confirmed: bool = False) -> str:
@@ -274,6 +285,46 @@ def route_option(command: Command) -> Command:
         help="How sketch and photos are compared: one route, or several with + between.",
     )
     return option(command)
+
+
+def ray_options(command: Command) -> Command:
+    """Add ``--ray ADDRESS``, ``--ray-actors`` and ``--ray-gpus``; the command gets them for `cluster_of`."""
+    address = click.option(
+        "--ray",
+        "ray",
+        cls=FolderOption,
+        metavar="ADDRESS",
+        help="Ray cluster that prepares the photos: HOST:PORT, ray://HOST:PORT, auto for a running one, or local.",
+    )
+    actors = click.option(
+        "--ray-actors",
+        cls=FolderOption,
+        type=click.IntRange(1, 10_000),
+        help="Workers on the cluster, a core each; by default one for each of its cores.",
+    )
+    gpus = click.option(
+        "--ray-gpus",
+        cls=FolderOption,
+        type=click.FloatRange(0, 8, min_open=True),
+        help="GPUs that each worker takes, such as 0.25; with --device cuda.",
+    )
+    return address(actors(gpus(command)))
+
+
+def cluster_of(ray: str | None, actors: int | None, gpus: float | None) -> Cluster | None:
+    """The cluster of ``--ray``, if it was given.
+
+    Raises:
+        UsageError: Something was said of a cluster, and none was named.
+    """
+    from forensic.errors import UsageError
+    from forensic.ray_cluster import Cluster
+
+    if ray is not None:
+        return Cluster(ray, actors, gpus or 0)
+    if actors is not None or gpus is not None:
+        raise UsageError("--ray-actors and --ray-gpus are for a cluster: name it with --ray ADDRESS.")
+    return None
 
 
 def day(context: click.Context, parameter: click.Parameter, text: str | None) -> date | None:

@@ -39,12 +39,14 @@ class Row(NamedTuple):
         line: its line in the file, for messages.
         file: the photo's path.
         metadata: the text of every other column but those of an export's measurements.
+        cell: what the table says of the file.
     """
 
     line: int
     person: str
     file: Path
     metadata: dict[str, str]
+    cell: str = ""
 
 
 def escape(cell: str) -> str:
@@ -85,7 +87,7 @@ def read_table(table: Path, data: bytes | None = None) -> Iterator[Row]:
         values = dict(zip(names, map(unescape, cells), strict=True))
         person, photo = (values.pop(name) for name in RESERVED)
         metadata = {name: value for name, value in values.items() if name not in MEASURED}
-        yield Row(line, person, table.parent / photo, metadata)
+        yield Row(line, person, table.parent / photo, metadata, photo)
 
 
 def _rows(table: Path, data: bytes | None) -> Iterator[tuple[int, list[str]]]:

@@ -88,6 +88,11 @@ def is_nist(path: Path) -> bool:
         head = images.read_bytes(path, stop=HEAD)
     except ImageError:
         return False
+    return begins(head)
+
+
+def begins(head: bytes) -> bool:
+    """Whether a file's first ``HEAD`` bytes are those of an ANSI/NIST-ITL file."""
     found = LENGTH.match(head)
     return found is not None and int(found[1]) == 1
 
@@ -113,18 +118,19 @@ def parse_columns(columns: Mapping[str, str]) -> dict[str, str]:
     return parsed
 
 
-def read(path: Path, columns: Mapping[str, str]) -> list[Record]:
+def read(path: Path, columns: Mapping[str, str], data: bytes | None = None) -> list[Record]:
     """The face records of a file, and whatever in it could not be read.
 
     Args:
         path: The file.
         columns: Column -> field that fills it, as `parse_columns` gives them; ``person`` is the label.
+        data: Its content, where that came by another way than the disk.
 
     Raises:
         ImageError: The file cannot be read.
         DataError: It does not begin with a whole Type-1 record, or has no Type-10 record.
     """
-    name, data = images.display_name(path), images.read_bytes(path)
+    name, data = images.display_name(path), images.read_bytes(path) if data is None else data
     pieces = list(_with_fields(data, _pieces(data)))
     if not pieces or pieces[0].kind != 1 or pieces[0].problem:
         raise DataError(f"{name}: an ANSI/NIST-ITL file begins with a whole Type-1 record. Export it again.")

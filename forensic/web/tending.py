@@ -99,6 +99,7 @@ def reindex(engine: Engine, work: Work) -> dict[str, Any]:
     summary = identifier.reindex(
         everything=work.asked["everything"],
         progress=lambda done, total: work.tell("describing photos", done, total),
+        workers=1,  # searches go on meanwhile
     )
     engine.kept(("failures", work.asked["key"]), lambda: summary.failures)
     told = {key: work.asked[key] for key in ("route", "key")}

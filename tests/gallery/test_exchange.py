@@ -131,8 +131,8 @@ def test_a_users_table(tmp_path):
     table = tmp_path / "people.csv"
     table.write_text('\ufeffPerson,sex,FILE,notes\nA,F,a.png,"two\nlines"\n\n-5,M,/abs/b.png,\'=x\n', encoding="utf-8")
     first, second = read_table(table)
-    assert first == (3, "A", tmp_path / "a.png", {"sex": "F", "notes": "two\nlines"})
-    assert second[1:] == ("-5", tmp_path / "/abs/b.png", {"sex": "M", "notes": "=x"})
+    assert first == (3, "A", tmp_path / "a.png", {"sex": "F", "notes": "two\nlines"}, "a.png")
+    assert second[1:] == ("-5", tmp_path / "/abs/b.png", {"sex": "M", "notes": "=x"}, "/abs/b.png")
 
 
 @pytest.mark.parametrize(
