@@ -42,7 +42,7 @@ def torchrun(*arguments: object) -> Iterator[subprocess.Popen[str]]:
 
 
 def ended(run: subprocess.Popen[str]) -> tuple[str, str]:
-    out, err = run.communicate(timeout=120)
+    out, err = run.communicate(timeout=240)
     return out, err
 
 
@@ -102,7 +102,7 @@ def log_lines(out: Path) -> int:
 
 
 def wait_for_epochs(run: subprocess.Popen[str], out: Path, count: int) -> None:
-    end = time.monotonic() + 100
+    end = time.monotonic() + 200
     while log_lines(out) < count:
         assert run.poll() is None, run.communicate()
         assert time.monotonic() < end
