@@ -210,6 +210,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _campaign(options: argparse.Namespace, stand_ins: Sequence[str]) -> Campaign:
     from campaign_work import Asked, Campaign
 
+    from forensic.synthesis import distributed
+
+    distributed.alone(options.device)  # or several would write into one folder
     asked = Asked(
         runs=options.runs,
         budget=options.budget,

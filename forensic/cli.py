@@ -131,7 +131,8 @@ def run(arguments: list[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt) as stop:
-        advice = str(stop) or "run the same command again to go on"  # training says how it is resumed
+        told = str(stop) or str(stop.__cause__ or "")  # training says how it is resumed; click makes an Abort of it
+        advice = told or "run the same command again to go on"
         click.echo(f"Interrupted. What was stored is whole; {advice}.", err=True)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone

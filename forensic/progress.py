@@ -15,7 +15,7 @@ class Bar(Protocol):
 
 
 @contextmanager
-def bar(label: str, total: int | None = None) -> Iterator[Bar]:
+def bar(label: str, total: int | None = None, *, shown: bool = True) -> Iterator[Bar]:
     """Show a progress bar from the first step on, so that it does not draw over a question that is asked before.
 
     Nothing is shown where standard error is no terminal.
@@ -23,6 +23,7 @@ def bar(label: str, total: int | None = None) -> Iterator[Bar]:
     Args:
         label: What is going on.
         total: How many there will be, if that is known already.
+        shown: Whether it is to be seen at all.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -35,7 +36,7 @@ def bar(label: str, total: int | None = None) -> Iterator[Bar]:
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
-    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    progress = Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal))
     task = progress.add_task(label, total=total, rate="")
 
     def update(done: int, total: int | None = None) -> None:

@@ -198,6 +198,17 @@ def test_an_interrupt_ends_in_words(monkeypatch: pytest.MonkeyPatch, capsys: Cap
     assert "run the same command again" in capsys.readouterr().err
 
 
+def test_an_interrupted_training_says_how_it_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    """Through click, which makes an Abort without words of the interrupt."""
+
+    def interrupt(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt("stopped in epoch 3; go on with --resume")
+
+    monkeypatch.setattr("forensic.commands.synthesis.methods.callback", interrupt)
+    assert cli.run(["methods"]) == 130
+    assert "What was stored is whole; stopped in epoch 3; go on with --resume." in capsys.readouterr().err
+
+
 def test_models_list_and_verify(capsys: Captured) -> None:
     assert forensic("models", "list", "--json") == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}

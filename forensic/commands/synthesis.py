@@ -72,38 +72,48 @@ def train(
     forensic train pix2pix --data cufs --out runs/pix2pix --resume
     forensic train sdgan --data cufs --out runs/sdgan --size 128 --width 24 --set perceptual=embedder
     forensic train --config experiments/sdgan-compact.toml --data cufs --out runs/sdgan
+    torchrun --nproc-per-node 2 -m forensic train pix2pix --data cufs --out runs/pix2pix --device cuda --set batch=2
 
     Options go before the file, and what neither gives has the paper's value. Ctrl-C saves; the same command with
     --resume goes on from there and ends with the same weights as an uninterrupted run. `forensic methods` lists the
     methods.
 
+    With torchrun, N processes on the CPU or on one CUDA device each train one model and share every batch, which must
+    be a multiple of N; --resume may have another N.
+
     --out receives sample images that show faces of the data: keep it out of any repository.
     """
-    from forensic.synthesis import weights
+    from forensic.synthesis import distributed, weights
     from forensic.synthesis.examples import load
     from forensic.synthesis.styles import Styled
     from forensic.synthesis.trainer import Trainer
 
     given = {"source": source, "target": target, "size": size, "width": width, "epochs": epochs}
-    translator, recipe = _prepare(method, config, _read_changes(changes) | _given(given), seed)
-    kept, held = split_pairs(data, split, hold_out)
-    styles = len(translator.styles) if isinstance(translator, Styled) else 0
-    examples, left_out = load(kept, translator.size, styles=styles)
-    held_out, also_left_out = load(held, translator.size, styles=styles) if held else (None, [])
-    for line in [*left_out, *also_left_out]:
-        click.echo(f"left out: {line}", err=True)
-    trainer = Trainer(
-        translator,
-        recipe,
-        examples,
-        held_out=held_out,
-        device=device,
-        precision="bf16" if precision == "bf16" else "fp32",
-        seed=seed,
-        out=out,
-    )
-    trainer.start(resume=resume)
-    trainer.fit()
+    with distributed.start(device) as processes:
+        translator, recipe = _prepare(method, config, _read_changes(changes) | _given(given), seed)
+        processes.check(recipe.batch)  # before the images are read
+        kept, held = split_pairs(data, split, hold_out)
+        styles = len(translator.styles) if isinstance(translator, Styled) else 0
+        examples, left_out = load(kept, translator.size, styles=styles)
+        held_out, also_left_out = load(held, translator.size, styles=styles) if held else (None, [])
+        if processes.writes:
+            for line in [*left_out, *also_left_out]:
+                click.echo(f"left out: {line}", err=True)
+        trainer = Trainer(
+            translator,
+            recipe,
+            examples,
+            held_out=held_out,
+            device=processes.device,
+            precision="bf16" if precision == "bf16" else "fp32",
+            seed=seed,
+            out=out,
+            processes=processes,
+        )
+        trainer.start(resume=resume)
+        trainer.fit()
+        if not processes.writes:
+            return
     path = out / f"{weights.name_of(translator)}.safetensors"
     click.echo(f"Weights: {path}")
     if install:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from forensic.synthesis.blocks import DeformableConvolution
+from forensic.synthesis.shares import Dropout
 
 Activation = Literal["InfoACON", "metaACON", "ReLU"]
 Switch = Literal["pixel", "channel"]
@@ -120,7 +121,7 @@ class DecodingLayer(nn.Module):
             convolution = nn.Conv2d(conditions, leaving, 3, padding=1)
             self.shared = nn.Sequential(convolution, design.activate(leaving))
         self.branches = nn.ModuleDict({name: nn.Conv2d(leaving, leaving, 3, padding=1) for name in branches})
-        self.dropout = nn.Dropout(design.dropout)
+        self.dropout = Dropout(design.dropout)
 
     def forward(self, K: Tensor | None, E: Tensor, D: Tensor | None, s: Tensor) -> Tensor:
         """The next features.

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from forensic.errors import UsageError
+from forensic.synthesis.shares import Dropout
 
 HALVINGS = {16: 1, 34: 2, 70: 3, 142: 4}
 """A patch's side -> a discriminator's convolutions of stride 2."""
@@ -41,7 +42,7 @@ def up(entering: int, leaving: int, *, outermost: bool = False, dropout: float =
     if not outermost:
         layers.append(nn.InstanceNorm2d(leaving, affine=True))
         if dropout:
-            layers.append(nn.Dropout(dropout))
+            layers.append(Dropout(dropout))
     return nn.Sequential(*layers)
 
 

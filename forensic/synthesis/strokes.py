@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forensic.errors import UsageError
+from forensic.synthesis import shares
 
 Points = NDArray[np.float64]
 Links = dict[int, list[int]]
@@ -112,11 +113,16 @@ def sketches(labels: Tensor, d: float) -> tuple[Tensor, Tensor]:
     Returns:
         Each (n, 1, h, w) on the CPU: lines of -1 on 1.
     """
-    aligned, moved = [], []
-    for face in labels.cpu().numpy():
-        strokes = traced(face)
-        aligned.append(drawn(strokes, *face.shape))
-        moved.append(drawn(deformed(strokes, d), *face.shape))
+    faces = [traced(face) for face in labels.cpu().numpy()]
+    height, width = labels.shape[1:]
+    aligned, moved = [drawn(strokes, height, width) for strokes in faces], []
+    own, _ = shares.rows(len(faces))
+    points = shares.gathered(torch.tensor([sum(len(stroke.points) for stroke in strokes) for strokes in faces]))
+    for row, count in enumerate(points.tolist()):
+        if row in own:
+            moved.append(drawn(deformed(faces[row - own.start], d), height, width))
+        else:  # a face of another process: its offsets are drawn, too
+            deformed([Stroke(np.zeros((count, 2)), False)], d)
     first, second = (1 - 2 * torch.from_numpy(np.stack(side)).float() for side in (aligned, moved))
     return first[:, None], second[:, None]
 

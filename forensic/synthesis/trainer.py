@@ -3,8 +3,6 @@
 import contextlib
 import json
 import math
-import signal
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +17,10 @@ from forensic import devices
 from forensic import weights as store
 from forensic.errors import TrainingError, UsageError
 from forensic.progress import bar
-from forensic.synthesis import weights
+from forensic.synthesis import distributed, weights
 from forensic.synthesis.examples import Examples, batches, epoch_seed
+from forensic.synthesis.interruption import Interruption
+from forensic.synthesis.shares import Share, taken
 from forensic.synthesis.styles import Styled
 from forensic.synthesis.translator import Adversarial, Batch, Player, Recipe
 
@@ -49,10 +49,12 @@ class Trainer:
         seed: Decides the order, the augmentation and the dropout. The weights that the method begins with
             are the caller's: seed torch before making it.
         out: Folder of everything that is written; None writes nothing.
+        processes: Those that train the method together, each with these arguments; None where this one trains alone.
 
     Raises:
         TrainingError: The examples are of another size than the method's.
-        UsageError: The device is not there, or the precision is unknown.
+        UsageError: The device is not there, the precision is unknown, the processes cannot share a batch evenly, or
+            torchrun started several and each would train alone.
         ModelError: The weights of a frozen network that the method consults are missing.
     """
 
@@ -67,10 +69,13 @@ class Trainer:
         precision: Precision = "fp32",
         seed: int = 0,
         out: Path | None = None,
+        processes: distributed.Processes | None = None,
     ) -> None:
         self.device = devices.find(device)
         if precision not in ("fp32", "bf16"):
             raise UsageError(f"Unknown precision {precision!r}. Known: fp32, bf16.")
+        self.processes = processes or distributed.alone(device)
+        self.processes.check(recipe.batch)
         if examples.photo.shape[-2:] != (method.size, method.size):
             raise TrainingError(
                 f"The examples are {examples.photo.shape[-1]} pixels wide, the method works at {method.size}."
@@ -89,6 +94,7 @@ class Trainer:
         # Tensor cores want channels last; on a CPU it was a sixth slower (pix2pix, one core).
         self.layout = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
         self.method: Adversarial = method.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
+        self.processes.align(self.method)
         self.recipe, self.seed, self.precision, self.out = recipe, seed, precision, out
         self.examples = examples.to(self.device)
         self.held_out = held_out and held_out.to(self.device)
@@ -107,10 +113,19 @@ class Trainer:
         Raises:
             TrainingError: A loss is not finite; the player has not moved on it.
         """
-        batch = batch._replace(
-            photo=batch.photo.contiguous(memory_format=self.layout),
-            sketch=batch.sketch.contiguous(memory_format=self.layout),
+        share = self.processes.share(len(batch.photo))
+        own = share.of(batch)
+        own = own._replace(
+            photo=own.photo.contiguous(memory_format=self.layout),
+            sketch=own.sketch.contiguous(memory_format=self.layout),
         )
+        with taken(share):
+            report = self._play(own, share)
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.method)
+        return report
+
+    def _play(self, batch: Batch, share: Share) -> Losses:
         report: Losses = {}
         with self._autocast():
             faces = self.method(batch)
@@ -120,8 +135,8 @@ class Trainer:
                     if turn:
                         faces = self.method(batch)  # the earlier turn's backward freed the graph
                     losses = player.loss(batch, faces)
-                for term, value in losses.items():
-                    report[f"{name}/{term}"] = float(value.detach())
+                values = self.processes.mean([float(value.detach()) for value in losses.values()], share.weight)
+                report |= {f"{name}/{term}": value for term, value in zip(losses, values, strict=True)}
                 if not all(map(math.isfinite, report.values())):
                     raise TrainingError(
                         f"A loss of epoch {self.epoch}, step {self.steps_done} is not finite: {report}."
@@ -130,9 +145,8 @@ class Trainer:
                 self.optimizers[name].zero_grad()
                 total = torch.stack(list(losses.values())).sum()
                 torch.autograd.backward(total, inputs=list(player.network.parameters()))
+                self.processes.average(player.network.parameters(), share.weight)
                 self.optimizers[name].step()
-        if self.averaged is not None:
-            self.averaged.update_parameters(self.method)
         return report
 
     @property
@@ -151,7 +165,8 @@ class Trainer:
         saved = time.monotonic()
         done = self.epoch * self._steps() + self.steps_done
         remaining = self.recipe.epochs * self._steps() - done
-        with self._board() as board, bar("training, steps", remaining) as show, _Interruption() as interruption:
+        shown = bar("training, steps", remaining, shown=self.processes.writes)
+        with self._board() as board, shown as show, Interruption() as interruption:
             while self.epoch < self.recipe.epochs:
                 began, first = time.monotonic(), self.steps_done
                 self.method.train()
@@ -165,8 +180,9 @@ class Trainer:
                         total[term] = total.get(term, 0.0) + value
                     self.steps_done += 1
                     show(self.epoch * self._steps() + self.steps_done - done)
-                    if interruption.requested:
+                    if self.processes.anywhere(interruption.requested):
                         self.save()
+                        self.processes.wait()
                         raise KeyboardInterrupt(f"stopped in epoch {self.epoch + 1}; go on with --resume")
                 figures = {term: value / (self._steps() - first) for term, value in total.items()}
                 self.epoch, self.steps_done = self.epoch + 1, 0
@@ -176,12 +192,12 @@ class Trainer:
                     self.save()
                     saved = time.monotonic()
         self.result.eval()
-        if self.out is not None:
+        if self.out is not None and self.processes.writes:
             weights.save(self.result, self.out / f"{weights.name_of(self.result)}.safetensors")
 
     def save(self) -> None:
         """Write the checkpoint: networks, optimizers, random state, position and configuration."""
-        if self.out is None:
+        if self.out is None or not self.processes.writes:
             return
         tensors = {f"method/{name}": value for name, value in self.method.state_dict().items()}
         if self.averaged is not None:
@@ -238,7 +254,8 @@ class Trainer:
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(groups["random"]["cuda"], self.device)
         self.epoch, self.steps_done = description["epoch"], description["steps_done"]
-        self._forget_later_epochs()
+        if self.processes.writes:
+            self._forget_later_epochs()
 
     def _forget_later_epochs(self) -> None:
         """Cut off the log's lines of epochs that ended after the checkpoint was written."""
@@ -301,7 +318,7 @@ class Trainer:
     @torch.no_grad()
     def _judge(self) -> Losses:
         """Mean L1 distance on the held-out pairs, of values in [-1, 1]."""
-        if self.held_out is None:
+        if self.held_out is None or not self.processes.writes:
             return {}
         self.result.eval()
         distances = []
@@ -349,7 +366,7 @@ class Trainer:
 
     @contextlib.contextmanager
     def _board(self) -> Iterator[SummaryWriter | None]:
-        if self.out is None:
+        if self.out is None or not self.processes.writes:
             yield None
             return
         board = SummaryWriter(str(self.out / "tensorboard"), purge_step=self.epoch + 1)
@@ -367,21 +384,3 @@ def laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
 def recipe_json(recipe: Recipe) -> dict[str, Any]:
     """The recipe as JSON can hold it."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(recipe).items()}
-
-
-class _Interruption:
-    """Takes Ctrl-C as a request that the training meets between two steps."""
-
-    requested = False
-
-    def __enter__(self) -> "_Interruption":
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._request)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, self._before)
-
-    def _request(self, *_: object) -> None:
-        self.requested = True

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from forensic.errors import UsageError
+from forensic.synthesis import shares
 from forensic.synthesis.cyclic import Cyclic
 from forensic.synthesis.losses import adversarial, l1, sum_of
 from forensic.synthesis.networks import PatchDiscriminator, ResNet
@@ -129,7 +130,7 @@ class Pool(nn.Module):
         if not capacity:
             return new
         given = []
-        for face in new.to(self.faces.dtype):
+        for face in shares.gathered(new.to(self.faces.dtype)):  # the history of all processes is one
             filled = int(self.filled)
             if filled < capacity:
                 self.faces[filled] = face
@@ -138,4 +139,5 @@ class Pool(nn.Module):
                 place = int(torch.randint(capacity, ()))
                 face, self.faces[place] = self.faces[place].clone(), face
             given.append(face)
-        return torch.stack(given)
+        own, _ = shares.rows(len(new))
+        return torch.stack(given[own.start : own.stop])

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from forensic.errors import UsageError
+from forensic.synthesis import shares
 from forensic.synthesis.losses import adversarial, l1, sum_of
 from forensic.synthesis.networks import (
     MultiScaleDiscriminator,
@@ -129,7 +130,7 @@ class DRIT(Adversarial):
 
     def forward(self, batch: Batch) -> Faces:
         """Of x and y: put together crosswise, from themselves, with a random attribute, and crosswise once more."""
-        z = torch.randn(len(batch.photo), self.attributes, device=batch.photo.device)
+        z = normal(batch.photo.new_empty(len(batch.photo), self.attributes))
         faces: Faces = {"random code": z}
         for _, b in DIRECTIONS:
             faces[f"{b} content code"] = self.content_encoders(b, batch.of(b))
@@ -212,7 +213,12 @@ class DRIT(Adversarial):
 def drawn(code: Tensor) -> Tensor:
     """An attribute drawn from the normal distribution whose mean and log variance the code (n, 2 z) is."""
     mean, log_variance = code.chunk(2, dim=1)
-    return mean + (log_variance / 2).exp() * torch.randn_like(mean)
+    return mean + (log_variance / 2).exp() * normal(mean)
+
+
+def normal(like: Tensor) -> Tensor:
+    """Drawn from N(0, I), like a tensor (n, z)."""
+    return shares.drawn(lambda n: torch.randn_like(like.new_empty(n, like.shape[1])), len(like))
 
 
 def divergence(code: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from forensic.errors import UsageError
+from forensic.synthesis import shares
 from forensic.synthesis.registry import method
 from forensic.synthesis.translator import (
     Adversarial,
@@ -94,9 +95,10 @@ class FCN(Adversarial):
     def loss(self, batch: Batch, faces: Faces) -> dict[str, Tensor]:
         """The joint objective."""
         f, s = faces["synthesized"], batch.of(self.target)
+        own, _ = shares.rows(len(f))
         return {
             "generative": F.mse_loss(f, s),
-            "discriminative": self.alpha * discriminative(f, s, gamma=self.gamma),
+            "discriminative": self.alpha * discriminative(f, shares.gathered(s), own, gamma=self.gamma),
         }
 
 
@@ -111,20 +113,22 @@ def network(width: int, kernels: tuple[int, ...]) -> nn.Sequential:
     return nn.Sequential(*layers[:-1], nn.Tanh())
 
 
-def discriminative(f: Tensor, s: Tensor, *, gamma: float) -> Tensor:
+def discriminative(f: Tensor, s: Tensor, own: range | None = None, *, gamma: float) -> Tensor:
     """Mean over all pairs i ≠ j of log(1 + exp(γ (|f_i - s_i|² - |f_i - s_j|²))) / γ.
 
     Args:
         f: Synthesized sketches, (n, c, h, w).
-        s: The persons' own sketches, likewise; |.|² is the mean over the elements.
+        s: Sketches of the same persons, likewise, and perhaps of others; |.|² is the mean over the elements.
+        own: Where in s the persons of f are; where None, they are all of its persons.
         gamma: γ.
 
     Returns:
         Scalar; 0 for one person.
     """
-    if len(f) == 1:
+    if len(s) == 1:
         return f.new_zeros(())
     apart = (f[:, None] - s[None]).square().mean(dim=(2, 3, 4))  # i down, j across
-    own = apart.diagonal()[:, None]
-    others = ~torch.eye(len(f), dtype=torch.bool, device=f.device)
-    return F.softplus(gamma * (own - apart))[others].mean() / gamma
+    first = own.start if own else 0
+    others = ~torch.eye(len(s), dtype=torch.bool, device=f.device)[first : first + len(f)]
+    correct = apart.diagonal(first)[: len(f), None]
+    return F.softplus(gamma * (correct - apart))[others].mean() / gamma

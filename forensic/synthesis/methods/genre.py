@@ -27,6 +27,7 @@ from forensic.synthesis.blocks import SPADE
 from forensic.synthesis.losses import adversarial, distance, l1, textural
 from forensic.synthesis.networks import PatchDiscriminator, down, every_level, normal_init
 from forensic.synthesis.registry import method
+from forensic.synthesis.shares import Dropout
 from forensic.synthesis.translator import (
     Adversarial,
     Batch,
@@ -229,7 +230,7 @@ class DecodingLayer(nn.Module):
         before, skip = entering
         self.enlarge = head(before + skip, leaving)
         self.espade = ESPADE(leaving, skip if appearance else 0, hidden)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, K: Tensor | None, E: Tensor, M: Tensor) -> Tensor:
         """Features K (n, before, h, w), or None, and E (n, skip, h, w) to (n, leaving, 2 h, 2 w), steered by M."""
