@@ -53,6 +53,8 @@ class Identifier:
         device: Where models run, as torch names it; a device that is not there is an error.
         case: Reference of the case that its searches are for.
         purpose: What they are for where there is no case.
+        approximate: "hnsw" or "ivf-pq" to look at a part of the gallery (`forensic.recognition.approximate`): somebody
+            who is enrolled may be missing then, which every search says. The index is built when it is loaded.
 
     Raises:
         UsageError: No route of that name, or no such device.
@@ -67,13 +69,14 @@ class Identifier:
         device: str = "cpu",
         case: str | None = None,
         purpose: str = "",
+        approximate: str | None = None,
     ) -> None:
         devices.find(device)
         self.gallery = gallery
         self.case, self.purpose = case, purpose
         self.matcher = matching.load(route, device=device)
         self._device = device
-        self._memory = Memory(self.matcher)
+        self._memory = Memory(self.matcher, approximate)
         self._watch: Callable[[str], None] = _unwatched
 
     @cached_property

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from forensic import matching
-from forensic.errors import GalleryError, StaleIndex
+from forensic.errors import GalleryError, StaleIndex, UsageError
 from forensic.gallery import Gallery, engines
 from forensic.gallery.templates import root_of, segment_file
 from forensic.matching import Matcher
@@ -21,6 +21,11 @@ from forensic.recognition.segments import Segment, pack, unpack
 
 if TYPE_CHECKING:
     from forensic.engines import Engine, Served
+    from forensic.recognition.approximate import Approximate, Kind
+
+
+APPROXIMATE: Mapping[str, Kind] = {"hnsw": "hnsw", "ivf-pq": "ivf-pq"}
+PARTLY = "the index is approximate ({}): not everybody was compared, and somebody who is enrolled may be missing."
 
 
 class _Held(NamedTuple):
@@ -62,17 +67,27 @@ class Loaded:
     engine: str | None
     matcher: Matcher
     own_cohort: int
-    index: Index | Served
+    index: Index | Served | Approximate
     segments: Segments
     warnings: tuple[str, ...]
     root: str
 
 
 class Memory:
-    """Keeps what is loaded of a gallery until the gallery changes; threads share it."""
+    """Keeps what is loaded of a gallery until the gallery changes; threads share it.
 
-    def __init__(self, matcher: Matcher) -> None:
-        self.matcher = matcher
+    Args:
+        matcher: Whose templates.
+        approximate: An index of this kind over them, see `forensic.recognition.approximate`; None for an exact one.
+
+    Raises:
+        UsageError: There is no such kind.
+    """
+
+    def __init__(self, matcher: Matcher, approximate: str | None = None) -> None:
+        if approximate not in (None, *APPROXIMATE):
+            raise UsageError(f"The approximate index {approximate!r} is unknown: {', '.join(APPROXIMATE)}.")
+        self.matcher, self.approximate = matcher, approximate
         self.loaded: Loaded | None = None
         self._loading = threading.Lock()
         self._connected: tuple[str, Engine] | None = None
@@ -147,7 +162,13 @@ class Memory:
         elif matcher.scoring.calibration is None:
             warnings.append(matching.UNCALIBRATED)
         size, kept = max(map(len, own.values()), default=0), [route.space for route in matcher.routes]
+        index: Index | Served | Approximate
         index, root = _in_memory(segments, kept) if engine is None else self._in_engine(gallery, engine, kept)
+        if self.approximate and isinstance(index, Index):
+            from forensic.recognition.approximate import Approximate
+
+            index = Approximate(index, APPROXIMATE[self.approximate])
+            warnings.append(PARTLY.format(self.approximate))
         return Loaded(state, engine, matcher, size, index, segments, tuple(warnings), root)
 
     def _in_engine(self, gallery: Gallery, url: str, spaces: Sequence[str]) -> tuple[Index | Served, str]:

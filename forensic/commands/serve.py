@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 )
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Searches at once.")
 @click.option("--longest-list", default=50, show_default=True, type=click.IntRange(1, 1000), help="Candidates at most.")
+@click.option(
+    "--approximate",
+    type=click.Choice(["hnsw", "ivf-pq"]),
+    help="Look at a part of a very large gallery; lists may then lack somebody, and say so. Built at the start.",
+)
 @click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ...")
 def serve(
     gallery: Path,
@@ -43,6 +48,7 @@ def serve(
     workers: int,
     longest_list: int,
     device: str,
+    approximate: str | None,
 ) -> None:
     """Serve a gallery to browsers, and to programs under /api/v1.
 
@@ -69,6 +75,7 @@ def serve(
         workers=workers,
         longest_list=longest_list,
         device=device,
+        approximate=approximate,
     )
     with _listening(place, port) as listening:
         _run(settings, listening, [str(_address(proxy)) for proxy in proxies] or ["127.0.0.1", "::1"])

@@ -67,7 +67,9 @@ class Engine:
             raise UsageError(f"The route {route!r} is not offered here. Offered: {offered}.")
         with self._loading:
             if route not in self._identifiers:
-                made = Identifier(self.gallery, route, device=self.settings.device)
+                made = Identifier(
+                    self.gallery, route, device=self.settings.device, approximate=self.settings.approximate
+                )
                 for other in self._identifiers.values():  # one face finder for all
                     made.finder = other.finder
                     break

@@ -37,6 +37,7 @@ class Settings:
     https: bool = False
     routes: tuple[str, ...] = field(default=(matching.DEFAULT, "direct", "direct@patches"))
     device: str = "cpu"
+    approximate: str | None = None
     longest_list: int = 50
     workers: int = 2
     waiting: int = 64

@@ -169,7 +169,7 @@ class TestPgVector:
                 database=database,
             )
             queries = np.random.default_rng(1).standard_normal((3, 32)).astype(np.float32)
-            same(search(collection, queries, 50), Index(vectors, listed.ids).search(queries, 50))
+            same(search(collection, queries, 50), Index.build(vectors, listed.ids).search(queries, 50))
         finally:
             engine.close()
 

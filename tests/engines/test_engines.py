@@ -15,7 +15,7 @@ def test_the_answer_is_the_flat_indexes(opened):
     collection = filled(opened(), listed, vectors)
     rng = np.random.default_rng(1)
     queries = np.concatenate([vectors[:3], rng.standard_normal((3, DIMENSION))]).astype(np.float32)
-    index = Index(vectors, listed.ids)
+    index = Index.build(vectors, listed.ids)
     for k in (1, 20):
         same(search(collection, queries, k), index.search(queries, k))
     same(search(collection, queries[:1], 5000), index.search(queries[:1], 5000))
@@ -31,7 +31,7 @@ def test_a_part_is_searched_as_the_index_does(opened, monkeypatch):
     monkeypatch.setattr(searching_module, "PART", 300)
     listed, vectors = templates(800)
     served = Served(filled(opened(), listed, vectors), listed.ids, fingerprint(listed))
-    index, rng = Index(vectors, listed.ids), np.random.default_rng(2)
+    index, rng = Index.build(vectors, listed.ids), np.random.default_rng(2)
     for size in (0, 1, 40, 700):
         chosen = rng.choice(listed.ids, size, replace=False)
         for k in (1, 60):
@@ -76,7 +76,7 @@ def test_only_the_difference_is_sent(opened):
 
     assert synchronize(collection, newer, give) == (1, 6)
     assert asked == [listed.ids[5]]
-    same(search(collection, vectors[:3], 54), Index(changed[kept], newer.ids).search(vectors[:3], 54))
+    same(search(collection, vectors[:3], 54), Index.build(changed[kept], newer.ids).search(vectors[:3], 54))
     assert engine.collection("a").state() == fingerprint(newer)
     assert synchronize(collection, some(newer, np.zeros(54, bool)), give) == (0, 54)
     assert collection.count() == 0
@@ -104,7 +104,7 @@ def test_a_killed_filling_is_gone_on_with(opened, monkeypatch):
     assert again.state() == ""
     assert again.count() == 20
     assert synchronize(again, listed, give) == (25, 0)
-    same(search(again, vectors[:2], 45), Index(vectors, listed.ids).search(vectors[:2], 45))
+    same(search(again, vectors[:2], 45), Index.build(vectors, listed.ids).search(vectors[:2], 45))
 
 
 def test_what_changes_during_a_search_is_told(opened):
@@ -168,7 +168,7 @@ def test_candidates_are_fetched_until_the_order_is_sure(memory):
     vectors[300:] = -vectors[0]
     collection = filled(memory, listed, vectors)
     collection.asked.clear()
-    same(search(collection, vectors[:1], 5), Index(vectors, listed.ids).search(vectors[:1], 5))
+    same(search(collection, vectors[:1], 5), Index.build(vectors, listed.ids).search(vectors[:1], 5))
     assert [k for what, k in collection.asked if what == "nearest"] == [13, 52, 208, 832]
     collection.most = 100
     with pytest.raises(GalleryError, match="More than 100 templates score alike"):

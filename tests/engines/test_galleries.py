@@ -46,12 +46,13 @@ def filled(gallery, url, digests):
 
 def test_the_engine_answers_as_the_index_does(filled, digests):
     loaded = [filled.templates(digest) for digest in digests]
-    index = Index.beside([Index(each.vectors, each.photo_ids) for each in loaded])
-    queries = np.concatenate([index.vectors[:2], index.vectors[:1] * 0.5])
+    vectors, ids = np.hstack([each.vectors for each in loaded]), loaded[0].photo_ids
+    index = Index.build(vectors, ids)
+    queries = np.concatenate([vectors[:2], vectors[:1] * 0.5])
     with engines.connected(filled) as engine:
         with filled.snapshot():
             served = engines.served(filled, digests, engine)
-        np.testing.assert_array_equal(served.ids, index.ids)
+        np.testing.assert_array_equal(served.ids, ids)
         for found, expected in zip(served.search(queries, 7), index.search(queries, 7), strict=True):
             np.testing.assert_array_equal(found, expected)
     assert engines.synchronize(filled, digests) == (0, 0)

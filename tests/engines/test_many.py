@@ -22,10 +22,10 @@ def test_milvus_pgvector_and_the_flat_index_give_the_same_hundred(milvus, pgvect
     listed = Listing(rng.permutation(COUNT).astype(np.int64) + 1, photos, seals)
     place = {number: row for row, number in enumerate(listed.ids.tolist())}
     queries = np.concatenate([vectors[: PROBES // 2], rng.standard_normal((PROBES // 2, DIMENSION))]).astype(np.float32)
-    expected = Index(vectors, listed.ids).search(queries, 100)
+    expected = Index.build(vectors, listed.ids).search(queries, 100)
     assert any(len(np.unique(row)) < 90 for row in expected[0]), "ties occur"
     kept = rng.choice(listed.ids, COUNT // 2, replace=False)
-    expected_of_half = Index(vectors, listed.ids).only(kept).search(queries[:2], 100)
+    expected_of_half = Index.build(vectors, listed.ids).only(kept).search(queries[:2], 100)
     for url in (milvus, pgvector):
         engine = open_engine(url, "g1")
         try:
