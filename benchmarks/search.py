@@ -1,4 +1,4 @@
-"""Exact search of templates by the gallery's size, against the memory's speed, numpy, FAISS and one product of BLAS.
+"""Exact search of templates by the gallery's size, against the memory's speed, FAISS, numpy and others' loops.
 
 python -m benchmarks.search [--largest 1000000] [--dimension 512]
 
@@ -30,6 +30,8 @@ TOP = 100
 PROBES = 64
 RUNS = 9
 SPACE = "benchmark"
+FEW = 20_000
+"""Templates that Python's loops are run on."""
 Calls = dict[str, Callable[[], object]]
 
 
@@ -84,13 +86,26 @@ def read_all(arrays: Sequence[NDArray[Any]], pool: ThreadPoolExecutor) -> None:
     list(pool.map(lambda array: np.bitwise_or.reduce(array.reshape(-1).view(np.int64)), arrays))
 
 
-def measured(size: int, dimension: int, folder: Path, pool: ThreadPoolExecutor) -> list[str]:
-    """Rows of the table for one size."""
+def deepface_loop(vectors: NDArray[np.float32], probe: NDArray[np.float32]) -> list[float]:
+    """The search of deepface 0.0.103's ``find``: a cosine distance for each row of a table, in Python."""
+    distances = []
+    for row in vectors:
+        norms = np.linalg.norm(probe) * np.linalg.norm(row)
+        distances.append(float(1 - np.dot(probe, row) / norms))
+    return sorted(distances)[:TOP]
+
+
+def face_recognition_loop(vectors: NDArray[np.float32], probe: NDArray[np.float32]) -> Any:
+    """The search of face_recognition 1.3's ``face_distance``: Euclidean distances, then sorted."""
+    return np.argsort(np.linalg.norm(vectors - probe, axis=1))[:TOP]
+
+
+def measured(size: int, dimension: int, folder: Path, pool: ThreadPoolExecutor) -> tuple[str, str]:
+    """A row of each table."""
     vectors = unit(size, dimension)
     files = write(folder, vectors)
     floats, codes = opened(files, "float32"), opened(files, "int8")
-    noise = unit(PROBES, dimension, seed=1)
-    probes = vectors[np.linspace(0, size - 1, PROBES).astype(int)] + noise
+    probes = vectors[np.linspace(0, size - 1, PROBES).astype(int)] + unit(PROBES, dimension, seed=1)
     flat = faiss.IndexFlatIP(dimension)
     flat.add(vectors)
     parts = [segment.parts[0] for segment in floats.segments]
@@ -104,6 +119,14 @@ def measured(size: int, dimension: int, folder: Path, pool: ThreadPoolExecutor) 
             "numpy": lambda: np.argsort(-(vectors @ probes[0]))[:TOP],
         }
     )
+    some = vectors[: min(size, FEW)]
+    slow = medians(
+        {
+            "deepface": lambda: deepface_loop(some, probes[0]),
+            "face_recognition": lambda: face_recognition_loop(some, probes[0]),
+        },
+        1,
+    )
     many = medians(
         {
             "product": lambda: vectors @ probes.T,
@@ -112,21 +135,22 @@ def measured(size: int, dimension: int, folder: Path, pool: ThreadPoolExecutor) 
         },
         3,
     )
-    start = medians({"open": lambda: opened(files, "int8").search(probes[:1], TOP)}, 3)["open"] - one["int8"]
+    start = medians({"open": lambda: opened(files, "int8").search(probes[:1], TOP)}, 3)["open"]
     for mine, theirs in zip(floats.search(probes, TOP), codes.search(probes[:7], TOP), strict=True):
         assert np.array_equal(mine[:7], theirs), "scans of floats and of bytes differ"
+    slower = [one["faiss"], one["numpy"], *(value * size / len(some) for value in slow.values())]
     cells = [
-        *(f"{one[name]:.2f}" for name in ("read float32", "float32", "read int8", "int8", "faiss", "numpy")),
-        *(f"{one['read ' + name] / one[name]:.0%}" for name in ("float32", "int8")),
-        *(f"{many[name]:.0f}" for name in ("product", "index", "faiss")),
-        f"{many['product'] / many['index']:.0%}",
-        f"{max(start, 0):.0f}",
+        f"{size:,}",
+        *(f"{one[scan]:.2f} ({one['read ' + scan] / one[scan]:.0%})" for scan in ("float32", "int8")),
+        *(f"{value:,.2f}" for value in slower),
+        f"{start:.0f}",
     ]
-    return [f"| {size:,} | {' | '.join(cells)} |"]
+    batch = [f"{size:,}", *(f"{many[name]:,.1f}" for name in many), f"{many['product'] / many['index']:.0%}"]
+    return f"| {' | '.join(cells)} |", f"| {' | '.join(batch)} |"
 
 
 def main(arguments: Sequence[str] | None = None) -> str:
-    """The table, in Markdown."""
+    """The tables, in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--largest", type=float, default=1e6)
     parser.add_argument("--dimension", type=int, default=512)
@@ -136,13 +160,18 @@ def main(arguments: Sequence[str] | None = None) -> str:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for size in sizes:
             with tempfile.TemporaryDirectory() as folder:
-                rows += measured(size, options.dimension, Path(folder), pool)
-    head = (
-        f"| templates ({options.dimension} numbers), top {TOP}, ms, median of {RUNS} | read floats | scan of floats "
-        "| read bytes | scan of bytes | FAISS flat | numpy | floats: share of reading | bytes: share of reading "
-        f"| {PROBES} probes: BLAS product | index | FAISS flat | share of the product | opening |"
+                rows.append(measured(size, options.dimension, Path(folder), pool))
+    one = (
+        f"| templates of {options.dimension} numbers; one probe, top {TOP}; ms, median of {RUNS} "
+        "| scan of floats (share of the speed of reading) | scan of bytes (likewise) "
+        f"| FAISS flat | numpy | deepface's loop | face_recognition's | opening and a search |"
     )
-    return "\n".join([head, "|---:" * 14 + "|", *rows, ""])
+    many = (
+        f"| {PROBES} probes; ms, median of 3 | BLAS product alone | index | FAISS flat | share of the product's speed |"
+    )
+    first, second = zip(*rows, strict=True)
+    note = f"The loops of deepface and face_recognition had at most {FEW:,} templates; the rest is in proportion."
+    return "\n".join([one, "|---:" * 8 + "|", *first, "", note, "", many, "|---:" * 5 + "|", *second, ""])
 
 
 if __name__ == "__main__":

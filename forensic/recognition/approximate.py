@@ -27,7 +27,7 @@ BYTES, PROBED = 64, 64
 """Of a product quantizer: bytes a template, and lists that are looked through."""
 LEARNING = 50_000
 """Templates that centres are learned from."""
-SPARE = 4
+SPARE = 10
 """So many times the wanted candidates are fetched, and scored exactly."""
 
 
@@ -87,9 +87,9 @@ def _empty(index: Index, kind: Kind) -> Any:
     each = max(1, LEARNING // len(index.segments))
     sample = np.vstack([segment.rows(np.arange(len(segment.ids))[:each]) for segment in index.segments])
     lists = max(1, min(4 * int(len(index) ** 0.5), len(sample) // 39))
-    # A rotation first, to a length that can be cut into as many pieces as there are bytes.
+    # A random rotation first, to a length that can be cut into as many pieces as there are bytes.
     width = BYTES * -(-dimensions // BYTES)
-    trained = faiss.index_factory(dimensions, f"OPQ{BYTES}_{width},IVF{lists},PQ{BYTES}", product)
+    trained = faiss.index_factory(dimensions, f"RR{width},IVF{lists},PQ{BYTES}", product)
     trained.train(sample)
     faiss.extract_index_ivf(trained).nprobe = min(PROBED, lists)
     return trained
