@@ -20,6 +20,7 @@ KINDS: dict[str, type[ForensicError]] = {
     "model": errors.ModelError,
     "data": errors.DataError,
     "training": errors.TrainingError,
+    "cluster": errors.ClusterError,
     # What only a server has:
     "request": UsageError,
     "too-large": UsageError,

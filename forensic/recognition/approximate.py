@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 import faiss
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from forensic.recognition.index import Index
 from forensic.recognition.segments import Floats, Ids
@@ -90,6 +91,7 @@ def _empty(index: Index, kind: Kind) -> Any:
     # A random rotation first, to a length that can be cut into as many pieces as there are bytes.
     width = BYTES * -(-dimensions // BYTES)
     trained = faiss.index_factory(dimensions, f"RR{width},IVF{lists},PQ{BYTES}", product)
-    trained.train(sample)
+    with threadpool_limits(1, user_api="openmp"):  # its threads wait for each other thousands of times
+        trained.train(sample)
     faiss.extract_index_ivf(trained).nprobe = min(PROBED, lists)
     return trained

@@ -213,7 +213,9 @@ def history(gallery: Gallery, photos: dict[int, int], making: ModuleType) -> Ite
     for entry in entries:
         if entry["action"] == "enroll":
             known += entry["details"]["photos"]
-            yield merkle([seal for _, seal in sorted(seals[photo] for photo in known)]).hex(), tuple(known)
+            segments = [[photo for photo in known if photo // 16384 == part] for part in range(max(known) // 16384 + 1)]
+            roots = [merkle([seal for _, seal in sorted(seals[photo] for photo in part)]) for part in segments]
+            yield merkle(roots).hex(), tuple(known)
 
 
 def merkle(leaves: list[bytes]) -> bytes:

@@ -110,11 +110,12 @@ def test_an_older_gallery_is_brought_up_and_loses_nothing(gallery, making):
     gallery.enroll([making.record(number) for number in range(4)])
     digest = gallery.digest()
     with gallery.engine.begin() as connection:
-        for table in ("distinct_people", "backups", "backup_keys", "engine", "engine_debts"):
+        for table in ("distinct_people", "backups", "backup_keys", "segments", "engine", "engine_debts"):
             connection.exec_driver_sql(f"DROP TABLE {table}")
         connection.exec_driver_sql("ALTER TABLE photos DROP COLUMN quality")
         connection.exec_driver_sql("ALTER TABLE people DROP COLUMN keep_until")
         connection.exec_driver_sql("ALTER TABLE loose_objects DROP COLUMN rewritten")
+        connection.exec_driver_sql("ALTER TABLE index_files DROP COLUMN modified_ns")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0003'")
     gallery.close()
     with Gallery(gallery.folder) as opened:
