@@ -1,5 +1,7 @@
 """What a search keeps of a gallery: made anew where something changed, and nowhere else."""
 
+import errno
+import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from engines.conftest import Memory as MemoryEngine
 from gallery import making
 
 from forensic import Gallery, engines, matching
-from forensic.errors import UsageError
+from forensic.errors import GalleryError, UsageError
 from forensic.gallery import Space, templates
 from forensic.gallery import engines as gallery_engines
 from forensic.loading import Loaded, Memory
@@ -144,6 +146,21 @@ def test_a_file_that_was_written_to_is_not_trusted(gallery: Gallery, memory: Mem
     path.write_bytes(bytes(content))
     agrees(Memory(memory.matcher).of(gallery), gallery)
     assert len(asked) == 1
+
+
+def test_too_many_open_files_are_an_error_and_no_reason_to_make_the_index_anew(
+    gallery: Gallery, memory: Memory, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory.of(gallery)
+    asked.clear()
+
+    def refused(*args: Any, **kwargs: Any) -> Any:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(mmap, "mmap", refused)
+    with pytest.raises(GalleryError, match="ulimit -n"):
+        Memory(memory.matcher).of(gallery)
+    assert not asked
 
 
 def test_an_approximate_index_says_so(gallery: Gallery, memory: Memory) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import mmap
 import os
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select
 
-from forensic.errors import NotFound
+from forensic.errors import GalleryError, NotFound
 from forensic.gallery import templates
 from forensic.gallery.expunging import Expunging
 from forensic.gallery.locks import Locked
@@ -161,14 +162,24 @@ class Describing(Expunging):
 
         A file that has not been written to since is not hashed: that would take longer than to search it a hundred
         times. What a disk spoils by itself, ``verify`` finds. A sealed file cannot be mapped, and is read whole.
+
+        Raises:
+            GalleryError: the process has too many files open; a mapped one stays open.
         """
         if self.sealing is not None:
             return self.load_index(name)
         with self.reading() as session:
             kept = session.get(IndexFile, name)
-        with suppress(OSError, ValueError), (self.index_folder / name).open("rb") as file:
-            if kept is not None and os.fstat(file.fileno()).st_mtime_ns == kept.modified_ns:
-                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        try:
+            with (self.index_folder / name).open("rb") as file:
+                if kept is not None and os.fstat(file.fileno()).st_mtime_ns == kept.modified_ns:
+                    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            if getattr(error, "errno", None) == errno.EMFILE:
+                raise GalleryError(
+                    "The index cannot be opened: this process may not have more files open, and the index is one for "
+                    f"each {templates.SEGMENT:,} photos and route. Raise the limit: ulimit -n 65536"
+                ) from None
         return self.load_index(name)
 
     @needs(Right.VIEW)
