@@ -12,7 +12,7 @@ from forensic.gallery import Gallery, encrypting, engines, proving, trail
 from forensic.recognition.index import Index
 
 
-@pytest.fixture(params=["milvus", pytest.param("pgvector", marks=pytest.mark.server)])
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.server) for name in ("milvus", "pgvector")])
 def url(request):
     """Of an engine without content."""
     return request.getfixturevalue(request.param)
