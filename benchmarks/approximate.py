@@ -20,8 +20,8 @@ from benchmarks.search import PROBES, TOP, medians, unit
 from forensic import enrollment, images, matching
 from forensic.errors import ForensicError
 from forensic.faces import Detector, Finder
-from forensic.recognition.approximate import KINDS, Approximate, recall
-from forensic.recognition.index import Index
+from forensic.recognition.approximate import Approximate, recall
+from forensic.recognition.index import KINDS, Index
 
 DIMENSION = 127
 NOISE = 0.5

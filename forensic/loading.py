@@ -16,15 +16,14 @@ from forensic.errors import GalleryError, StaleIndex, UsageError
 from forensic.gallery import Gallery, engines
 from forensic.gallery.templates import root_of, segment_file
 from forensic.matching import Matcher
-from forensic.recognition.index import Index, described
+from forensic.recognition.index import KINDS, Index, Kind, described
 from forensic.recognition.segments import Segment, pack, unpack
 
 if TYPE_CHECKING:
     from forensic.engines import Engine, Served
-    from forensic.recognition.approximate import Approximate, Kind
+    from forensic.recognition.approximate import Approximate
 
 
-APPROXIMATE: Mapping[str, Kind] = {"hnsw": "hnsw", "ivf-pq": "ivf-pq"}
 PARTLY = "the index is approximate ({}): not everybody was compared, and somebody who is enrolled may be missing."
 
 
@@ -85,9 +84,7 @@ class Memory:
     """
 
     def __init__(self, matcher: Matcher, approximate: str | None = None) -> None:
-        if approximate not in (None, *APPROXIMATE):
-            raise UsageError(f"The approximate index {approximate!r} is unknown: {', '.join(APPROXIMATE)}.")
-        self.matcher, self.approximate = matcher, approximate
+        self.matcher, self.approximate = matcher, None if approximate is None else _kind(approximate)
         self.loaded: Loaded | None = None
         self._loading = threading.Lock()
         self._connected: tuple[str, Engine] | None = None
@@ -167,7 +164,7 @@ class Memory:
         if self.approximate and isinstance(index, Index):
             from forensic.recognition.approximate import Approximate
 
-            index = Approximate(index, APPROXIMATE[self.approximate])
+            index = Approximate(index, self.approximate)
             warnings.append(PARTLY.format(self.approximate))
         return Loaded(state, engine, matcher, size, index, segments, tuple(warnings), root)
 
@@ -180,6 +177,13 @@ class Memory:
             return engines.served(gallery, spaces, self._connected[1]), gallery.root(spaces)
         except StaleIndex:
             raise _Behind(spaces) from None
+
+
+def _kind(name: str) -> Kind:
+    for kind in KINDS:
+        if kind == name:
+            return kind
+    raise UsageError(f"There is no approximate index {name!r}; there is {', '.join(KINDS)}.")
 
 
 class _Behind(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,10 +25,11 @@ from forensic.commands.options import (
     ray_options,
     route_option,
 )
+from forensic.errors import UsageError
 from forensic.progress import bar
 
 if TYPE_CHECKING:
-    from forensic.enrollment import Summary
+    from forensic.enrollment import Item, Summary
 
 SHOWN = 20
 
@@ -128,16 +130,12 @@ def enroll(
 
     Exit codes: 0 all enrolled, 3 some files were not, 4 gallery or model trouble.
     """
-    from forensic import devices, enrollment
-    from forensic.errors import UsageError
+    from forensic import devices
 
-    if not paths and table is None:
-        raise UsageError("There is nothing to enroll. Give photos or folders, or a table with --csv FILE.")
     cluster = cluster_of(ray, ray_actors, ray_gpus)
     if cluster is None:
         devices.find(device)
-    items = enrollment.items_of_csv(table, columns, stores) if table else []
-    items += enrollment.items_of(paths, columns) if paths else []
+    items = _items(paths, table, columns, stores)
     with open_place(gallery, create=True, url=database) as opened, bar("Enrolling", len(items)) as shown:
         summary = opened.enroll(
             items,
@@ -154,9 +152,7 @@ def enroll(
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(summary) | size._asdict()))
     else:
-        _print(summary)
-        if keep_until and summary.already:
-            click.echo("--keep-until is for new people: 'forensic gallery update' sets the date of others.")
+        _print(summary, dated=keep_until is not None)
         click.echo(f"The gallery {where} holds {size.photos} photos of {size.people} people.")
     return 3 if summary.failures else 0
 
@@ -193,11 +189,29 @@ def reindex(
     return 4 if summary.failures else 0
 
 
-def _print(summary: Summary) -> None:
-    """The figures, and the warnings as far as a person reads."""
+def _items(
+    paths: Sequence[Path | str], table: Path | None, columns: dict[str, str], stores: Sequence[str]
+) -> list[Item]:
+    """What is to be enrolled: the table's rows, then the files.
+
+    Raises:
+        UsageError: Neither was given, or one of them is wrong.
+    """
+    from forensic import enrollment
+
+    if not paths and table is None:
+        raise UsageError("There is nothing to enroll. Give photos or folders, or a table with --csv FILE.")
+    rows = enrollment.items_of_csv(table, columns, stores) if table else []
+    return rows + (enrollment.items_of(paths, columns) if paths else [])
+
+
+def _print(summary: Summary, *, dated: bool = False) -> None:
+    """The figures, and the warnings as far as a person reads; ``dated``: new people got a date."""
     for warning in summary.warnings[:SHOWN]:
         click.echo(f"warning: {warning}", err=True)
     if len(summary.warnings) > SHOWN:
         click.echo(f"... and {len(summary.warnings) - SHOWN} more warnings (--json lists all).", err=True)
     passed = f"{summary.passed} passed over, " if summary.passed else ""
     click.echo(f"{summary.enrolled} enrolled, {summary.already} already there, {passed}{len(summary.failures)} failed.")
+    if dated and summary.already:
+        click.echo("--keep-until is for new people: 'forensic gallery update' sets the date of others.")

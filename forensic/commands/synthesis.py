@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from PIL.PngImagePlugin import PngInfo
 
     from forensic.datasets import Pair
+    from forensic.synthesis.examples import Examples
     from forensic.synthesis.translator import Adversarial, Recipe, Translator
 
 _FOLDER = Place(file_okay=False)
@@ -84,21 +85,13 @@ def train(
     --out receives sample images that show faces of the data: keep it out of any repository.
     """
     from forensic.synthesis import distributed, weights
-    from forensic.synthesis.examples import load
-    from forensic.synthesis.styles import Styled
     from forensic.synthesis.trainer import Trainer
 
     given = {"source": source, "target": target, "size": size, "width": width, "epochs": epochs}
     with distributed.start(device) as processes:
         translator, recipe = _prepare(method, config, _read_changes(changes) | _given(given), seed)
         processes.check(recipe.batch)  # before the images are read
-        kept, held = split_pairs(data, split, hold_out)
-        styles = len(translator.styles) if isinstance(translator, Styled) else 0
-        examples, left_out = load(kept, translator.size, styles=styles)
-        held_out, also_left_out = load(held, translator.size, styles=styles) if held else (None, [])
-        if processes.writes:
-            for line in [*left_out, *also_left_out]:
-                click.echo(f"left out: {line}", err=True)
+        examples, held_out = _examples(translator, *split_pairs(data, split, hold_out), told=processes.writes)
         trainer = Trainer(
             translator,
             recipe,
@@ -118,6 +111,21 @@ def train(
     click.echo(f"Weights: {path}")
     if install:
         click.echo(f"Installed: {weights.install(path).path}")
+
+
+def _examples(
+    translator: "Adversarial", kept: "Sequence[Pair]", held: "Sequence[Pair]", *, told: bool
+) -> "tuple[Examples, Examples | None]":
+    """What a method learns from, and what it is judged by; what is left out is told."""
+    from forensic.synthesis.examples import load
+    from forensic.synthesis.styles import Styled
+
+    styles = len(translator.styles) if isinstance(translator, Styled) else 0
+    examples, left_out = load(kept, translator.size, styles=styles)
+    held_out, also_left_out = load(held, translator.size, styles=styles) if held else (None, [])
+    for line in [*left_out, *also_left_out] if told else ():
+        click.echo(f"left out: {line}", err=True)
+    return examples, held_out
 
 
 def _prepare(method: str | None, config: Path | None, given: dict[str, Any], seed: int) -> "tuple[Adversarial, Recipe]":

@@ -21,7 +21,7 @@ from forensic.gallery.casework_models import Identity
 from forensic.gallery.models import EngineDebt, Photo, Template, TemplateEngine, TemplateSpace
 from forensic.gallery.records import Problem
 from forensic.gallery.rights import Right, needs
-from forensic.gallery.templates import chunks, find_space, seal
+from forensic.gallery.templates import check, chunks, find_space
 
 if TYPE_CHECKING:
     from forensic.engines import Changes, Engine, Listing, Served
@@ -295,11 +295,7 @@ def _vectors(session: Session, spaces: Sequence[TemplateSpace], photos: Sequence
             query = select(Template.photo_id, Template.vector, Template.seal, Photo.sha256).join(Photo)
             query = query.where(Template.space_id == space.id, Template.photo_id.in_(some))
             for number, vector, sealed, photo in session.execute(query):
-                if len(vector) != 4 * space.dimension or seal(space.digest, photo, vector) != sealed:
-                    raise GalleryError(
-                        f"Templates of route {space.route!r} were altered or cut. 'forensic gallery verify' names "
-                        "them, 'forensic gallery reindex --all' makes them anew."
-                    )
+                check(space, photo, vector, sealed)
                 part[place[number]] = np.frombuffer(vector, "<f4")
         parts.append(part)
     return np.hstack(parts)

@@ -110,6 +110,22 @@ def seal(space: str, photo: str, vector: bytes) -> bytes:
     return hashlib.sha256(f"{space} {photo}\n".encode() + vector).digest()
 
 
+def check(space: TemplateSpace, photo: str, vector: bytes, sealed: bytes) -> None:
+    """Raise GalleryError unless a template has its space's length and its own seal.
+
+    Args:
+        space: Its space.
+        photo: SHA-256 of its photo.
+        vector: Its bytes.
+        sealed: The seal that is stored with it.
+    """
+    if len(vector) != 4 * space.dimension or seal(space.digest, photo, vector) != sealed:
+        raise GalleryError(
+            f"Templates of route {space.route!r} were altered or cut. 'forensic gallery verify' names them, "
+            "'forensic gallery reindex --all' makes them anew."
+        )
+
+
 def add(session: Session, space: Space, vectors: Mapping[int, NDArray[np.float32]]) -> int:
     """Store templates by photo id, in place of earlier ones; ids of photos that have gone are passed over.
 
@@ -247,14 +263,10 @@ def _loaded(
     vectors: NDArray[np.float32] = np.empty((len(photos), row.dimension), np.float32)
     seals = [b""] * len(photos)
     query = select(Template.photo_id, Template.vector, Template.seal).where(Template.space_id == row.id, which)
-    whole = 4 * row.dimension
     with session.execute(query.execution_options(yield_per=CHUNK)) as rows:
         for part in rows.partitions():
-            if any(len(v) != whole or seal(row.digest, photos[place[n]].sha256, v) != s for n, v, s in part):
-                raise GalleryError(
-                    f"Templates of route {row.route!r} were altered or cut. 'forensic gallery verify' names them, "
-                    "'forensic gallery reindex --all' makes them anew."
-                )
+            for number, vector, sealed in part:
+                check(row, photos[place[number]].sha256, vector, sealed)
             blob = b"".join(vector for _, vector, _ in part)
             vectors[[place[number] for number, _, _ in part]] = np.frombuffer(blob, "<f4").reshape(-1, row.dimension)
             for number, _, sealed in part:

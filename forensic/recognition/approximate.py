@@ -10,18 +10,16 @@ from the list. What they bring is scored anew exactly, so that the scores shown 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, get_args
+from typing import Any
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from forensic.recognition.index import Index
+from forensic.recognition.index import Index, Kind
 from forensic.recognition.segments import Floats, Ids
 
-Kind = Literal["hnsw", "ivf-pq"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 LINKS, BUILDING, SEARCHING = 32, 80, 256
 """Of a graph: neighbours of a node, and how many nodes are kept in view while it is built and searched."""
 BYTES, PROBED = 64, 64
@@ -42,7 +40,7 @@ class Approximate:
 
     def __init__(self, index: Index, kind: Kind) -> None:
         self.index, self.kind = index, kind
-        self._ids = np.concatenate([segment.ids for segment in index.segments])
+        self._starts = np.cumsum([0, *(len(segment.ids) for segment in index.segments)])
         self._faiss = _empty(index, kind)
         for segment in index.segments:
             self._faiss.add(segment.rows(np.arange(len(segment.ids))))
@@ -63,14 +61,19 @@ class Approximate:
         probes: Floats = np.ascontiguousarray(queries, dtype=np.float32)
         found = self._faiss.search(probes, min(SPARE * k, len(self)))[1]
         answers = [
-            self.index.only(self._ids[rows[rows >= 0]]).search(probe[None], k)
+            self.index.among(probe, *self._places(np.sort(rows[rows >= 0])), k)
             for probe, rows in zip(probes, found, strict=True)
         ]
-        shape = (len(probes), min((ids.shape[1] for _, ids in answers), default=0))
+        shape = (len(probes), min((len(ids) for _, ids in answers), default=0))
         scores, ids = np.empty(shape, np.float32), np.empty(shape, np.int64)
         for at, (score, number) in enumerate(answers):
-            scores[at], ids[at] = score[0, : shape[1]], number[0, : shape[1]]
+            scores[at], ids[at] = score[: shape[1]], number[: shape[1]]
         return scores, ids
+
+    def _places(self, rows: Ids) -> tuple[Ids, Ids]:
+        """Segments of some rows, which FAISS counts through all of them, and their rows there."""
+        at = np.searchsorted(self._starts, rows, side="right") - 1
+        return at, rows - self._starts[at]
 
 
 def recall(exact: Ids, approximate: Ids) -> float:

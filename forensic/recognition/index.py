@@ -26,6 +26,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Scan = Literal["float32", "int8"]
 SCANS: tuple[Scan, ...] = get_args(Scan)
+Kind = Literal["hnsw", "ivf-pq"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""Indexes that look at a part of the rows; see `forensic.recognition.approximate`."""
 
 ROWS = 1 << 14
 """Rows of a segment where the caller has no segments of its own: 8 MB of codes of 512 numbers."""
@@ -180,6 +183,13 @@ class Index:
             for at, found in enumerate(_pool().map(passed, others), 1):
                 kept.take(at, found)
         return (self._settled(probe, *kept.of(at), self._rounding(probe), k) for at, probe in enumerate(probes))
+
+    def among(self, probe: Floats, at: Ids, rows: Ids, k: int) -> tuple[Floats, Ids]:
+        """The ``k`` nearest of some rows, ``rows`` of the segments ``at`` (in order), as `search` scores them."""
+        k = min(k, len(rows))
+        if not k:
+            return np.empty(0, np.float32), np.empty(0, np.int64)
+        return self._settled(probe, at, rows, self._products(probe, at, rows)[1], self._rounding(probe), k)
 
     def _settled(self, probe: Floats, at: Ids, rows: Ids, scores: Floats, slack: float, k: int) -> tuple[Floats, Ids]:
         """The best k of some rows by exact scores.

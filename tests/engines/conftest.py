@@ -1,24 +1,16 @@
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from scripts import module_of
 
 from forensic.engines import Engine, Listing, open_engine
 
 GALLERY = Path(__file__).parents[1] / "gallery"
-
-
-def module_of(script: Path) -> ModuleType:
-    spec = spec_from_file_location(script.stem, script)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class Memory:

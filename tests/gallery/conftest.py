@@ -3,12 +3,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from scripts import module_of
 
 from forensic.gallery import Gallery
 
@@ -27,16 +27,6 @@ def on_postgresql() -> bool:
     if backend not in ("sqlite", "postgresql"):
         pytest.exit(f"{BACKEND} is {backend!r}; expected sqlite or postgresql.")
     return backend == "postgresql"
-
-
-def module_of(script: Path) -> ModuleType:
-    """A script as a module."""
-    spec = spec_from_file_location(script.stem, script)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")

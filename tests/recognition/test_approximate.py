@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from forensic.recognition.approximate import KINDS, Approximate, Kind, recall
-from forensic.recognition.index import Index
+from forensic.recognition.approximate import Approximate, recall
+from forensic.recognition.index import KINDS, Index, Kind
 
 
 def clustered(rows: int, dimensions: int = 32) -> NDArray[np.float32]:
