@@ -51,8 +51,8 @@ class DepthwiseSeparable(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features of the same size or, with a stride, half of it."""
-        x = self.bn1(self.depthwise(x)).relu()
-        y: Tensor = self.bn2(self.pointwise(x)).relu()
+        x = self.bn1(self.depthwise(x)).relu_()
+        y: Tensor = self.bn2(self.pointwise(x)).relu_()
         return y
 
 

@@ -130,5 +130,5 @@ def _extend(image: Image.Image, corners: NDArray[np.complexfloating]) -> tuple[I
     right, bottom = int(np.ceil(corners.real.max())) + margin, int(np.ceil(corners.imag.max())) + margin
     columns = np.clip(np.arange(left, right), 0, image.width - 1)
     rows = np.clip(np.arange(top, bottom), 0, image.height - 1)
-    pixels = np.asarray(image)[rows[:, None], columns[None, :]]
+    pixels = np.asarray(image)[rows].take(columns, axis=1)
     return Image.fromarray(pixels), -complex(left, top)

@@ -1,7 +1,7 @@
 """Find faces with MTCNN, on photos and on pencil drawings.
 
 Zhang, Zhang, Li, Qiao: Joint Face Detection and Alignment Using Multi-task Cascaded Convolutional Networks,
-IEEE Signal Processing Letters 2016; the networks and weights are facenet-pytorch's.
+IEEE Signal Processing Letters 2016; the cascade itself is ``mtcnn.py``.
 
 MTCNN was trained on photos. What it needs to see a drawing was measured on CUFS and FS2K
 (``docs/results/alignment.md``): a border around faces that fill the page, and, for thin lines on white paper, a
@@ -12,26 +12,16 @@ them fail, the landmarks of the face priors (``priors.py``), which were trained 
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from forensic.errors import ModelError
 from forensic.faces.align import PORTRAIT, similarity, warp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-WEIGHTS = {
-    "pnet.pt": "a2a71925e0b9996a42f63e47efc1ca19043e69558b5c523b978d611dfae49c8f",
-    "rnet.pt": "bbb937de72efc9ef83b186c49f5f558467a1d7e3453a8ece0d71a886633f6a86",
-    "onet.pt": "165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d",
-}
-"""SHA-256 of MTCNN's three networks in facenet-pytorch's wheel."""
 
 
 class Face(NamedTuple):
@@ -94,7 +84,6 @@ ATTEMPTS = (
     Attempt("mtcnn-faintest", margin=64, thresholds=(0.4, 0.4, 0.4), blur=1.0, sound=False),
 )
 
-PYRAMID_FACTOR = 0.709
 MIN_FACE = 40
 """Smallest face on the canvas in pixels; at the first attempt's scale a sixth of the image's side."""
 
@@ -102,8 +91,8 @@ MIN_FACE = 40
 class Detector:
     """MTCNN, one image at a time; safe to share between threads.
 
-    Images are not batched: MTCNN's answers shift by pixels with the company that an image is in, and a face's
-    template must not depend on what was enrolled beside it. On a CPU a batch is hardly faster.
+    Images are not batched: a face's template must not depend on what was enrolled beside it, and on a CPU a batch is
+    hardly faster.
 
     Args:
         device: Where to run, as torch names it.
@@ -114,9 +103,10 @@ class Detector:
     """
 
     def __init__(self, device: str = "cpu", attempts: tuple[Attempt, ...] = ATTEMPTS) -> None:
+        from forensic.faces.mtcnn import Cascade
+
         self.attempts = attempts
-        self.device = device
-        self._networks = _load_networks(device)
+        self.cascade = Cascade(device)
 
     def detect(self, image: Image.Image) -> list[Face]:
         """Faces of one RGB image, largest first; empty where every attempt found none."""
@@ -127,19 +117,13 @@ class Detector:
         return [face] if face else []
 
     def _try(self, image: Image.Image, attempt: Attempt) -> list[Face]:
-        import torch
-        from facenet_pytorch.models.utils.detect_face import detect_face
-
         canvas, scale, offset = lay_out(image, attempt)
-        with torch.inference_mode():
-            (boxes,), (points,) = detect_face(
-                canvas[None], MIN_FACE, *self._networks, attempt.thresholds, PYRAMID_FACTOR, self.device
-            )
-        faces = []
-        for box, landmarks in zip(np.asarray(boxes, np.float32), np.asarray(points, np.float32), strict=True):
-            if plausible(landmarks):
-                corners = (box[:4].reshape(2, 2) - offset) / scale
-                faces.append(Face(corners.ravel(), (landmarks - offset) / scale, float(box[4]), attempt.method))
+        found = self.cascade(canvas, attempt.thresholds, MIN_FACE)
+        faces = [
+            Face((box.reshape(2, 2) - offset).ravel() / scale, (points - offset) / scale, float(score), attempt.method)
+            for box, points, score in zip(*found, strict=True)
+            if plausible(points)
+        ]
         if attempt.sound:
             return sorted(faces, key=lambda face: -face.height)
         # A lenient attempt also finds faces in hair and collars: only its surest one counts.
@@ -235,19 +219,3 @@ def _again(image: Image.Image, points: NDArray[np.float32]) -> tuple[NDArray[np.
     a, t = similarity(PORTRAIT.landmarks, points)
     refined = found.places[0].double().numpy() @ (1, 1j) * a + t
     return np.stack([refined.real, refined.imag], axis=1).astype(np.float32), float(found.confidence.amin())
-
-
-def _load_networks(device: str) -> tuple[Any, Any, Any]:
-    import facenet_pytorch
-    from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
-
-    folder = Path(str(facenet_pytorch.__file__)).parent / "data"
-    for name, expected in WEIGHTS.items():
-        file = folder / name
-        found = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "no file"
-        if found != expected:
-            raise ModelError(
-                f"MTCNN's weights {file} are {found}, expected SHA-256 {expected}. "
-                "Install them again: pip install --force-reinstall --no-deps facenet-pytorch==2.5.3"
-            )
-    return PNet().eval().to(device), RNet().eval().to(device), ONet().eval().to(device)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from forensic import weights
+from forensic.backbones.folding import folded
 from forensic.errors import ModelError, UsageError
 
 PARSING_CLASSES = (
@@ -234,8 +235,8 @@ def network() -> PriorNetwork:
 
 @lru_cache(maxsize=1)
 def _parser() -> PriorNetwork:
-    """The network laid out in memory for speed on a CPU, which changes the last bits of what it computes."""
-    return network().to(memory_format=torch.channels_last)
+    """The network made ready for speed on a CPU, which changes the last bits of what it computes."""
+    return folded(network())
 
 
 def _shipped() -> PriorNetwork:
