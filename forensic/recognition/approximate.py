@@ -93,7 +93,8 @@ def _empty(index: Index, kind: Kind) -> Any:
     lists = max(1, min(4 * int(len(index) ** 0.5), len(sample) // 39))
     # A random rotation first, to a length that can be cut into as many pieces as there are bytes.
     width = BYTES * -(-dimensions // BYTES)
-    trained = faiss.index_factory(dimensions, f"RR{width},IVF{lists},PQ{BYTES}", product)
+    # np: no order of the codes for a filter by Hamming distance, which nobody asks for and takes minutes to find.
+    trained = faiss.index_factory(dimensions, f"RR{width},IVF{lists},PQ{BYTES}np", product)
     with threadpool_limits(1, user_api="openmp"):  # its threads wait for each other thousands of times
         trained.train(sample)
     faiss.extract_index_ivf(trained).nprobe = min(PROBED, lists)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+from forensic.exact import inner_products
 from forensic.recognition.segments import Coder, Codes, Floats, Ids, Segment, Templates, rounding, summed
 
 Person = TypeVar("Person", bound=Hashable)
@@ -34,10 +35,8 @@ ROWS = 1 << 14
 """Rows of a segment where the caller has no segments of its own: 8 MB of codes of 512 numbers."""
 BATCH = 8
 """Queries from which on products of matrices are faster than scans."""
-MERGED = 8
-"""Segments after which a batch's candidates are thinned out."""
-FIRST = 40
-"""Rows for each wanted one among which a batch looks for a first bar."""
+BLOCK = 1 << 12
+"""Rows whose scores with a batch are computed together; those of 64 queries fit into a core's cache."""
 LOWEST = float(np.finfo(np.float32).min)
 """Below every score, above that of a row that is not searched."""
 _LIMITING = threading.Lock()
@@ -149,13 +148,12 @@ class Index:
         if k < 1:
             raise ValueError(f"k is {k}: a search needs at least one candidate.")
         k = min(k, len(self))
-        scores, ids = np.empty((len(probes), k), np.float32), np.empty((len(probes), k), np.int64)
-        if k:
-            few = len(probes) < BATCH
-            answers = (self._nearest(probe, k) for probe in probes) if few else self._batch(probes, k)
-            for at, answer in enumerate(answers):
-                scores[at], ids[at] = answer
-        return scores, ids
+        if not k or not len(probes):
+            return np.empty((len(probes), k), np.float32), np.empty((len(probes), k), np.int64)
+        few = len(probes) < BATCH
+        answers = [self._nearest(probe, k) for probe in probes] if few else self._batch(probes, k)
+        scores, ids = zip(*answers, strict=True)
+        return np.concatenate(scores), np.concatenate(ids)
 
     def _nearest(self, probe: Floats, k: int) -> tuple[Floats, Ids]:
         slack = self._rounding(probe)
@@ -170,29 +168,41 @@ class Index:
         scores, rows = (np.concatenate(column) for column in zip(*found, strict=True))
         return self._settled(probe, at, rows, scores, slack, k)
 
-    def _batch(self, probes: Floats, k: int) -> Iterable[tuple[Floats, Ids]]:
-        """The answers to many probes, by products of matrices."""
+    def _batch(self, probes: Floats, k: int) -> list[tuple[Floats, Ids]]:
+        """The answers to many probes, some of them at a time, by products of matrices."""
         kept = _Kept(k, 2 * np.array([self._rounding(probe) for probe in probes], np.float32))
 
-        def passed(segment: Segment) -> _Passed:
-            return kept.passed(segment.by_product(probes))
+        def passed(block: tuple[int, slice]) -> _Passed:
+            at, part = block
+            rows, probe, scores = kept.passed(self.segments[at].by_product(probes, part))
+            return probe, np.full(len(rows), at), rows + part.start, scores
 
-        first, *others = self.segments
+        def ranked(start: int) -> tuple[Floats, Ids]:
+            whose, at, rows = kept.of(start, start + BATCH)
+            return self._ranked(probes[start : start + BATCH], whose, at, rows, self._vectors(at, rows), k)
+
+        first, *others = (
+            (at, slice(start, start + BLOCK))
+            for at, segment in enumerate(self.segments)
+            for start in range(0, len(segment.ids), BLOCK)
+        )
         with _one_thread_of_blas():
-            kept.take(0, passed(first))
-            for at, found in enumerate(_pool().map(passed, others), 1):
-                kept.take(at, found)
-        return (self._settled(probe, *kept.of(at), self._rounding(probe), k) for at, probe in enumerate(probes))
+            kept.take(passed(first))
+            for found in _pool().map(passed, others):
+                kept.take(found)
+        kept.thin()
+        return _side_by_side(ranked, range(0, len(probes), BATCH))
 
     def among(self, probe: Floats, at: Ids, rows: Ids, k: int) -> tuple[Floats, Ids]:
         """The ``k`` nearest of some rows, ``rows`` of the segments ``at`` (in order), as `search` scores them."""
         k = min(k, len(rows))
         if not k:
             return np.empty(0, np.float32), np.empty(0, np.int64)
-        return self._settled(probe, at, rows, self._products(probe, at, rows)[1], self._rounding(probe), k)
+        scores, ids = self._settled(probe, at, rows, self._products(probe, at, rows)[1], self._rounding(probe), k)
+        return scores[0], ids[0]
 
     def _settled(self, probe: Floats, at: Ids, rows: Ids, scores: Floats, slack: float, k: int) -> tuple[Floats, Ids]:
-        """The best k of some rows by exact scores.
+        """The best k of some rows by exact scores, (1, k) each.
 
         Args:
             probe: The query.
@@ -203,29 +213,51 @@ class Index:
             k: How many.
         """
         # The best few show how good the k-th is, better than approximate scores do: fewer have to be read.
-        few = np.sort(np.argpartition(scores, len(scores) - 2 * k)[len(scores) - 2 * k :]) if len(rows) > 2 * k else ...
+        most = k + k // 4
+        few = np.sort(np.argpartition(scores, len(scores) - most)[len(scores) - most :]) if len(rows) > most else ...
         least = _kth(self._products(probe, at[few], rows[few])[1], k) - 2 * self._rounding(probe)
         near = np.flatnonzero(scores >= least - slack)
         at, rows = at[near], rows[near]
         vectors, products = self._products(probe, at, rows)
         near = np.flatnonzero(products >= least)
-        ids, keys = np.empty(len(near), np.int64), np.empty(len(near), np.uint64)
-        for segment, piece in self._pieces(at[near]):
-            ids[piece], keys[piece] = segment.ids[rows[near][piece]], segment.keys[rows[near][piece]]
-        exact = np.hstack([part[near] for part in vectors]).astype(np.float64)
-        exact = (exact * probe.astype(np.float64)).sum(axis=1)
-        order = np.lexsort((keys, -exact))[:k]
-        return exact[order].astype(np.float32), ids[order]
+        vectors, one = [part[near] for part in vectors], np.zeros(len(near), np.int64)
+        return self._ranked(probe[None], one, at[near], rows[near], vectors, k)
+
+    def _ranked(
+        self, probes: Floats, whose: Ids, at: Ids, rows: Ids, vectors: Sequence[Floats], k: int
+    ) -> tuple[Floats, Ids]:
+        """The best k of each probe's rows by exact scores, (q, k) each.
+
+        Args:
+            probes: The queries, shape (q, d).
+            whose: Each row's probe; at least k rows have the same.
+            at: Segments, in order.
+            rows: Rows of them.
+            vectors: These rows' vectors, a matrix for each space.
+            k: How many.
+        """
+        ids, keys = np.empty(len(rows), np.int64), np.empty(len(rows), np.uint64)
+        for segment, piece in self._pieces(at):
+            ids[piece], keys[piece] = segment.ids[rows[piece]], segment.keys[rows[piece]]
+        exact = inner_products(vectors, *((probes[0],) if len(probes) == 1 else (probes, whose)))
+        order = np.lexsort((keys, -exact, whose))
+        best = order[np.searchsorted(whose[order], np.arange(len(probes)))[:, None] + np.arange(k)]
+        return exact[best].astype(np.float32), ids[best]
 
     def _products(self, probe: Floats, at: Ids, rows: Ids) -> tuple[list[Floats], Floats]:
-        """Some rows, a matrix for each space, and their inner products with a query in single precision."""
-        vectors, pieces, queries = [], list(self._pieces(at)), self.segments[0].split(probe)
-        for part, query in enumerate(queries):
-            made = np.empty((len(rows), len(query)), np.float32)
-            for segment, piece in pieces:
-                np.take(segment.parts[part].vectors, rows[piece], axis=0, out=made[piece], mode="clip")
-            vectors.append(made)
-        return vectors, summed([np.vecdot(made, query) for made, query in zip(vectors, queries, strict=True)])
+        """Some rows' vectors, and their inner products with a query in single precision."""
+        vectors = self._vectors(at, rows)
+        queries = self.segments[0].split(probe)
+        return vectors, summed([np.vecdot(part, query) for part, query in zip(vectors, queries, strict=True)])
+
+    def _vectors(self, at: Ids, rows: Ids) -> list[Floats]:
+        """Some rows' vectors, a matrix for each space."""
+        widths = [part.vectors.shape[1] for part in self.segments[0].parts]
+        vectors = [np.empty((len(rows), width), np.float32) for width in widths]
+        for segment, piece in self._pieces(at):
+            for part, made in zip(segment.parts, vectors, strict=True):
+                np.take(part.vectors, rows[piece], axis=0, out=made[piece], mode="clip")
+        return vectors
 
     def _pieces(self, at: Ids) -> Iterator[tuple[Segment, slice]]:
         """The segments of some rows that are ordered by segment, and where their rows are among them."""
@@ -245,8 +277,8 @@ class Index:
         return Coder(self.segments)
 
 
-_Passed = tuple[Ids, Ids, Floats]
-"""Two numbers that say whose a score is, and the scores."""
+_Passed = tuple[Ids, Ids, Ids, Floats]
+"""Numbers of the probe, the segment and its row, and the scores."""
 
 
 class _Bar:
@@ -286,43 +318,49 @@ class _Kept:
     def __init__(self, k: int, margins: Floats) -> None:
         self._k, self._margins = k, margins
         self._bar = np.full(len(margins), LOWEST, np.float32)
-        self._rows: list[tuple[Ids, Ids, Ids, Floats]] = []
+        self._rows: list[_Passed] = []
+        self._taken = 0
 
-    def passed(self, scores: Floats) -> _Passed:
-        """Those of a segment's rows, and whose, that may be among the best, by scores (n, q)."""
-        if not self._rows and len(first := scores[: FIRST * self._k]) >= self._k:
-            best = np.partition(first, len(first) - self._k, axis=0)[len(first) - self._k]
+    def passed(self, scores: Floats) -> tuple[Ids, Ids, Floats]:
+        """Those of some rows that may be among the best, of which probes, and how they score, by scores (n, q)."""
+        if not self._rows and len(scores) >= self._k:
+            best = np.partition(scores, len(scores) - self._k, axis=0)[len(scores) - self._k]
             np.maximum(self._bar, best - self._margins, out=self._bar)
-        rows, probes = np.nonzero(scores >= self._bar)
-        return rows, probes, scores[rows, probes]
+        flat = np.flatnonzero(scores >= self._bar)  # much faster than nonzero of a matrix
+        rows, probes = np.divmod(flat, len(self._bar))
+        return rows, probes, scores.ravel()[flat]
 
-    def take(self, at: int, found: _Passed) -> None:
-        """Keep what of a segment passed."""
-        rows, probes, scores = found
-        self._rows.append((probes, np.full(len(rows), at), rows, scores))
-        if len(self._rows) > MERGED or at == 0:
-            self._thin()
+    def take(self, found: _Passed) -> None:
+        """Keep what passed, and raise the bar whenever twice as many rows have been seen."""
+        self._rows.append(found)
+        self._taken += 1
+        if self._taken.bit_count() == 1:
+            self.thin()
 
-    def _thin(self) -> None:
-        """Leave out what has turned out to be worse than k others."""
+    def thin(self) -> None:
+        """Leave out what has turned out to be worse than k others, and order the rest by probe."""
         probe, at, row, score = (np.concatenate(column) for column in zip(*self._rows, strict=True))
-        order = np.lexsort((-score, probe))
+        order = np.argsort(probe.astype(np.min_scalar_type(len(self._bar))), kind="stable")  # short numbers: by radix
         probe, at, row, score = probe[order], at[order], row[order], score[order]
-        first = np.searchsorted(probe, np.arange(len(self._bar)))
-        full = np.flatnonzero(np.diff(np.append(first, len(probe))) >= self._k)
-        best = score[first[full] + self._k - 1] - self._margins[full]
-        self._bar[full] = np.maximum(self._bar[full], best)
+        counts = np.bincount(probe, minlength=len(self._bar))
+        if counts.max(initial=0) >= self._k:
+            table = np.full((len(counts), counts.max()), LOWEST, np.float32)
+            table[probe, np.arange(len(probe)) - (np.cumsum(counts) - counts)[probe]] = score
+            best = np.partition(table, table.shape[1] - self._k, axis=1)[:, table.shape[1] - self._k]
+            self._bar = np.maximum(self._bar, best - self._margins)
         stays = score >= self._bar[probe]
         self._rows = [(probe[stays], at[stays], row[stays], score[stays])]
 
-    def of(self, probe: int) -> _Passed:
-        """The segments and rows of a probe, segment by segment, and the scores."""
-        if len(self._rows) > 1:
-            self._thin()
-        probes, at, row, score = self._rows[0]
-        part = slice(*np.searchsorted(probes, [probe, probe + 1]))
+    def of(self, first: int, last: int) -> tuple[Ids, Ids, Ids]:
+        """The rows of the probes from one to before another, segment by segment; after `thin`.
+
+        Returns:
+            Each row's probe, counted from the first, its segment, and its place there.
+        """
+        probes, at, row, _ = self._rows[0]
+        part = slice(*np.searchsorted(probes, [first, last]))
         order = np.argsort(at[part], kind="stable")
-        return at[part][order], row[part][order], score[part][order]
+        return probes[part][order] - first, at[part][order], row[part][order]
 
 
 def _kth(scores: Floats, k: int) -> float:

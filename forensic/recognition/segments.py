@@ -109,10 +109,13 @@ class Segment:
         pairs = zip(self.parts, self.split(query), strict=True)
         return self._searched(summed([np.vecdot(part.vectors, each) for part, each in pairs]))
 
-    def by_product(self, queries: Floats) -> Floats:
-        """The same of queries (q, d) as products of matrices, shape (n, q)."""
+    def by_product(self, queries: Floats, rows: slice) -> Floats:
+        """The same of some rows and queries (q, d) as products of matrices, shape (n, q)."""
         pairs = zip(self.parts, self.split(queries), strict=True)
-        return self._searched(summed([part.vectors @ each.T for part, each in pairs]))
+        scores = summed([part.vectors[rows] @ each.T for part, each in pairs])
+        if self.kept is not None:
+            scores[~self.kept[rows]] = -np.inf
+        return scores
 
     def by_codes(self, query: Sequence[Coded]) -> Floats:
         """As `by_floats`, of the codes and each part's query for them."""

@@ -1,0 +1,36 @@
+"""Scores that do not depend on who computes them: the index and the engines give the same list, to the last bit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCK = 64
+"""Rows that are converted together: new memory for all of them would take longer than the products."""
+
+
+def inner_products(
+    parts: Sequence[NDArray[np.float32]], queries: NDArray[np.float32], whose: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
+    """Inner products of rows with queries in double precision, shape (n,).
+
+    Each is a dot product of its own, so that it is the same whatever other rows there are.
+
+    Args:
+        parts: The rows, in one or several matrices side by side, (n, d) together.
+        queries: One query for all rows, (d,); or several, (q, d).
+        whose: The number of each row's query, (n,), where there are several.
+    """
+    count, width = len(parts[0]), queries.shape[-1]
+    products = np.empty(count)
+    exact: NDArray[np.float64] = queries.astype(np.float64)
+    rows, theirs = np.empty((BLOCK, width)), np.empty((BLOCK, width))
+    for start in range(0, count, BLOCK):
+        some = slice(start, min(start + BLOCK, count))
+        held = rows[: some.stop - start]
+        np.concatenate([part[some] for part in parts], axis=1, out=held)
+        wanted = exact if whose is None else exact.take(whose[some], axis=0, out=theirs[: len(held)], mode="clip")
+        np.vecdot(held, wanted, out=products[some])
+    return products
