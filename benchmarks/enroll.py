@@ -1,5 +1,7 @@
 """Enrolling against the bare pipeline: decode, detect and embed in a loop on the same files, batched.
 
+Both describe faces by the same network along the route ``direct``; the bare pipeline finds them with facenet-pytorch.
+
 python -m benchmarks.enroll [--photos DIR] [--count 400]
 """
 
@@ -18,7 +20,8 @@ from PIL import Image
 
 from forensic import Gallery, Identifier, images
 from forensic.faces import CROP, warp
-from forensic.faces.detect import ATTEMPTS, MIN_FACE, PYRAMID_FACTOR, lay_out
+from forensic.faces.detect import ATTEMPTS, MIN_FACE, lay_out
+from forensic.faces.mtcnn import FACTOR
 
 ROUNDS = 3
 BATCH = 32
@@ -26,10 +29,11 @@ BATCH = 32
 
 def bare(files: Sequence[Path], identifier: Identifier) -> float:
     """Images a second of what any script would do: no gallery, no checks, batches on all cores."""
+    from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
     from facenet_pytorch.models.utils.detect_face import detect_face
 
-    networks = identifier.finder.detector._networks
-    trunk = identifier.route.embedder
+    networks = [network().eval() for network in (PNet, RNet, ONet)]
+    trunk = identifier.matcher.routes[0].embedder
     started = time.perf_counter()
     for start in range(0, len(files), BATCH):
         pictures = [Image.open(file).convert("RGB") for file in files[start : start + BATCH]]
@@ -40,7 +44,7 @@ def bare(files: Sequence[Path], identifier: Identifier) -> float:
                 MIN_FACE,
                 *networks,
                 ATTEMPTS[0].thresholds,
-                PYRAMID_FACTOR,
+                FACTOR,
                 "cpu",
             )
             crops = [
@@ -78,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> str:
             options.photos = folder / "people" / "photos"
         files = sorted(options.photos.iterdir())[: options.count]
         with Gallery(folder / "first", create=True) as gallery:
-            identifier = Identifier(gallery)
+            identifier = Identifier(gallery, "direct")
         bare(files[:BATCH], identifier)  # warm up
         pairs = [(enrolled(files, identifier, folder / f"g{k}"), bare(files, identifier)) for k in range(ROUNDS)]
     ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))

@@ -115,12 +115,12 @@ def fingerprint(routes: Sequence[Route]) -> dict[str, str]:
     code, package = hashlib.sha256(), Path(__file__).parent
     for file in sorted(each for suffix in ("*.py", "*.toml") for each in package.rglob(suffix)):
         code.update(f"{file.relative_to(package).as_posix()}\0".encode() + file.read_bytes() + b"\0")
-    priors = [entry.sha256 for entry in weights.entries("priors") if entry.shipped]
+    finding = [entry for kind in ("detector", "priors") for entry in weights.entries(kind) if entry.shipped]
     return {
         "forensic": f"{__version__} {code.hexdigest()[:16]}",
         **{name: metadata.version(name) for name in LIBRARIES},
         "machine": platform.machine(),
-        "face priors": ", ".join(sorted(digest[:16] for digest in priors)),
+        **{entry.name: entry.sha256[:16] for entry in finding},
         **{f"route {route.name}": route.space for route in routes},
     }
 

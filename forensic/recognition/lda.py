@@ -41,10 +41,9 @@ def class_deviations(features: Array, labels: ArrayLike) -> tuple[Array, Array]:
 
 
 def fix_signs(projection: Array) -> Array:
-    """The projection (d, k) with the largest entry of every column made positive."""
-    largest = np.argmax(np.abs(projection), axis=0)
-    signs = np.sign(projection[largest, np.arange(projection.shape[1])])
-    return projection * np.where(signs == 0, 1.0, signs)
+    """The projection (d, k), which is changed, with the largest entry of every column made positive."""
+    projection *= np.where(projection.max(axis=0) >= -projection.min(axis=0), 1.0, -1.0)
+    return projection
 
 
 class Projection(TransformerMixin, BaseEstimator):  # type: ignore[misc]
