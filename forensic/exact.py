@@ -12,11 +12,12 @@ BLOCK = 64
 
 
 def inner_products(
-    parts: Sequence[NDArray[np.float32]], queries: NDArray[np.float32], whose: NDArray[np.int64] | None = None
+    parts: Sequence[NDArray[np.float32]], queries: NDArray[np.floating], whose: NDArray[np.int64] | None = None
 ) -> NDArray[np.float64]:
     """Inner products of rows with queries in double precision, shape (n,).
 
-    Each is a dot product of its own, so that it is the same whatever other rows there are.
+    Each is a dot product of its own, so that it is the same whatever other rows there are. None of BLAS's threads is
+    woken, which would look for more work for a while and slow down the networks' threads.
 
     Args:
         parts: The rows, in one or several matrices side by side, (n, d) together.

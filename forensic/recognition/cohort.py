@@ -19,6 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from forensic.exact import inner_products
+
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
 
@@ -60,7 +62,7 @@ class Cohort(NamedTuple):
             ValueError: The cohort has no sketch, or fewer than two photos, but the probe.
         """
         p = probe.astype(np.float64)
-        likeness = self.sketches.astype(np.float64) @ p
+        likeness = inner_products([self.sketches], p)
         others = np.flatnonzero(likeness < SAME)
         if not len(others) or len(self.photos) < 2:
             raise ValueError(
@@ -68,6 +70,6 @@ class Cohort(NamedTuple):
             )
         peers = others[np.argsort(-likeness[others], kind="stable")[:NEAREST]]
         corrected = p - STRENGTH * self.sketches[peers].astype(np.float64).mean(axis=0)
-        near = np.sort(self.photos.astype(np.float64) @ corrected)[-NEAREST:]
+        near = np.sort(inner_products([self.photos], corrected))[-NEAREST:]
         zero, unit = near.mean(), max(near.std(), SMALLEST)
         return Query(corrected / unit, float(-zero / unit))
