@@ -18,7 +18,7 @@ from forensic.synthesis import create
 from forensic.synthesis.translator import Exemplary
 
 EXEMPLARS = 268
-SIZES = ((200, 250), (256, 256))
+SIZES = ("200x250", "256x256")
 METHODS = ("lle", "mrf", "mwf", "ssd", "rslcr", "fast-rslcr")
 RUNS = 3
 
@@ -54,10 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> str:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("methods", nargs="*", default=METHODS)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--sizes", nargs="+", default=SIZES, help="width x height, such as 200x250")
     options = parser.parse_args(arguments)
     before = torch.get_num_threads()
     torch.set_num_threads(options.threads)
-    rows = [row(name, *size) for name in options.methods for size in SIZES]
+    sizes = [tuple(map(int, size.split("x"))) for size in options.sizes]
+    rows = [row(name, *size) for name in options.methods for size in sizes]
     torch.set_num_threads(before)
     head = f"| {EXEMPLARS} exemplars, {options.threads} threads, median of {RUNS} | size | fit, s | translate, s |"
     return "\n".join([head, "|---|---|---|---|", *rows, ""])

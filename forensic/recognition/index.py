@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from forensic.exact import inner_products
+from forensic.recognition.bars import Bar, Kept, Passed, kth
 from forensic.recognition.segments import Coder, Codes, Floats, Ids, Segment, Templates, rounding, summed
 
 Person = TypeVar("Person", bound=Hashable)
@@ -37,8 +38,6 @@ BATCH = 8
 """Queries from which on products of matrices are faster than scans."""
 BLOCK = 1 << 12
 """Rows whose scores with a batch are computed together; those of 64 queries fit into a core's cache."""
-LOWEST = float(np.finfo(np.float32).min)
-"""Below every score, above that of a row that is not searched."""
 _LIMITING = threading.Lock()
 
 
@@ -162,7 +161,7 @@ class Index:
             coded = self._coder.of(probe)
             slack += max(sum(part.slack for part in parts) for parts in coded)
             scans = [partial(segment.by_codes, parts) for segment, parts in zip(self.segments, coded, strict=True)]
-        bar = _Bar(k, 2 * slack)
+        bar = Bar(k, 2 * slack)
         found = _side_by_side(lambda scan: bar.passed(scan()), scans)
         at = np.repeat(np.arange(len(found)), [len(rows) for _, rows in found])
         scores, rows = (np.concatenate(column) for column in zip(*found, strict=True))
@@ -170,9 +169,9 @@ class Index:
 
     def _batch(self, probes: Floats, k: int) -> list[tuple[Floats, Ids]]:
         """The answers to many probes, some of them at a time, by products of matrices."""
-        kept = _Kept(k, 2 * np.array([self._rounding(probe) for probe in probes], np.float32))
+        kept = Kept(k, 2 * np.array([self._rounding(probe) for probe in probes], np.float32))
 
-        def passed(block: tuple[int, slice]) -> _Passed:
+        def passed(block: tuple[int, slice]) -> Passed:
             at, part = block
             rows, probe, scores = kept.passed(self.segments[at].by_product(probes, part))
             return probe, np.full(len(rows), at), rows + part.start, scores
@@ -215,7 +214,7 @@ class Index:
         # The best few show how good the k-th is, better than approximate scores do: fewer have to be read.
         most = k + k // 4
         few = np.sort(np.argpartition(scores, len(scores) - most)[len(scores) - most :]) if len(rows) > most else ...
-        least = _kth(self._products(probe, at[few], rows[few])[1], k) - 2 * self._rounding(probe)
+        least = kth(self._products(probe, at[few], rows[few])[1], k) - 2 * self._rounding(probe)
         near = np.flatnonzero(scores >= least - slack)
         at, rows = at[near], rows[near]
         vectors, products = self._products(probe, at, rows)
@@ -239,7 +238,7 @@ class Index:
         ids, keys = np.empty(len(rows), np.int64), np.empty(len(rows), np.uint64)
         for segment, piece in self._pieces(at):
             ids[piece], keys[piece] = segment.ids[rows[piece]], segment.keys[rows[piece]]
-        exact = inner_products(vectors, *((probes[0],) if len(probes) == 1 else (probes, whose)))
+        exact = inner_products(vectors, probes, whose)
         order = np.lexsort((keys, -exact, whose))
         best = order[np.searchsorted(whose[order], np.arange(len(probes)))[:, None] + np.arange(k)]
         return exact[best].astype(np.float32), ids[best]
@@ -275,97 +274,6 @@ class Index:
     @cached_property
     def _coder(self) -> Coder:
         return Coder(self.segments)
-
-
-_Passed = tuple[Ids, Ids, Ids, Floats]
-"""Numbers of the probe, the segment and its row, and the scores."""
-
-
-class _Bar:
-    """What a row's approximate score must reach, while threads scan.
-
-    It is the k-th best score so far less a margin, twice the largest error: a row below it is exactly worse than k
-    others.
-    """
-
-    def __init__(self, k: int, margin: float) -> None:
-        self._k, self._margin, self._height = k, margin, LOWEST
-        self._top, self._taking = np.empty(0, np.float32), threading.Lock()
-
-    def passed(self, scores: Floats) -> tuple[Floats, Ids]:
-        """Scores, and the rows that have them, of those that may be among the best."""
-        rows = np.flatnonzero(scores >= self._height)
-        passing = scores[rows]
-        with self._taking:
-            top = np.concatenate([self._top, passing[passing > self._height + self._margin]])
-            if len(top) >= self._k:
-                self._top = np.partition(top, len(top) - self._k)[len(top) - self._k :]
-                self._height = float(self._top[0]) - self._margin
-            else:
-                self._top = top
-        stays = passing >= self._height
-        return passing[stays], rows[stays]
-
-
-class _Kept:
-    """The rows of each of some probes that may be among its best k, while segments come in.
-
-    Args:
-        k: How many are wanted.
-        margins: For each probe, how far below the k-th best score a row may be, shape (q,).
-    """
-
-    def __init__(self, k: int, margins: Floats) -> None:
-        self._k, self._margins = k, margins
-        self._bar = np.full(len(margins), LOWEST, np.float32)
-        self._rows: list[_Passed] = []
-        self._taken = 0
-
-    def passed(self, scores: Floats) -> tuple[Ids, Ids, Floats]:
-        """Those of some rows that may be among the best, of which probes, and how they score, by scores (n, q)."""
-        if not self._rows and len(scores) >= self._k:
-            best = np.partition(scores, len(scores) - self._k, axis=0)[len(scores) - self._k]
-            np.maximum(self._bar, best - self._margins, out=self._bar)
-        flat = np.flatnonzero(scores >= self._bar)  # much faster than nonzero of a matrix
-        rows, probes = np.divmod(flat, len(self._bar))
-        return rows, probes, scores.ravel()[flat]
-
-    def take(self, found: _Passed) -> None:
-        """Keep what passed, and raise the bar whenever twice as many rows have been seen."""
-        self._rows.append(found)
-        self._taken += 1
-        if self._taken.bit_count() == 1:
-            self.thin()
-
-    def thin(self) -> None:
-        """Leave out what has turned out to be worse than k others, and order the rest by probe."""
-        probe, at, row, score = (np.concatenate(column) for column in zip(*self._rows, strict=True))
-        order = np.argsort(probe.astype(np.min_scalar_type(len(self._bar))), kind="stable")  # short numbers: by radix
-        probe, at, row, score = probe[order], at[order], row[order], score[order]
-        counts = np.bincount(probe, minlength=len(self._bar))
-        if counts.max(initial=0) >= self._k:
-            table = np.full((len(counts), counts.max()), LOWEST, np.float32)
-            table[probe, np.arange(len(probe)) - (np.cumsum(counts) - counts)[probe]] = score
-            best = np.partition(table, table.shape[1] - self._k, axis=1)[:, table.shape[1] - self._k]
-            self._bar = np.maximum(self._bar, best - self._margins)
-        stays = score >= self._bar[probe]
-        self._rows = [(probe[stays], at[stays], row[stays], score[stays])]
-
-    def of(self, first: int, last: int) -> tuple[Ids, Ids, Ids]:
-        """The rows of the probes from one to before another, segment by segment; after `thin`.
-
-        Returns:
-            Each row's probe, counted from the first, its segment, and its place there.
-        """
-        probes, at, row, _ = self._rows[0]
-        part = slice(*np.searchsorted(probes, [first, last]))
-        order = np.argsort(at[part], kind="stable")
-        return probes[part][order] - first, at[part][order], row[part][order]
-
-
-def _kth(scores: Floats, k: int) -> float:
-    """The k-th best of at least k scores."""
-    return float(np.partition(scores, len(scores) - k)[len(scores) - k])
 
 
 def described(vectors: Floats, root: str = "") -> Templates:
