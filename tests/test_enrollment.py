@@ -236,7 +236,7 @@ def test_a_killed_enrollment_resumes_to_the_same_gallery(
     """SIGKILL at random moments of the whole pipeline; then the gallery is clean, and resuming completes it."""
     table = people_folder / "people.csv"
     context = multiprocessing.get_context("forkserver")  # imports torch once, not twenty times
-    context.set_forkserver_preload(["forensic.identify", "forensic.gallery", "facenet_pytorch", "faiss"])
+    context.set_forkserver_preload(["forensic.identify", "forensic.gallery", "forensic.faces.mtcnn"])
     _enroll(tmp_path / "whole", table)
     with Gallery(tmp_path / "whole") as gallery:
         expected, size = gallery.digest(), gallery.size()
