@@ -46,6 +46,18 @@ def test_help_and_gallery_commands_start_without_torch(searchable: Path) -> None
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(("arguments", "code", "told"), [(["--version"], 0, "version"), (["match"], 2, "Error:")])
+def test_exit_handlers_run_and_all_is_told_once_torch_was_imported(arguments: list[str], code: int, told: str) -> None:
+    program = (
+        "import atexit, sys, torch; from forensic.cli import main; "
+        "atexit.register(lambda: print('handled')); main(sys.argv[1:])"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+    assert done.returncode == code
+    assert told in done.stdout + done.stderr
+    assert done.stdout.endswith("handled\n")
+
+
 def test_enroll_and_match(people_folder: Path, people: list[Made], tmp_path: Path, capsys: Captured) -> None:
     gallery, lines, report = tmp_path / "gallery", tmp_path / "found.jsonl", tmp_path / "report.html"
     assert forensic("enroll", people_folder / "photos", "--gallery", gallery) == 0
