@@ -150,21 +150,18 @@ def suppress(boxes: Floats, scores: Floats, most: float, *, within: bool = False
     Returns:
         Indices, shape (kept,).
     """
-    order = np.argsort(-scores, kind="stable")
-    left, top, right, bottom = boxes[order].T
     edge = np.float32(within)
-    areas = (right - left + edge) * (bottom - top + edge)
-    wide = np.minimum.outer(right, right) - np.maximum.outer(left, left) + edge
-    high = np.minimum.outer(bottom, bottom) - np.maximum.outer(top, top) + edge
-    common = np.maximum(wide, 0) * np.maximum(high, 0)
-    either = np.minimum.outer(areas, areas) if within else np.add.outer(areas, areas) - common
-    covers = common > np.float32(most) * either
-    alive = np.ones(len(order), bool)
-    for place in range(len(order)):
-        if alive[place]:
-            alive[place + 1 :] &= ~covers[place, place + 1 :]
-    kept: Ints = order[alive]
-    return kept
+    low, high = boxes[:, :2], boxes[:, 2:] + edge
+    areas = (high - low).prod(axis=1)
+    left, kept = np.argsort(-scores, kind="stable"), []
+    while len(left):
+        best, left = left[0], left[1:]
+        kept.append(best)
+        sides = np.minimum(high[best], high[left]) - np.maximum(low[best], low[left])
+        common = np.maximum(sides, 0).prod(axis=1)
+        either = np.minimum(areas[best], areas[left]) if within else areas[best] + areas[left] - common
+        left = left[common <= np.float32(most) * either]
+    return np.array(kept, np.int64)
 
 
 def moved(boxes: Floats, moves: Floats) -> Floats:

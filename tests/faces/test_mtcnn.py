@@ -73,7 +73,7 @@ def test_an_image_of_the_smallest_faces_size_or_less_is_no_error(cascade: Cascad
 
 
 @pytest.mark.parametrize("most", [0.3, 0.5, 0.7])
-@pytest.mark.parametrize("count", [0, 1, 300])
+@pytest.mark.parametrize("count", [0, 1, 300, 3000])
 def test_suppression_is_torchvisions(most: float, count: int) -> None:
     rng = np.random.default_rng(count)
     corners = rng.uniform(0, 100, (count, 2))
