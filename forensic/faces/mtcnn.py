@@ -95,7 +95,7 @@ class Cascade:
         landmarks = points.reshape(-1, 2, 5).transpose(0, 2, 1) * sides + corners - 1
         boxes = moved(boxes, moves)
         kept = suppress(boxes, scores, SAME, within=True)
-        return Found(boxes[kept], landmarks[kept], scores[kept])
+        return Found(boxes[kept], np.ascontiguousarray(landmarks[kept]), scores[kept])
 
     def _propose(self, sums: Sums, threshold: float, smallest: int) -> Floats:
         """Squares that may hold a face, of all sizes."""

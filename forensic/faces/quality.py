@@ -109,7 +109,8 @@ def measure(picture: Image.Image, face: Face) -> Quality:
     Raises:
         ModelError: The weights of the face priors are missing or damaged.
     """
-    landmarks = np.asarray(face.landmarks, dtype=np.float64)
+    # In one order in memory: sums depend on it in their last digits, and so would the pose.
+    landmarks = np.ascontiguousarray(face.landmarks, dtype=np.float64)
     eyes, mouth = landmarks[:2].mean(axis=0), landmarks[3:].mean(axis=0)
     grey = np.asarray(warp(picture, landmarks, CROP).convert("L"), dtype=np.float64)
     inside = grey[_outline()]
@@ -162,7 +163,7 @@ def pose(landmarks: NDArray[np.floating]) -> Pose:
     """
     from scipy.optimize import least_squares
 
-    seen = np.asarray(landmarks, dtype=np.float64)
+    seen = np.ascontiguousarray(landmarks, dtype=np.float64)
     seen = seen - seen.mean(axis=0)
     seen /= np.sqrt((seen**2).sum())
     model = _mean_face()

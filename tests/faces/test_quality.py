@@ -111,6 +111,13 @@ def test_what_covers_a_face_counts() -> None:
     assert quality.measure(covered, found).occlusion > bare.occlusion + 0.15
 
 
+def test_the_order_of_landmarks_in_memory_changes_no_pose() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        landmarks = (2 * ARCFACE + rng.normal(0, 2, (5, 2))).astype(np.float32)
+        assert quality.pose(np.ascontiguousarray(landmarks)) == quality.pose(np.asfortranarray(landmarks))
+
+
 def test_the_same_photo_has_the_same_measures() -> None:
     picture, found = photo()
     first = quality.measure(picture, found)
