@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import threading
 from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn
@@ -118,11 +119,13 @@ def main(arguments: list[str] | None = None) -> None:
 def _leave(code: int) -> NoReturn:
     """Exit without freeing everything that PyTorch has made, one by one, which takes half a second.
 
-    The command has ended, and with it what it had opened; exit handlers run, and what was printed is flushed.
+    All else that Python does at its end is done: threads are waited for, exit handlers run, and what was printed is
+    flushed.
     """
     if "torch" in sys.modules:
+        threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter calls it
         atexit._run_exitfuncs()
-        with suppress(BrokenPipeError):
+        with suppress(OSError):  # the usual end tells of it
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)

@@ -1,4 +1,4 @@
-"""Scores that do not depend on who computes them: the index and the engines give the same list, to the last bit."""
+"""Inner products that do not depend on who computes them: the index and the engines give the same list, to the bit."""
 
 from __future__ import annotations
 

@@ -111,11 +111,12 @@ class Worker:
 def fingerprint(routes: Sequence[Route]) -> dict[str, str]:
     """All that makes a template and a record, in words; machines with different ones do not work together."""
     from forensic import weights
+    from forensic.faces import mtcnn, priors
 
     code, package = hashlib.sha256(), Path(__file__).parent
     for file in sorted(each for suffix in ("*.py", "*.toml") for each in package.rglob(suffix)):
         code.update(f"{file.relative_to(package).as_posix()}\0".encode() + file.read_bytes() + b"\0")
-    finding = [entry for kind in ("detector", "priors") for entry in weights.entries(kind) if entry.shipped]
+    finding = [weights.shipped(name) for name in (mtcnn.NAME, priors.OWN)]
     return {
         "forensic": f"{__version__} {code.hexdigest()[:16]}",
         **{name: metadata.version(name) for name in LIBRARIES},

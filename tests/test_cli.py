@@ -47,15 +47,16 @@ def test_help_and_gallery_commands_start_without_torch(searchable: Path) -> None
 
 
 @pytest.mark.parametrize(("arguments", "code", "told"), [(["--version"], 0, "version"), (["match"], 2, "Error:")])
-def test_exit_handlers_run_and_all_is_told_once_torch_was_imported(arguments: list[str], code: int, told: str) -> None:
+def test_threads_and_exit_handlers_end_where_torch_was_used(arguments: list[str], code: int, told: str) -> None:
     program = (
-        "import atexit, sys, torch; from forensic.cli import main; "
-        "atexit.register(lambda: print('handled')); main(sys.argv[1:])"
+        "import atexit, sys, threading, time, torch; from forensic.cli import main; "
+        "atexit.register(lambda: print('handled')); "
+        "threading.Thread(target=lambda: [time.sleep(1), print('worked')]).start(); main(sys.argv[1:])"
     )
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
     assert done.returncode == code
     assert told in done.stdout + done.stderr
-    assert done.stdout.endswith("handled\n")
+    assert done.stdout.endswith("worked\nhandled\n")
 
 
 def test_enroll_and_match(people_folder: Path, people: list[Made], tmp_path: Path, capsys: Captured) -> None:

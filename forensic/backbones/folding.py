@@ -15,7 +15,7 @@ Network = TypeVar("Network", bound=nn.Module)
 def folded(network: Network) -> Network:
     """The network, frozen, each batch normalisation folded into the convolution before it, channels last in memory.
 
-    Only rounding changes, and a third of the time goes.
+    Only rounding changes, and a quarter of the time goes.
 
     Args:
         network: Is changed. A normalisation that a module registers right after a convolution is taken to follow it.

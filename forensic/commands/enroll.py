@@ -30,6 +30,7 @@ from forensic.progress import bar
 
 if TYPE_CHECKING:
     from forensic.enrollment import Item, Summary
+    from forensic.gallery.records import Size
 
 SHOWN = 20
 
@@ -147,13 +148,8 @@ def enroll(
             progress=lambda so_far: shown(so_far.done),
         )
         size, where = opened.people.size(), opened.name
-    for failure in summary.failures:
-        click.echo(f"not enrolled: {failure.file}: {failure.reason}", err=True)
-    if as_json:
-        click.echo(json.dumps(dataclasses.asdict(summary) | size._asdict()))
-    else:
-        _print(summary, dated=keep_until is not None)
-        click.echo(f"The gallery {where} holds {size.photos} photos of {size.people} people.")
+    _print_failures(summary, "enrolled")
+    _print_enrolled(summary, size, where, dated=keep_until is not None, as_json=as_json)
     return 3 if summary.failures else 0
 
 
@@ -183,8 +179,7 @@ def reindex(
     cluster = cluster_of(ray, ray_actors, ray_gpus)
     with open_place(gallery) as opened, bar("Reindexing") as shown:
         summary = opened.reindex(route, everything=everything, device=device, cluster=cluster, progress=shown)
-    for failure in summary.failures:
-        click.echo(f"not described: {failure.file}: {failure.reason}", err=True)
+    _print_failures(summary, "described")
     _print(summary)
     return 4 if summary.failures else 0
 
@@ -205,13 +200,27 @@ def _items(
     return rows + (enrollment.items_of(paths, columns) if paths else [])
 
 
-def _print(summary: Summary, *, dated: bool = False) -> None:
-    """The figures, and the warnings as far as a person reads; ``dated``: new people got a date."""
+def _print_failures(summary: Summary, what: str) -> None:
+    for failure in summary.failures:
+        click.echo(f"not {what}: {failure.file}: {failure.reason}", err=True)
+
+
+def _print(summary: Summary) -> None:
+    """The figures, and the warnings as far as a person reads."""
     for warning in summary.warnings[:SHOWN]:
         click.echo(f"warning: {warning}", err=True)
     if len(summary.warnings) > SHOWN:
         click.echo(f"... and {len(summary.warnings) - SHOWN} more warnings (--json lists all).", err=True)
     passed = f"{summary.passed} passed over, " if summary.passed else ""
     click.echo(f"{summary.enrolled} enrolled, {summary.already} already there, {passed}{len(summary.failures)} failed.")
+
+
+def _print_enrolled(summary: Summary, size: Size, where: str, *, dated: bool, as_json: bool) -> None:
+    """The same, and what the gallery holds now; ``dated``: new people got a date."""
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(summary) | size._asdict()))
+        return
+    _print(summary)
     if dated and summary.already:
         click.echo("--keep-until is for new people: 'forensic gallery update' sets the date of others.")
+    click.echo(f"The gallery {where} holds {size.photos} photos of {size.people} people.")

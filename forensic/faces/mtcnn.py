@@ -2,9 +2,8 @@
 
 Zhang, Zhang, Li, Qiao: Joint Face Detection and Alignment Using Multi-task Cascaded Convolutional Networks, IEEE
 Signal Processing Letters 2016. Rounding and the ends of boxes are those of facenet-pytorch, whose weights these are and
-whose answers it gives (`tests/faces/test_mtcnn.py`), in a third of the time: all squares are cut at once, by a table of
-sums, and the networks' features lie in memory as a CPU's convolutions want them. ``docs/results/speed.md`` has the
-figures.
+whose answers it gives (`tests/faces/test_mtcnn.py`), in half the time: all squares are cut at once, by a table of sums,
+and the networks' features lie in memory as a CPU's convolutions want them. ``docs/results/speed.md`` has the figures.
 """
 
 from __future__ import annotations
@@ -18,14 +17,12 @@ from torch import nn
 
 from forensic import weights
 from forensic.backbones.mtcnn import ONet, PNet, RNet
-from forensic.errors import ModelError
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Sums = NDArray[np.int32]
 
-KIND = "detector"
-OWN = "mtcnn"
+NAME = "mtcnn"
 """What the weights are called."""
 CELL, STRIDE = 12, 2
 """Side of the squares that the first network looks at, and the step between them, in pixels."""
@@ -64,7 +61,7 @@ class Cascade:
     def __init__(self, device: str = "cpu") -> None:
         self._device = device
         networks = PNet(), RNet(), ONet()
-        states = _read()
+        states, _ = weights.read(weights.verified(weights.shipped(NAME)))
         for network, name in zip(networks, ("pnet", "rnet", "onet"), strict=True):
             own = {key.removeprefix(f"{name}."): value for key, value in states.items() if key.startswith(f"{name}.")}
             weights.fit(network, own, f"MTCNN's weights do not fit {name}")
@@ -220,10 +217,3 @@ def _ends(start: Ints, stop: Ints, count: int) -> tuple[Ints, Ints]:
     """Where each of ``count`` pixels begins and ends in lengths of pixels, (n, count) each; they overlap by parts."""
     length, step = (stop - start)[:, None], np.arange(count)
     return start[:, None] + step * length // count, start[:, None] - (-(step + 1) * length // count)
-
-
-def _read() -> dict[str, torch.Tensor]:
-    for entry in weights.entries(KIND):
-        if entry.name == OWN and entry.shipped:
-            return weights.read(weights.verified(entry))[0]
-    raise ModelError("MTCNN's weights are not among the shipped ones. Install the package again.")

@@ -279,13 +279,12 @@ def digest(kind: Kind, name: str = OWN) -> str:
 
 
 def _entry(kind: str, name: str) -> weights.Entry:
-    # Templates depend on the own network's landmarks (`routes.ALIGNMENT`): nobody's file takes its place by its name.
-    entries = [entry for entry in weights.entries(kind) if entry.shipped or kind != KIND]
+    if kind == KIND:  # templates depend on the own network's landmarks (`routes.ALIGNMENT`)
+        return weights.shipped(name)
+    entries = weights.entries(kind)
     for entry in entries:
         if entry.name == name:
             return entry
-    if name == OWN:
-        raise ModelError("The weights of the face priors are missing. Install the package again.")
     known = ", ".join([OWN, *sorted(entry.name for entry in entries)])
     raise ModelError(f"No {kind} network {name!r} is installed (there are: {known}): forensic models import FILE")
 

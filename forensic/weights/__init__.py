@@ -31,8 +31,8 @@ class Entry(NamedTuple):
 
     Attributes:
         name: What the weights are called.
-        kind: ``embedder``, ``translator``, ``scoring``, ``priors``, ``features``, or a published network's ``parsing``,
-            ``saliency`` or ``depth``.
+        kind: ``detector``, ``embedder``, ``translator``, ``scoring``, ``priors``, ``features``, or a published
+            network's ``parsing``, ``saliency`` or ``depth``.
         path: The file, which may be missing.
         sha256: Hash that the file must have.
         about: The line's other fields.
@@ -64,6 +64,18 @@ def entries(kind: str | None = None) -> list[Entry]:
     """
     found = [entry for folder in (installed_folder(), SHIPPED) for entry in _manifest(folder)]
     return [entry for entry in found if kind in (None, entry.kind)]
+
+
+def shipped(name: str) -> Entry:
+    """The entry of weights that the project brings; nobody's own file takes its place by its name.
+
+    Raises:
+        ModelError: There is none.
+    """
+    for entry in _manifest(SHIPPED):
+        if entry.name == name:
+            return entry
+    raise ModelError(f"The weights {name!r} are not among the shipped ones. Install the package again.")
 
 
 def verified(entry: Entry) -> Path:

@@ -90,14 +90,17 @@ def test_a_box_within_another_is_one_face_by_the_smaller_box_alone() -> None:
     assert suppress(boxes, scores, 0.7, within=True).tolist() == [2, 0]
 
 
-def test_other_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (entry,) = weights.entries(mtcnn.KIND)
-    monkeypatch.setattr(weights, "entries", lambda kind=None: [entry._replace(sha256="0" * 64)])
+def test_other_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = weights.shipped(mtcnn.NAME)
+    monkeypatch.setattr(weights, "shipped", lambda name: entry._replace(sha256="0" * 64))
     with pytest.raises(ModelError, match=r"mtcnn\.safetensors has SHA-256 374f"):
         Cascade()
-    monkeypatch.setattr(weights, "entries", lambda kind=None: [])
-    with pytest.raises(ModelError, match="Install the package again"):
-        Cascade()
-    monkeypatch.setattr(weights, "entries", lambda kind=None: [entry._replace(path=tmp_path / "mtcnn.safetensors")])
+
+
+def test_nobodys_own_file_takes_the_place_of_the_shipped_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FORENSIC_WEIGHTS", str(tmp_path))
+    weights.install(mtcnn.NAME, "detector", b"something else", {})
+    Cascade()
+    assert weights.shipped(mtcnn.NAME).shipped
     with pytest.raises(ModelError, match="not among the shipped ones"):
-        Cascade()
+        weights.shipped("somebody's")
