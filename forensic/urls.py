@@ -79,11 +79,11 @@ def find(url: str) -> list[str]:
         if not path_of(url).exists():
             raise UsageError(f"{printable(url)} does not exist. Give files or folders of photos.")
         return [f"file://{path}" for path in images.find_files(path_of(url))]
-    system, path = _system(url)
+    files, path = system(url)
     try:
-        if system.info(path)["type"] == "file":
+        if files.info(path)["type"] == "file":
             return [url]
-        names = sorted(system.find(path))
+        names = sorted(files.find(path))
     except Exception as error:  # file systems raise many types
         reason = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be listed ({error})"
         raise UsageError(f"{printable(url)} {reason}. Check the URL and the rights to it.") from None
@@ -104,16 +104,16 @@ def read_bytes(url: str, start: int = 0, stop: int | None = None) -> bytes:
     if url.startswith("file://"):
         return images.read_bytes(path_of(url), start, stop)
     name = printable(url)
-    system, path = _system(url)
+    files, path = system(url)
     try:
-        about = system.info(path)
+        about = files.info(path)
         size = about.get("size")
         if about["type"] != "file":
             raise ImageError(f"{name}: not a file with image data. Give a PNG, JPEG, TIFF, BMP or WebP file.")
         if size is not None and size > images.MAX_BYTES:
             raise ImageError(f"{name}: {size:,} bytes, and at most {images.MAX_BYTES:,} are read. Save a smaller copy.")
         end = min(images.MAX_BYTES if size is None else size, images.MAX_BYTES if stop is None else stop)
-        data: bytes = system.cat_file(path, start=start, end=end) if end > start else b""
+        data: bytes = files.cat_file(path, start=start, end=end) if end > start else b""
     except ImageError:
         raise
     except Exception as error:  # file systems raise many types
@@ -123,14 +123,18 @@ def read_bytes(url: str, start: int = 0, stop: int | None = None) -> bytes:
     return data
 
 
-def _system(url: str) -> tuple[Any, str]:
-    """The file system of a URL that was checked, and the path in it."""
+def system(url: str, **settings: object) -> tuple[Any, str]:
+    """The file system of a URL that was checked, and the path in it.
+
+    Raises:
+        UsageError: It needs a package that is not installed.
+    """
     from fsspec.core import url_to_fs
 
     protocol = url.partition("://")[0]
     try:
-        system, path = url_to_fs(url)
+        found, path = url_to_fs(url, **settings)
     except ImportError:
         package = PROTOCOLS[protocol]
         raise UsageError(f"{protocol}:// needs {package}, which is not installed: pip install {package}") from None
-    return system, str(path)
+    return found, str(path)

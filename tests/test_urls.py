@@ -3,8 +3,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import s3
 
-from forensic import enrollment, images, urls
+from forensic import Gallery, Identifier, enrollment, images, urls
 from forensic.datasets.synthetic import Made
 from forensic.errors import DataError, ImageError, UsageError
 from forensic.preparing import Failure, read
@@ -75,6 +76,24 @@ def test_a_folder_far_away(memory: Any, people: list[Made]) -> None:
     assert "expected a plain URL" in refused.reason
     with pytest.raises(UsageError, match="does not exist"):
         enrollment.items_of(["memory://nowhere"])
+
+
+def test_a_bucket(people: list[Made], tmp_path: Path) -> None:
+    with s3.running() as server:
+        bucket = server.bucket("shots")
+        for number, person in enumerate(people[:2]):
+            bucket.put(f"2031/{number}.jpg", person.photos[0].read_bytes())
+        bucket.put("2031/notes.txt", b"no photo")
+        with Gallery(tmp_path / "gallery", create=True) as gallery:
+            summary = Identifier(gallery).enroll("s3://shots/2031/")
+            assert summary.enrolled == 2
+            assert [failure.file for failure in summary.failures] == ["s3://shots/2031/notes.txt"]
+            assert sorted(photo.file_name for photo in gallery.photos()) == ["0.jpg", "1.jpg"]
+            assert {gallery.photo_bytes(number) for number in (1, 2)} == {
+                person.photos[0].read_bytes() for person in people[:2]
+            }
+        with pytest.raises(UsageError, match="does not exist"):
+            enrollment.items_of(["s3://shots/2032/"])
 
 
 def test_bounds_are_those_of_files(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:

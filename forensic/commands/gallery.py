@@ -21,6 +21,7 @@ from forensic.commands.options import (
     pairs,
     place_option,
 )
+from forensic.commands.originals import originals
 from forensic.commands.output import Column, echo_json, print_problems, print_table
 from forensic.commands.photo_quality import quality
 from forensic.errors import UsageError
@@ -227,5 +228,5 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-for command in (reindex, quality, duplicates, merge, keep, split, engine, encrypt, key_group):
+for command in (reindex, quality, duplicates, merge, keep, split, engine, originals, encrypt, key_group):
     gallery.add_command(command)

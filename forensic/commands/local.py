@@ -6,7 +6,6 @@ both, so that neither can fall behind.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from functools import cached_property, partial
@@ -240,8 +239,8 @@ class People:
 
     def path(self, sha256: str) -> str | None:
         """Where a photo's original lies, if another program can read it there."""
-        sealed = self._gallery.sealing is not None
-        return None if sealed else os.fspath(self._gallery.objects.path(sha256))
+        store = self._gallery.objects
+        return None if self._gallery.sealing is not None else store.where(store.name(sha256))
 
 
 class Records:

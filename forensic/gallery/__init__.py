@@ -2,7 +2,8 @@
 
 `Gallery` is the door to people, photos and templates; what else is done with a gallery are functions that take one:
 
-- what is stored: `models`, `casework_models` (tables), `records` (what goes in and out), `objects` (originals)
+- what is stored: `models`, `casework_models` (tables), `records` (what goes in and out), `objects` (originals) and
+  `buckets`; `originals` says where these lie
 - how, so that nothing is lost: `storage` (transactions), `locks`, `database`, `postgresql`, `address`, `migrations`
 - people: `store`, `enrolling`, `expunging`, `merging`, `curating`, `assessing`, `people`, `filtering`, `browsing`,
   `templates`, `cohorts`; in and out: `exchange`, `nist`

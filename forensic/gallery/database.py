@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from forensic.errors import GalleryError
 from forensic.gallery import postgresql
 
-HEAD = "0008"  # the newest revision in migrations/versions
+HEAD = "0009"  # the newest revision in migrations/versions
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_SECONDS = 30
 JOURNAL = "loose_objects"

@@ -20,12 +20,12 @@ from sqlalchemy import Engine, delete
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError, UsageError
-from forensic.gallery import address, audit, database, engines, serving
+from forensic.gallery import address, audit, database, engines, originals, serving
 from forensic.gallery.encryption import KEY_FILE, SEALED, UNFINISHED, Envelope, Sealing
 from forensic.gallery.keys import UserKey
 from forensic.gallery.locks import locked
 from forensic.gallery.models import IndexFile
-from forensic.gallery.objects import PARTIAL, ObjectStore, sync
+from forensic.gallery.objects import PARTIAL, FolderStore, sync
 from forensic.gallery.rights import Right, needs
 from forensic.gallery.storage import DATABASE_FILES, OWN_NAMES, Storage
 from forensic.gallery.templates import chunks
@@ -94,6 +94,7 @@ def encrypt(gallery: Gallery, user: UserKey) -> None:
             f"the folder's own {address.FILE} is, or the files beside a PostgreSQL server's database."
         )
     engines.check_none(gallery)
+    originals.check_here(gallery)
     envelope, secret = Envelope.new(user)
     sealing = Sealing(secret, user.id)
     home = gallery.folder / SEALED
@@ -103,7 +104,7 @@ def encrypt(gallery: Gallery, user: UserKey) -> None:
         envelope.write(gallery.folder, UNFINISHED)
         for folder in (home, home / "objects", home / "index"):
             folder.mkdir(mode=0o700)
-        store = ObjectStore(home / "objects", sealing)
+        store = FolderStore(home / "objects", sealing)
         for photos in chunks(gallery.photos(), BATCH):
             store.write({photo.sha256: gallery.photo_bytes(photo) for photo in photos})
         signer = _sealed_signer(gallery, sealing)

@@ -227,6 +227,17 @@ class EngineDebt(Base):
     photo: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # its number; the row itself is gone
 
 
+class OriginalsPlace(Base):
+    """One row, or none: where the originals lie; see `originals`. A URL of NULL is the gallery's own folder."""
+
+    __tablename__ = "originals"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    url: Mapped[str | None]  # without a password
+    unfinished: Mapped[bool] = mapped_column(default=False)  # `left` may hold originals that are to go
+    left: Mapped[str | None]  # URL of what a move copies to, and, once that is done, of what it came from
+
+
 class Clock(Base):
     """One row: the last revision given out, so that a space that is dropped and made again gets a new one."""
 

@@ -2,7 +2,10 @@
 
 import hashlib
 import os
+import re
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -50,45 +53,55 @@ class Plain:
 
 PLAIN = Plain()
 ORIGINAL = "original"
+OWNER = "gallery.txt"
+"""The file of a place that names the gallery whose it is."""
 
 
-class ObjectStore:
-    """A folder with one file for each original: ``ab/cdef...`` for the SHA-256 ``abcdef...``, as the codec hides it."""
+class ObjectStore(ABC):
+    """One file for each original: ``ab/cdef...`` for the SHA-256 ``abcdef...``, as the codec hides it.
 
-    def __init__(self, folder: Path, codec: Codec = PLAIN) -> None:
-        self.folder = folder
+    Attributes:
+        place: The folder or the URL below which they lie.
+        codec: How they lie there.
+    """
+
+    def __init__(self, place: str, codec: Codec = PLAIN) -> None:
+        self.place = place
         self.codec = codec
 
-    def path(self, sha256: str) -> Path:
-        """Where the original with this hash lies; its bytes are for `read` alone."""
-        name = self.codec.hide(sha256)
-        return self.folder / name[:2] / name[2:]
+    def name(self, sha256: str) -> str:
+        """What the file of the original with this hash is called."""
+        hidden = self.codec.hide(sha256)
+        return f"{hidden[:2]}/{hidden[2:]}"
 
-    def both(self, sha256: str) -> tuple[Path, Path]:
-        """The original's path, and where it lies while it is being written."""
-        return self.path(sha256), partial(self.path(sha256))
+    def both(self, sha256: str) -> tuple[str, str]:
+        """The file's name, and its name while it is being written."""
+        return self.name(sha256), self.name(sha256) + PARTIAL
+
+    def where(self, name: str) -> str:
+        """A file's name in full; its bytes are for `read` alone.
+
+        >>> FolderStore(Path("/g/objects")).where("ab/cdef")
+        '/g/objects/ab/cdef'
+        """
+        return f"{self.place}/{name}"
+
+    def named(self, where: str) -> str:
+        """The name of a file that `where` told of."""
+        return where.removeprefix(f"{self.place}/")
 
     def write(self, originals: Mapping[str, bytes]) -> None:
-        """Store the originals; on return they outlast a power cut.
-
-        All files are written before the first is synced, so that the disk takes them together.
-        """
-        paths = {self.path(sha256): self.codec.seal(data, ORIGINAL, sha256) for sha256, data in originals.items()}
-        for folder in (self.folder, *{path.parent for path in paths}):
-            folder.mkdir(mode=0o700, exist_ok=True)
-        write_private(paths)
-        sync([self.folder])  # it may have new folders
+        """Store the originals; on return they outlast a power cut."""
+        self._put({self.name(sha256): self.codec.seal(data, ORIGINAL, sha256) for sha256, data in originals.items()})
 
     def remove(self, hashes: Iterable[str]) -> None:
         """Remove originals and what a crash left of them; a missing one is no error."""
-        paths = [path for sha256 in hashes for path in self.both(sha256)]
-        for path in paths:
-            path.unlink(missing_ok=True)
-        folders = {path.parent for path in paths if path.parent.is_dir()}
-        sync(folders)
-        for folder in folders:
-            if not any(folder.iterdir()):
-                folder.rmdir()
+        self.discard(name for sha256 in hashes for name in self.both(sha256))
+
+    def clear(self) -> None:
+        """Remove all originals, and then the claim; other files stay."""
+        self.discard(name for name in self.names() if is_original(name.removesuffix(PARTIAL)))
+        self.discard([OWNER])
 
     def read(self, sha256: str) -> bytes:
         """The original with this hash.
@@ -98,7 +111,7 @@ class ObjectStore:
             OSError: It cannot be read.
             ValueError: It was altered.
         """
-        data = self.codec.unseal(self.path(sha256).read_bytes(), ORIGINAL, sha256)
+        data = self.codec.unseal(self._get(self.name(sha256)), ORIGINAL, sha256)
         if hashlib.sha256(data).hexdigest() != sha256:
             raise ValueError("its hash is another one")
         return data
@@ -113,9 +126,121 @@ class ObjectStore:
             return False
         return True
 
-    def files(self) -> Iterator[Path]:
-        """Every file below the store's folder."""
-        return (path for path in sorted(self.folder.rglob("*")) if not path.is_dir())
+    def claim(self, gallery: str) -> None:
+        """Write into the place whose it is: two galleries never share one.
+
+        Args:
+            gallery: Its name in the world.
+
+        Raises:
+            GalleryError: It holds files, or is another gallery's.
+        """
+        if (found := next(self.names(), None)) is not None:
+            raise GalleryError(f"{self.place} holds files, {found} for one: name a place where nothing is.")
+        with suppress(FileExistsError):  # another gallery's, or left by an attempt of this one
+            self._create(OWNER, f"{gallery}\n".encode())
+        if self.owner() != gallery:
+            raise GalleryError(f"{self.place} is the place of another gallery: name another one.")
+
+    def owner(self) -> str | None:
+        """The gallery that has claimed the place; None where none has, as a gallery's own folder needs no claim."""
+        try:
+            return self._get(OWNER).decode(errors="replace").strip()
+        except FileNotFoundError:
+            return None
+
+    def names(self) -> Iterator[str]:
+        """Every file there but the owner's, also what is no original."""
+        return (name for name in self._names() if name != OWNER)
+
+    @abstractmethod
+    def _names(self) -> Iterator[str]: ...
+
+    @abstractmethod
+    def holds(self, name: str) -> bool:
+        """Whether there is a file of this name."""
+
+    @abstractmethod
+    def contents(self) -> Iterator[tuple[str, bytes]]:
+        """Every file there as it lies, with its name; and what the place keeps of files that were deleted."""
+
+    @abstractmethod
+    def discard(self, names: Iterable[str]) -> None:
+        """Remove files; a missing one is no error."""
+
+    @abstractmethod
+    def _put(self, files: Mapping[str, bytes]) -> None:
+        """Write files, each complete or not there at all; on return they outlast a power cut."""
+
+    @abstractmethod
+    def _create(self, name: str, data: bytes) -> None:
+        """Write a file; FileExistsError if there is one."""
+
+    @abstractmethod
+    def _get(self, name: str) -> bytes: ...
+
+
+class FolderStore(ObjectStore):
+    """Originals in a folder of a disk."""
+
+    def __init__(self, folder: Path, codec: Codec = PLAIN) -> None:
+        super().__init__(str(folder), codec)
+        self.folder = folder
+
+    def path(self, sha256: str) -> Path:
+        """Where the original with this hash lies."""
+        return self.folder / self.name(sha256)
+
+    def _names(self) -> Iterator[str]:
+        paths = (path for path in sorted(self.folder.rglob("*")) if not path.is_dir())
+        return (path.relative_to(self.folder).as_posix() for path in paths)
+
+    def holds(self, name: str) -> bool:
+        """See `ObjectStore`."""
+        return (self.folder / name).exists()
+
+    def contents(self) -> Iterator[tuple[str, bytes]]:
+        """See `ObjectStore`."""
+        for name in self.names():
+            with suppress(FileNotFoundError):
+                yield name, self._get(name)
+
+    def discard(self, names: Iterable[str]) -> None:
+        """Remove files, and folders that are empty then."""
+        paths = [self.folder / name for name in names]
+        for path in paths:
+            path.unlink(missing_ok=True)
+        folders = {path.parent for path in paths if path.parent.is_dir()}
+        sync(folders)
+        for folder in folders - {self.folder}:
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+    def _put(self, files: Mapping[str, bytes]) -> None:
+        """All files are written before the first is synced, so that the disk takes them together."""
+        paths = {self.folder / name: data for name, data in files.items()}
+        for folder in (self.folder, *{path.parent for path in paths}):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        write_private(paths)
+        sync([self.folder])  # it may have new folders
+
+    def _create(self, name: str, data: bytes) -> None:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+        with open(os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+
+    def _get(self, name: str) -> bytes:
+        return (self.folder / name).read_bytes()
+
+
+def is_original(name: str) -> bool:
+    """Whether a file is named as originals are: 64 hexadecimal digits, two of them its folder's.
+
+    >>> is_original("ab/" + 62 * "0"), is_original("notes.txt")
+    (True, False)
+    """
+    return re.fullmatch("[0-9a-f]{2}/[0-9a-f]{62}", name) is not None
 
 
 def partial(path: Path) -> Path:

@@ -14,7 +14,7 @@ from sqlalchemy import Column, func, select, text
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError
-from forensic.gallery import audit, engines, keyfiles, pages, searching, serving, templates
+from forensic.gallery import audit, engines, keyfiles, originals, pages, searching, serving, templates
 from forensic.gallery.describing import INDEX
 from forensic.gallery.models import Backup, Base, IndexFile, Person, Photo
 from forensic.gallery.rights import Right, needs
@@ -189,8 +189,11 @@ def _pages(case: _Case) -> Iterator[Check]:
 
 def _objects(case: _Case) -> Iterator[Check]:
     store = case.gallery.objects
-    named = {store.path(sha256) for sha256 in case.session.scalars(select(Photo.sha256))}
-    yield _files("originals", [path for path in store.files() if path not in named], "all are of enrolled photos")
+    named = {store.name(sha256) for sha256 in case.session.scalars(select(Photo.sha256))}
+    strange = [store.where(name) for name in store.names() if name not in named]
+    yield _files("originals", strange, "all are of enrolled photos")
+    if (left := originals.status(case.gallery).left) is not None:
+        yield Check("moved originals", False, originals.LEFT.format(left))
 
 
 def _indexes(case: _Case) -> Iterator[Check]:
@@ -268,6 +271,8 @@ def _bytes(case: _Case) -> Iterator[Check]:
     hidden = ["the server's files cannot be searched"] if _file(case.gallery) is None else []
     hidden += ["sealed files show nothing of what they hold"] if case.gallery.sealing else []
     found = [f"{path.name} ({what})" for path, what in case.traces.found(case.gallery.folder)]
+    if originals.are_elsewhere(case.gallery):
+        found += [f"{name} ({what})" for name, what in case.traces.found_in(case.gallery.objects.contents())]
     if hidden:
         found += [f"{column} ({what})" for column, what in searching.found(case.session, case.traces)]
     if found:
@@ -278,7 +283,7 @@ def _bytes(case: _Case) -> Iterator[Check]:
         yield Check("search", True, "in no file of the folder, and in no file's name")
 
 
-def _files(name: str, strange: Sequence[Path], else_: str) -> Check:
+def _files(name: str, strange: Sequence[Path | str], else_: str) -> Check:
     more = f" and {len(strange) - NAMED} more" if len(strange) > NAMED else ""
     said = "not the gallery's: " + ", ".join(map(str, strange[:NAMED])) + more
     return Check(name, not strange, said if strange else else_)

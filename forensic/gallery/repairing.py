@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from forensic.gallery import templates, verifying
 from forensic.gallery.models import IndexFile, Photo, Template, TemplateSpace
+from forensic.gallery.objects import is_original
 from forensic.gallery.records import Problem
 from forensic.gallery.rights import Right, needs
 from forensic.gallery.store import Gallery
@@ -39,7 +40,7 @@ def repair(gallery: Gallery, source: Path | None = None) -> list[Problem]:
         found = verifying.verify(gallery)
         mended = [
             *_closed(found),
-            *_without_strays(found),
+            *_without_strays(gallery, found),
             *_without_indexes(gallery, session, found),
             *_dropped_templates(session),
             *_brought_back(gallery, session, found, source),
@@ -60,10 +61,11 @@ def _closed(found: Sequence[Problem]) -> Iterator[Problem]:
             yield problem._replace(message="Is its owner's alone now.")
 
 
-def _without_strays(found: Sequence[Problem]) -> Iterator[Problem]:
+def _without_strays(gallery: Gallery, found: Sequence[Problem]) -> Iterator[Problem]:
+    store = gallery.objects
     for problem in found:
-        if problem.kind == "stray" and not verifying.is_named_as_original(Path(problem.subject)):
-            Path(problem.subject).unlink(missing_ok=True)
+        if problem.kind == "stray" and not is_original(name := store.named(problem.subject)):
+            store.discard([name])
             yield problem._replace(message="No photo had this file: it is deleted.")
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from forensic.errors import GalleryError
 from forensic.gallery import address, audit, database
 from forensic.gallery.destination import Damaged
-from forensic.gallery.objects import ObjectStore, sync, write_private
+from forensic.gallery.objects import FolderStore, sync, write_private
 from forensic.gallery.records import Problem
 from forensic.gallery.rows import Rows, insert
 from forensic.gallery.sealing import Key
@@ -209,7 +209,7 @@ class _Restoring:
     def __init__(self, snapshot: Snapshot, folder: Path, incomplete: bool, progress: Progress | None) -> None:
         self.snapshot, self.folder, self._incomplete = snapshot, folder, incomplete
         self._progress = progress or (lambda done, total: None)
-        self._objects = ObjectStore(folder / "objects")
+        self._objects = FolderStore(folder / "objects")
         self._tables: dict[str, Table] = {}
         self._people: set[int] = set()
         self._lost: dict[str, list[int]] = {"person": [], "photo": []}

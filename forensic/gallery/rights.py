@@ -38,7 +38,7 @@ class Right(StrEnum):
     READ_CASE = "read cases and searches"
     AUDIT = "read the audit log"
     USERS = "change users"
-    ENCRYPT = "encrypt the gallery, change its key or its engine"
+    ENCRYPT = "encrypt the gallery, change its key, its engine or where originals lie"
     BACKUP = "make and remove backups"
 
 

@@ -1,11 +1,11 @@
 """One folder, one database, one writer at a time, and nothing half done after a crash.
 
 The folder holds ``gallery.db`` (the truth; or ``database.url``, which names the server that has it), ``objects/`` (the
-originals), ``index/`` (a cache that may be deleted), ``audit.key`` (signs the log) and ``lock`` (held by whoever
-writes). In an encrypted gallery the first, and all but the lock and ``database.url``, lie in ``sealed/``, and
-``gallery.key`` says so. An original outlasts a power cut before the row that names it is committed, and its row is gone
-before it is unlinked; ``loose_objects`` is the journal that tells which files may lie in between, and whoever takes the
-lock next settles them.
+originals, where they were not moved elsewhere; see ``originals``), ``index/`` (a cache that may be deleted),
+``audit.key`` (signs the log) and ``lock`` (held by whoever writes). In an encrypted gallery the first, and all but the
+lock and ``database.url``, lie in ``sealed/``, and ``gallery.key`` says so. An original outlasts a power cut before the
+row that names it is committed, and its row is gone before it is unlinked; ``loose_objects`` is the journal that tells
+which files may lie in between, and whoever takes the lock next settles them.
 """
 
 import copy
@@ -22,12 +22,23 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError
-from forensic.gallery import address, audit, database, encryption, engines, keyfiles, people, serving, templates
+from forensic.gallery import (
+    address,
+    audit,
+    database,
+    encryption,
+    engines,
+    keyfiles,
+    originals,
+    people,
+    serving,
+    templates,
+)
 from forensic.gallery.casework_models import Identity, User
 from forensic.gallery.keys import UserKey
 from forensic.gallery.locks import Locked, busy, locked
 from forensic.gallery.models import IndexFile, LooseObject
-from forensic.gallery.objects import PARTIAL, PLAIN, Codec, ObjectStore
+from forensic.gallery.objects import PARTIAL, PLAIN, Codec, FolderStore, ObjectStore
 from forensic.gallery.rights import Operator, Role, Standing
 
 DATABASE_FILES = {address.FILE + end for end in ("", "-wal", "-shm", "-journal")}
@@ -35,7 +46,7 @@ OUTSIDE = {  # what lies in a gallery's folder even where all else is sealed
     *(name + end for name in (address.RECORD, encryption.KEY_FILE, encryption.UNFINISHED) for end in ("", PARTIAL)),
     *("lock", encryption.SEALED),
 }
-OWN_NAMES = OUTSIDE | DATABASE_FILES | {"objects", "index", serving.FOLDER, audit.KEY_FILE}
+OWN_NAMES = OUTSIDE | DATABASE_FILES | {originals.FOLDER, "index", serving.FOLDER, audit.KEY_FILE}
 
 
 class Storage:
@@ -54,7 +65,7 @@ class Storage:
         self.sealing = encryption.unlock(self.folder, key)
         self.home = self.folder / encryption.SEALED if self.sealing else self.folder
         self.codec: Codec = self.sealing or PLAIN
-        self.objects = ObjectStore(self.home / "objects", self.codec)
+        self.objects: ObjectStore = FolderStore(self.home / originals.FOLDER, self.codec)
         self.patience = patience
         self.is_new = False
         self.operator = Operator.of_system()
@@ -77,6 +88,7 @@ class Storage:
         try:
             with database.in_words(self._name):
                 self._settle_schema()
+                self.objects = originals.find(self)
                 self._settle_journal()
                 self._settle_encryption()
         except BaseException:
@@ -117,7 +129,7 @@ class Storage:
                 )
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)  # photos of people: nobody else's business
-        for folder in (self.home, self.objects.folder, self.index_folder):
+        for folder in (self.home, self.home / originals.FOLDER, self.index_folder):
             folder.mkdir(mode=0o700, exist_ok=True)
         if self._address.file:  # the database's side files take their mode from it
             os.close(os.open(self._address.file, os.O_CREAT | os.O_RDWR, 0o600))
@@ -133,7 +145,7 @@ class Storage:
             )
         with self._lock():  # no revision: its making was cut off, or is under way in another process
             revision = database.revision(self.engine)
-            if revision is None and any(self.objects.files()):
+            if revision is None and any(self.objects.names()):
                 raise GalleryError(
                     f"The gallery's database {self._name} is empty, and originals are there: it was lost, or is "
                     "another one. Bring it back, or restore the gallery from a backup."
@@ -170,7 +182,8 @@ class Storage:
     def _settle_journal(self) -> None:
         """Finish what a killed process left, unless another one is writing: then the journal is its own."""
         with self._reading() as session:
-            if session.scalars(select(LooseObject).limit(1)).first() is None and not keyfiles.owed(session):
+            loose = session.scalars(select(LooseObject).limit(1)).first() is not None
+            if not loose and not keyfiles.owed(session) and not originals.is_unfinished(session):
                 return
         with suppress(Locked), self._lock(patience=0):
             self._settle()
@@ -307,7 +320,7 @@ class Storage:
             yield database.scrub(self.engine, vacuum=vacuum)
 
     def _settle(self, patience: float = 0) -> bool:
-        """Remove the files that no photo names, keys of backups, and traces of what was expunged; the lock is held.
+        """Remove files that no photo names, keys of backups, and traces of what was expunged; the lock is held.
 
         While a reader keeps the log of old pages from being emptied, that alone is tried again: the journal remembers
         that all pages were rewritten since.
@@ -324,6 +337,7 @@ class Storage:
             owed = keyfiles.owed(session)
         if owed:
             keyfiles.shred(self._transaction, self._name)  # what stays out of reach stays on record
+        originals.settle(self)
         if not loose:
             return True
         self.objects.remove({row.sha256 for row in loose} - set(kept))
@@ -350,11 +364,11 @@ class Storage:
             elif expunged:
                 noted[sha256].expunged, noted[sha256].rewritten = True, False
 
-    def _add(self, originals: Mapping[str, bytes], insert: Callable[[Session], None]) -> None:
+    def _add(self, data: Mapping[str, bytes], insert: Callable[[Session], None]) -> None:
         """Store originals and, in one transaction, the rows that name them; the lock is held."""
         with self._transaction() as session:
-            self._note_loose(session, originals, expunged=False)
-        self.objects.write(originals)
+            self._note_loose(session, data, expunged=False)
+        self.objects.write(data)
         with self._transaction() as session:
             insert(session)
             session.execute(delete(LooseObject).where(LooseObject.expunged.is_(False)))

@@ -198,8 +198,9 @@ class Gallery(Describing):
             cause, fault = error, f"cannot be read ({error.strerror or error})"
         except ValueError as error:
             cause, fault = error, "was altered"
+        where = self.objects.where(self.objects.name(photo.sha256))
         raise GalleryError(
-            f"The original of photo {photo.id} ({photo.person.label}) {fault}: {self.objects.path(photo.sha256)}. "
+            f"The original of photo {photo.id} ({photo.person.label}) {fault}: {where}. "
             "Restore it from a backup, or expunge the photo and enroll it again."
         ) from cause
 

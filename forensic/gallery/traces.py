@@ -77,6 +77,12 @@ class Traces:
                 if what := self._what(name, _pieces(file, longest - 1)):
                     yield path, what
 
+    def found_in(self, files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, str]]:
+        """Names of files that have one of them in their content or their name, each with what it is."""
+        for name, content in files:
+            if what := self._what(name.encode(errors="replace"), [content]):
+                yield name, what
+
     def _what(self, name: bytes, pieces: Iterable[bytes]) -> str | None:
         """What of it a file has, if anything."""
         for needle, what in self.needles:

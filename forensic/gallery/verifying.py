@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +12,10 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from forensic.gallery import audit, cases, cohorts, database, encrypting, engines, keyfiles, users
+from forensic.gallery import audit, cases, cohorts, database, encrypting, engines, keyfiles, originals, users
 from forensic.gallery.encryption import KEY_FILE, Envelope
 from forensic.gallery.models import LooseObject, Person, Photo, Template, TemplateSpace
-from forensic.gallery.objects import PARTIAL
+from forensic.gallery.objects import PARTIAL, is_original
 from forensic.gallery.people import described, described_photo
 from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS, UNIT_TOLERANCE, Problem
 from forensic.gallery.storage import Storage
@@ -56,7 +55,7 @@ def verify(gallery: Gallery, exported: audit.Head | None = None) -> list[Problem
     if gallery.sealing is not None:
         left = "Lies in plain beside the encrypted gallery, and is not of it: move it elsewhere, or destroy it."
         problems += [Problem("plain", str(path), left) for path in encrypting.plain_files(gallery.folder)]
-    return problems + list(_originals(gallery)) + list(_indexes(gallery))
+    return [*problems, *originals.problems(gallery), *_originals(gallery), *_indexes(gallery)]
 
 
 def _permissions(folder: Path) -> Iterator[Problem]:
@@ -81,33 +80,26 @@ def _originals(gallery: Storage) -> Iterator[Problem]:
     objects = gallery.objects
     photos, expected = _named(gallery)
     unsound = {sha256: sound for sha256 in photos if not (sound := objects.is_sound(sha256))}
-    strays = [path for path in objects.files() if path not in expected]
+    strays = [name for name in objects.names() if name not in expected]
     photos, expected = _named(gallery)
     for sha256, sound in unsound.items():
         if sha256 in photos:
             what = "is missing" if sound is None else "was altered or cannot be read"
-            yield Problem("original", photos[sha256], f"{objects.path(sha256)} {what}: restore it from a backup.")
-    for path in strays:
-        if path not in expected and path.exists():
-            yield Problem("stray", str(path), ORPHAN if is_named_as_original(path) else STRAY)
+            where = objects.where(objects.name(sha256))
+            yield Problem("original", photos[sha256], f"{where} {what}: restore it from a backup.")
+    for name in strays:  # the journal knows all that a crash leaves: it was put there, or its photo's row was lost
+        if name not in expected and objects.holds(name):
+            yield Problem("stray", objects.where(name), ORPHAN if is_original(name) else STRAY)
 
 
-def is_named_as_original(path: Path) -> bool:
-    """Whether a file of the object store has an original's name: 64 hexadecimal digits, two of them its folder's.
-
-    The journal knows all that a crash leaves, so that one without a photo was put there, or its photo's row was lost.
-    """
-    return re.fullmatch("[0-9a-f]{64}", path.parent.name + path.name) is not None
-
-
-def _named(gallery: Storage) -> tuple[dict[str, str], set[Path]]:
+def _named(gallery: Storage) -> tuple[dict[str, str], set[str]]:
     """Each photo's hash with its name in words, and the files that photos and the journal account for."""
     query = select(Photo.sha256, Photo.id, Person.label).join(Person).order_by(Photo.sha256)
     with gallery.reading() as session:
         photos = {sha256: f"photo {number} ({label})" for sha256, number, label in session.execute(query)}
         loose = session.scalars(select(LooseObject.sha256)).all()
-    journal = {path for sha256 in loose for path in gallery.objects.both(sha256)}
-    return photos, journal | {gallery.objects.path(sha256) for sha256 in photos}
+    journal = {name for sha256 in loose for name in gallery.objects.both(sha256)}
+    return photos, journal | {gallery.objects.name(sha256) for sha256 in photos}
 
 
 def _indexes(gallery: Gallery) -> Iterator[Problem]:

@@ -192,7 +192,17 @@ def test_a_sketch_is_of_a_cohort(gallery):
 
 LATER = (
     *("decisions", "searches", "sketches", "cases", "users", "audit", "identity", "index_files"),
-    *("cohort_sketches", "cohorts", "distinct_people", "backups", "backup_keys", "segments", "engine", "engine_debts"),
+    *(
+        "cohort_sketches",
+        "cohorts",
+        "distinct_people",
+        "backups",
+        "backup_keys",
+        "segments",
+        "engine",
+        "engine_debts",
+        "originals",
+    ),
 )
 
 

@@ -110,7 +110,7 @@ def test_an_older_gallery_is_brought_up_and_loses_nothing(gallery, making):
     gallery.enroll([making.record(number) for number in range(4)])
     digest = gallery.digest()
     with gallery.engine.begin() as connection:
-        for table in ("distinct_people", "backups", "backup_keys", "segments", "engine", "engine_debts"):
+        for table in ("distinct_people", "backups", "backup_keys", "segments", "engine", "engine_debts", "originals"):
             connection.exec_driver_sql(f"DROP TABLE {table}")
         connection.exec_driver_sql("ALTER TABLE photos DROP COLUMN quality")
         connection.exec_driver_sql("ALTER TABLE people DROP COLUMN keep_until")

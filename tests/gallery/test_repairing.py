@@ -136,10 +136,10 @@ def test_originals_outlast_a_lost_database_that_was_begun_anew(full, making, tmp
     with Gallery(full.folder, create=True) as anew:
         anew.enroll([making.record(40)])
         shutil.copytree(aside, anew.objects.folder, dirs_exist_ok=True)
-        before = set(anew.objects.files())
+        before = set(anew.objects.names())
         assert "audit" not in kinds(anew.verify())
         assert repair(anew) == []
-        assert set(anew.objects.files()) == before
+        assert set(anew.objects.names()) == before
         assert len(before) > 1
 
 

@@ -308,5 +308,5 @@ def test_two_restorings_to_one_folder_do_not_spoil_each_other(enrolled, places, 
 def test_a_backup_of_a_newer_version_is_left_to_it(enrolled, places, tmp_path, monkeypatch):
     backups.make(enrolled, *places)
     monkeypatch.setattr(database, "HEAD", "0005")
-    with pytest.raises(GalleryError, match=r"newer version \(schema 0008, this one knows 0005\): upgrade"):
+    with pytest.raises(GalleryError, match=r"newer version \(schema 0009, this one knows 0005\): upgrade"):
         restoring.restore(*places, tmp_path / "new")

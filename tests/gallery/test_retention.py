@@ -114,7 +114,7 @@ def test_an_older_gallery_gets_no_dates_from_a_column_of_the_users_own(gallery, 
             """UPDATE people SET extra = '{"Keep until": "2020-01-01"}' WHERE label = 'P0000'"""
         )
     with gallery.engine.begin() as connection:
-        for table in ("backups", "backup_keys", "segments", "engine", "engine_debts"):
+        for table in ("backups", "backup_keys", "segments", "engine", "engine_debts", "originals"):
             connection.exec_driver_sql(f"DROP TABLE {table}")
         connection.exec_driver_sql("ALTER TABLE people DROP COLUMN keep_until")
         connection.exec_driver_sql("ALTER TABLE loose_objects DROP COLUMN rewritten")

@@ -1,0 +1,142 @@
+"""Originals in a bucket of an S3 server: Amazon's, or one of its kind.
+
+One request stores a file, whole or not at all, and the server has it for good when it answers: nothing is half written,
+and no other name is needed meanwhile. A bucket may keep what is overwritten or deleted as older versions: everything
+here that lists or deletes means all versions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import groupby
+from typing import Any
+
+from forensic import urls
+from forensic.gallery.objects import PLAIN, Codec, ObjectStore
+
+PAGE = 1000
+"""Names that the server tells of at once."""
+THREADS = 16
+"""Files that are deleted at once."""
+WHOLE = 2**31
+"""Bytes that are sent in one request; a larger file would be sent in parts, which a crash leaves there."""
+SETTINGS = {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 2}}
+NO_VERSIONS = ("NotImplemented", "MethodNotAllowed", "501")
+
+
+class BucketStore(ObjectStore):
+    """Originals below a URL, ``s3://bucket/folder``.
+
+    Args:
+        url: Without a password: the server's address and the credentials are the AWS variables' and files'
+            (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, ~/.aws, ...), which fsspec's s3fs reads.
+        codec: How they lie there.
+
+    Every method raises OSError where the server refuses or is away, and UsageError where s3fs is not installed.
+    """
+
+    def __init__(self, url: str, codec: Codec = PLAIN) -> None:
+        super().__init__(url, codec)
+        self._bucket, _, folder = url.removeprefix("s3://").partition("/")
+        self._above = f"{folder}/" if folder else ""
+
+    @cached_property
+    def _system(self) -> Any:
+        return urls.system(self.place, use_listings_cache=False, skip_instance_cache=True, config_kwargs=SETTINGS)[0]
+
+    def remove(self, hashes: Iterable[str]) -> None:
+        """Remove originals; a missing one is no error."""
+        self.discard(map(self.name, hashes))
+
+    def _names(self) -> Iterator[str]:
+        """Also those of which an older version alone is left."""
+        return (name for name, _ in groupby(name for name, _, _ in self._versions()))  # listed in their order
+
+    def holds(self, name: str) -> bool:
+        """See `ObjectStore`."""
+        return any(found == name for found, _, _ in self._versions(name))
+
+    def contents(self) -> Iterator[tuple[str, bytes]]:
+        """Every version of every file, with its name."""
+        for name, version, is_file in self._versions():
+            if is_file:
+                with _as_os_errors():
+                    data = self._system.cat_file(self._path(name), version_id=version)
+                yield name, data
+
+    def discard(self, names: Iterable[str]) -> None:
+        """Remove files, in all their versions."""
+        with ThreadPoolExecutor(THREADS) as pool:
+            for _ in pool.map(self._discard, names):
+                pass
+
+    def _discard(self, name: str) -> None:
+        for found, version, _ in list(self._versions(name)):
+            if found == name:
+                which = {} if version is None else {"VersionId": version}
+                self._ask("delete_object", Key=self._above + name, **which)
+
+    def _versions(self, beginning: str = "") -> Iterator[tuple[str, str | None, bool]]:
+        """Names that begin so, with each version's number, and whether it is a file or says that one was deleted."""
+        after: dict[str, str] = {}
+        while True:
+            try:
+                page = self._ask("list_object_versions", Prefix=self._above + beginning, MaxKeys=PAGE, **after)
+            except OSError as error:
+                if not any(word in str(error) for word in NO_VERSIONS):
+                    raise
+                yield from self._present(beginning)  # the server knows no versions: what is there is all there is
+                return
+            files = ((entry, True) for entry in page.get("Versions", ()))
+            gone = ((entry, False) for entry in page.get("DeleteMarkers", ()))
+            for entry, is_file in sorted((*files, *gone), key=lambda one: one[0]["Key"]):
+                yield entry["Key"].removeprefix(self._above), entry["VersionId"], is_file
+            if not page.get("IsTruncated"):
+                return
+            after = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page["NextVersionIdMarker"]}
+
+    def _present(self, beginning: str) -> Iterator[tuple[str, None, bool]]:
+        after: dict[str, str] = {}
+        while True:
+            page = self._ask("list_objects_v2", Prefix=self._above + beginning, MaxKeys=PAGE, **after)
+            for entry in page.get("Contents", ()):
+                yield entry["Key"].removeprefix(self._above), None, True
+            if not page.get("IsTruncated"):
+                return
+            after = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _ask(self, what: str, **how: object) -> dict[str, Any]:
+        """One request to the server about the bucket."""
+        call: Callable[..., dict[str, Any]] = self._system.call_s3
+        with _as_os_errors():
+            return call(what, Bucket=self._bucket, **how)
+
+    def _path(self, name: str) -> str:
+        return f"{self._bucket}/{self._above}{name}"
+
+    def _put(self, files: Mapping[str, bytes]) -> None:
+        with _as_os_errors():
+            self._system.pipe({self._path(name): data for name, data in files.items()}, chunksize=WHOLE)
+
+    def _create(self, name: str, data: bytes) -> None:
+        with _as_os_errors():
+            self._system.pipe_file(self._path(name), data, mode="create")
+
+    def _get(self, name: str) -> bytes:
+        with _as_os_errors():
+            data: bytes = self._system.cat_file(self._path(name))
+        return data
+
+
+@contextmanager
+def _as_os_errors() -> Iterator[None]:
+    """Let what goes wrong be an OSError, as with files on a disk: libraries raise many types."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"the S3 server: {str(error).rstrip('.') or type(error).__name__}") from error
