@@ -53,10 +53,11 @@ class Status(NamedTuple):
 def find(gallery: Storage) -> ObjectStore:
     """The gallery's originals, as its database says."""
     with gallery.reading() as session:
-        return _store(gallery, _row(session).url)
+        return _store(gallery, row(session).url)
 
 
-def _row(session: Session) -> OriginalsPlace:
+def row(session: Session) -> OriginalsPlace:
+    """What the database says of them."""
     return session.get(OriginalsPlace, 1) or OriginalsPlace(id=1, url=None, unfinished=False, left=None)
 
 
@@ -85,7 +86,7 @@ def check_here(gallery: Storage) -> None:
         UsageError: They lie elsewhere.
     """
     with gallery.reading() as session:
-        url = _row(session).url
+        url = row(session).url
     if url is not None:
         raise UsageError(
             f"The originals lie in {url}: bring them into the folder first (forensic gallery originals --folder), and "
@@ -111,20 +112,22 @@ def move(gallery: Gallery, url: str | None, *, progress: Progress | None = None)
     serving.check_idle(gallery)
     with gallery._exclusive():
         with gallery.reading() as session:
-            row = _row(session)
+            now = row(session)
             name = session.get_one(Identity, 1).gallery
-        if row.unfinished:
-            raise GalleryError(LEFT.format(_place(gallery, row.left)))
-        if new == row.url:
+        if now.unfinished:
+            raise GalleryError(LEFT.format(_place(gallery, now.left)))
+        if new == now.url:
             return
         here, there = gallery.objects, _store(gallery, new)
         there.claim(name)
-        _write(gallery, url=row.url, unfinished=True, left=new)
+        _write(gallery, url=now.url, unfinished=True, left=new)
         try:
             _copy(gallery, there, progress)
-            _write(gallery, url=new, unfinished=True, left=row.url, note=there.place)
+            _write(gallery, url=new, unfinished=True, left=now.url, note=there.place)
         except BaseException:
-            settle(gallery)
+            with gallery._reading() as session:
+                left = row(session)
+            settle(gallery, left)
             raise
         gallery.objects = there
         here.clear()
@@ -162,51 +165,53 @@ def _write(gallery: Storage, *, url: str | None, unfinished: bool, left: str | N
 
 def is_unfinished(session: Session) -> bool:
     """Whether a move left something to `settle`."""
-    return _row(session).unfinished
+    return row(session).unfinished
 
 
-def settle(gallery: Storage) -> None:
+def settle(gallery: Storage, place: OriginalsPlace) -> None:
     """Empty what a move that was cut off left; the lock is held. What cannot be reached stays on record.
+
+    Args:
+        gallery: The gallery.
+        place: What its database says.
 
     Raises:
         GalleryError: The gallery was opened before its originals were moved.
     """
-    with gallery._reading() as session:
-        row = _row(session)
-    if _place(gallery, row.url) != gallery.objects.place:
+    if _place(gallery, place.url) != gallery.objects.place:
         raise GalleryError(f"The originals of the gallery in {gallery.folder} were moved: open it again.")
-    if not row.unfinished:
+    if not place.unfinished:
         return
     try:
-        _store(gallery, row.left).clear()
+        _store(gallery, place.left).clear()
     except (OSError, UsageError):
         return
-    _write(gallery, url=row.url, unfinished=False, left=None)
+    _write(gallery, url=place.url, unfinished=False, left=None)
 
 
 @needs(Right.VIEW)
 def status(gallery: Storage) -> Status:
     """Where the originals lie."""
     with gallery.reading() as session:
-        row, photos = _row(session), session.scalars(select(func.count(Photo.id))).one()
-    left = _place(gallery, row.left) if row.unfinished else None
+        now, photos = row(session), session.scalars(select(func.count(Photo.id))).one()
+    left = _place(gallery, now.left) if now.unfinished else None
     return Status(gallery.objects.place, photos, left)
 
 
 def problems(gallery: Storage) -> list[Problem]:
     """What a move left, and a place that is another gallery's."""
     with gallery.reading() as session:
-        row, identity = _row(session), session.get(Identity, 1)
+        now, identity = row(session), session.get(Identity, 1)
     found = []
-    if row.unfinished:
-        found.append(Problem("originals", _place(gallery, row.left), LEFT.format("it")))
-    if row.url is not None and identity is not None:
+    if now.unfinished:
+        found.append(Problem("originals", _place(gallery, now.left), LEFT.format("it")))
+    if now.url is not None and identity is not None:
         try:
             owner = gallery.objects.owner()
         except OSError as error:
-            found.append(Problem("originals", row.url, f"Cannot be read ({error})."))
+            found.append(Problem("originals", now.url, f"Cannot be read ({error})."))
         else:
             if owner != identity.gallery:
                 said = "no gallery's" if owner is None else "another gallery's"
-                found.append(Problem("originals", row.url, f"Its file {OWNER} says that it is {said}."))
+                found.append(Problem("originals", now.url, f"Its file {OWNER} says that it is {said}."))
     return found

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Connection, Engine, delete, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -46,6 +46,10 @@ OUTSIDE = {  # what lies in a gallery's folder even where all else is sealed
     *(name + end for name in (address.RECORD, encryption.KEY_FILE, encryption.UNFINISHED) for end in ("", PARTIAL)),
     *("lock", encryption.SEALED),
 }
+STANDING = select(
+    select(User.id).exists(), select(User.role).where(User.name == bindparam("name"), User.active).scalar_subquery()
+)
+"""Whether there are users, and the role of one: every call asks, so that a right taken away is gone at once."""
 OWN_NAMES = OUTSIDE | DATABASE_FILES | {originals.FOLDER, "index", serving.FOLDER, audit.KEY_FILE}
 
 
@@ -208,9 +212,8 @@ class Storage:
         return known[self.operator]
 
     def _standing(self) -> Standing:
-        with self.reading() as session:
-            role = session.scalars(select(User.role).where(User.name == self.operator.name, User.active)).first()
-            known = role is not None or session.scalars(select(User.id).limit(1)).first() is not None
+        with self._asking() as connection:
+            known, role = connection.execute(STANDING, {"name": self.operator.name}).one()
         return Standing(known, None if role is None or self.operator.role is None else Role(role))
 
     def note(self, session: Session, action: str, **details: object) -> None:
@@ -265,6 +268,16 @@ class Storage:
         self.check_place()
         with database.in_words(self._name), self._reading() as session:
             yield session
+
+    @contextmanager
+    def _asking(self) -> Iterator[Connection]:
+        """For one query, without a session, which takes longer than the query."""
+        if (seen := getattr(self._seen, "session", None)) is not None:
+            yield seen.connection()
+            return
+        self.check_place()
+        with database.in_words(self._name), self.engine.connect() as connection:
+            yield connection
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -334,10 +347,10 @@ class Storage:
         with self._reading() as session:
             loose = session.scalars(select(LooseObject)).all()
             kept = people.known(session, [row.sha256 for row in loose])
-            owed = keyfiles.owed(session)
+            owed, place = keyfiles.owed(session), originals.row(session)
         if owed:
             keyfiles.shred(self._transaction, self._name)  # what stays out of reach stays on record
-        originals.settle(self)
+        originals.settle(self, place)
         if not loose:
             return True
         self.objects.remove({row.sha256 for row in loose} - set(kept))

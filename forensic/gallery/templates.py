@@ -83,11 +83,10 @@ def state(session: Session, digests: Iterable[str]) -> tuple[int, ...]:
     Every search asks for them, so that photos are not counted: where a space has templates of all photos, its revision
     tells of each one that goes, and the newest id of each one that comes.
     """
-    wanted = list(digests)
-    known = select(TemplateSpace.digest, TemplateSpace.revision).where(TemplateSpace.digest.in_(wanted))
-    revisions = dict(session.execute(known).all())
-    newest = (select(func.coalesce(func.max(column), 0)).scalar_subquery() for column in (Cohort.revision, Photo.id))
-    return (*(revisions.get(digest, 0) for digest in wanted), *session.execute(select(*newest)).one())
+    spaces = (select(TemplateSpace.revision).where(TemplateSpace.digest == digest) for digest in digests)
+    newest = (select(func.max(column)) for column in (Cohort.revision, Photo.id))
+    row = session.execute(select(*(query.scalar_subquery() for query in (*spaces, *newest)))).one()
+    return tuple(number or 0 for number in row)
 
 
 def touch_people(session: Session, person_ids: Sequence[int]) -> None:
