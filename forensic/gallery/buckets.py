@@ -11,20 +11,36 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
-from itertools import groupby
-from typing import Any
+from itertools import groupby, islice
+from typing import Any, NamedTuple
 
 from forensic import urls
-from forensic.gallery.objects import PLAIN, Codec, ObjectStore
+from forensic.gallery.objects import OWNER, PLAIN, Codec, ObjectStore, is_original
+from forensic.parallel import ordered
 
 PAGE = 1000
-"""Names that the server tells of at once."""
+"""Names that the server takes or tells of at once."""
 THREADS = 16
-"""Files that are deleted at once."""
+"""Files that are looked up at once."""
 WHOLE = 2**31
 """Bytes that are sent in one request; a larger file would be sent in parts, which a crash leaves there."""
 SETTINGS = {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 2}}
-NO_VERSIONS = ("NotImplemented", "MethodNotAllowed", "501")
+NO_VERSIONS = ("NotImplemented", "MethodNotAllowed")
+"""What servers answer that know no versions."""
+
+
+class _Version(NamedTuple):
+    """A version of a file.
+
+    Attributes:
+        name: The file's.
+        number: The version's; None where the server knows none.
+        is_file: Whether it has a content; else it marks that the file was deleted.
+    """
+
+    name: str
+    number: str | None
+    is_file: bool
 
 
 class BucketStore(ObjectStore):
@@ -67,43 +83,56 @@ class BucketStore(ObjectStore):
                     data = self._system.cat_file(self._path(name), version_id=version)
                 yield name, data
 
+    def clear(self) -> None:
+        """Remove all originals, and then the claim; other files stay."""
+        while self._delete(version for version in self._versions() if is_original(version.name)):
+            pass  # a server may lose its place in a list from which files go
+        self.discard([OWNER])
+
     def discard(self, names: Iterable[str]) -> None:
         """Remove files, in all their versions."""
         with ThreadPoolExecutor(THREADS) as pool:
-            for _ in pool.map(self._discard, names):
-                pass
+            listed = ordered(pool, lambda name: [one for one in self._versions(name) if one.name == name], names)
+            self._delete(version for versions in listed for version in versions)
 
-    def _discard(self, name: str) -> None:
-        for found, version, _ in list(self._versions(name)):
-            if found == name:
-                which = {} if version is None else {"VersionId": version}
-                self._ask("delete_object", Key=self._above + name, **which)
+    def _delete(self, versions: Iterator[_Version]) -> int:
+        """How many there were."""
+        count = 0
+        while some := list(islice(versions, PAGE)):
+            keys = [{"Key": self._above + name} | ({"VersionId": number} if number else {}) for name, number, _ in some]
+            answer = self._ask("delete_objects", Delete={"Objects": keys, "Quiet": True})
+            if errors := answer.get("Errors"):
+                first = errors[0]
+                said = f"{first.get('Message') or first.get('Code')} ({first.get('Key')})"
+                raise OSError(f"the S3 server deletes {len(errors)} of {len(some)} files not: {said}")
+            count += len(some)
+        return count
 
-    def _versions(self, beginning: str = "") -> Iterator[tuple[str, str | None, bool]]:
-        """Names that begin so, with each version's number, and whether it is a file or says that one was deleted."""
+    def _versions(self, beginning: str = "") -> Iterator[_Version]:
+        """All versions of the files whose names begin so, by name."""
         after: dict[str, str] = {}
         while True:
             try:
                 page = self._ask("list_object_versions", Prefix=self._above + beginning, MaxKeys=PAGE, **after)
             except OSError as error:
-                if not any(word in str(error) for word in NO_VERSIONS):
+                if _code(error) not in NO_VERSIONS:
                     raise
-                yield from self._present(beginning)  # the server knows no versions: what is there is all there is
+                yield from self._present(beginning)  # what is there is all there is
                 return
             files = ((entry, True) for entry in page.get("Versions", ()))
             gone = ((entry, False) for entry in page.get("DeleteMarkers", ()))
             for entry, is_file in sorted((*files, *gone), key=lambda one: one[0]["Key"]):
-                yield entry["Key"].removeprefix(self._above), entry["VersionId"], is_file
+                yield _Version(entry["Key"].removeprefix(self._above), entry["VersionId"], is_file)
             if not page.get("IsTruncated"):
                 return
             after = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page["NextVersionIdMarker"]}
 
-    def _present(self, beginning: str) -> Iterator[tuple[str, None, bool]]:
+    def _present(self, beginning: str) -> Iterator[_Version]:
         after: dict[str, str] = {}
         while True:
             page = self._ask("list_objects_v2", Prefix=self._above + beginning, MaxKeys=PAGE, **after)
             for entry in page.get("Contents", ()):
-                yield entry["Key"].removeprefix(self._above), None, True
+                yield _Version(entry["Key"].removeprefix(self._above), None, True)
             if not page.get("IsTruncated"):
                 return
             after = {"ContinuationToken": page["NextContinuationToken"]}
@@ -129,6 +158,13 @@ class BucketStore(ObjectStore):
         with _as_os_errors():
             data: bytes = self._system.cat_file(self._path(name))
         return data
+
+
+def _code(error: OSError) -> str | None:
+    """What the server called an error."""
+    answer = getattr(error.__cause__, "response", None) or {}
+    code: str | None = answer.get("Error", {}).get("Code")
+    return code
 
 
 @contextmanager

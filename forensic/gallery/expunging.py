@@ -1,15 +1,16 @@
 """How people leave a gallery for good: named, photo by photo, or all whose time has passed."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from typing import NamedTuple
 
 from sqlalchemy import delete, func, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from forensic.errors import UsageError
-from forensic.gallery import engines, people, templates
+from forensic.errors import GalleryError, UsageError
+from forensic.gallery import database, engines, keyfiles, people, serving, templates
 from forensic.gallery.curating import Curating
 from forensic.gallery.models import Person, Photo, now
 from forensic.gallery.rights import Right, needs
@@ -124,6 +125,36 @@ class Expunging(Curating):
         engines.owe(session, [number for number, _ in photos])
         self.note(session, "expunge", people=list(numbers), photos=[number for number, _ in photos], **why)
         return [sha256 for _, sha256 in photos]
+
+    def _expunge(self, remove: Callable[[Session], Iterable[str]]) -> list[str]:
+        """Remove rows, then the originals whose hashes ``remove`` returns, then all traces."""
+        with self._exclusive():
+            with self._transaction() as session:
+                with keyfiles.destroying(session):
+                    hashes = sorted(remove(session))
+                self._note_loose(session, hashes, expunged=True)
+            faults = [
+                self._wipe(bool(hashes)),
+                keyfiles.shred(self._transaction, self._name),
+                serving.forget(self),
+                engines.settle(self),
+            ]
+            if any(faults):
+                raise GalleryError(f"They are out of the gallery, but {' Besides, '.join(filter(None, faults))}")
+        return hashes
+
+    def _wipe(self, photos: bool) -> str:
+        """Wipe what was just removed; or why it could not be wiped yet: the next writer tries again."""
+        try:
+            settled = self._settle(database.BUSY_SECONDS) if photos else database.scrub(self.engine, vacuum=True)
+            reason, cure = "another process is reading it", "end that process"
+        except (SQLAlchemyError, OSError) as error:
+            settled, reason, cure = False, str(getattr(error, "orig", None) or error), "see to that"
+        if settled:
+            return ""
+        return (
+            f"{reason}, so that traces may remain in {self._name}: {cure}; the next use of the gallery then wipes them."
+        )
 
 
 def today() -> date:

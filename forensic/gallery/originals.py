@@ -9,7 +9,6 @@ one or the old one, and whoever takes the lock next empties it if the move was c
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,6 +22,7 @@ from forensic.gallery.models import OriginalsPlace, Photo
 from forensic.gallery.objects import OWNER, FolderStore, ObjectStore
 from forensic.gallery.records import Problem
 from forensic.gallery.rights import Right, needs
+from forensic.gallery.templates import chunks
 
 if TYPE_CHECKING:
     from forensic.gallery.storage import Storage
@@ -126,8 +126,9 @@ def move(gallery: Gallery, url: str | None, *, progress: Progress | None = None)
             _write(gallery, url=new, unfinished=True, left=now.url, note=there.place)
         except BaseException:
             with gallery._reading() as session:
-                left = row(session)
-            settle(gallery, left)
+                then = row(session)
+            if then.url == now.url:
+                settle(gallery, then)
             raise
         gallery.objects = there
         here.clear()
@@ -146,10 +147,8 @@ def _checked(gallery: Storage, url: str) -> str:
 
 
 def _copy(gallery: Gallery, there: ObjectStore, progress: Progress | None) -> None:
-    photos = gallery.photos()
-    left = iter(photos)
-    done = 0
-    while some := list(islice(left, BATCH)):
+    photos, done = gallery.photos(), 0
+    for some in chunks(photos, BATCH):
         there.write({photo.sha256: gallery.photo_bytes(photo) for photo in some})
         done += len(some)
         if progress:

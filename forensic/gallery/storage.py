@@ -18,7 +18,6 @@ from types import TracebackType
 from typing import Self
 
 from sqlalchemy import Connection, Engine, bindparam, delete, select, update
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError
@@ -27,7 +26,6 @@ from forensic.gallery import (
     audit,
     database,
     encryption,
-    engines,
     keyfiles,
     originals,
     people,
@@ -385,36 +383,6 @@ class Storage:
         with self._transaction() as session:
             insert(session)
             session.execute(delete(LooseObject).where(LooseObject.expunged.is_(False)))
-
-    def _expunge(self, remove: Callable[[Session], Iterable[str]]) -> list[str]:
-        """Remove rows, then the originals whose hashes ``remove`` returns, then all traces."""
-        with self._exclusive():
-            with self._transaction() as session:
-                with keyfiles.destroying(session):
-                    hashes = sorted(remove(session))
-                self._note_loose(session, hashes, expunged=True)
-            faults = [
-                self._wipe(bool(hashes)),
-                keyfiles.shred(self._transaction, self._name),
-                serving.forget(self),
-                engines.settle(self),
-            ]
-            if any(faults):
-                raise GalleryError(f"They are out of the gallery, but {' Besides, '.join(filter(None, faults))}")
-        return hashes
-
-    def _wipe(self, photos: bool) -> str:
-        """Wipe what was just removed; or why it could not be wiped yet: the next writer tries again."""
-        try:
-            settled = self._settle(database.BUSY_SECONDS) if photos else database.scrub(self.engine, vacuum=True)
-            reason, cure = "another process is reading it", "end that process"
-        except (SQLAlchemyError, OSError) as error:
-            settled, reason, cure = False, str(getattr(error, "orig", None) or error), "see to that"
-        if settled:
-            return ""
-        return (
-            f"{reason}, so that traces may remain in {self._name}: {cure}; the next use of the gallery then wipes them."
-        )
 
     # The index's cache
 

@@ -5,6 +5,7 @@ import json
 
 import pytest
 import s3
+from botocore.exceptions import ClientError
 from click.testing import CliRunner
 from fuses import Crash, Fuse, failing
 from user_keys import KEY
@@ -103,7 +104,8 @@ def test_a_server_without_versions(far, bucket, making, monkeypatch):
 
     def ask(store, what, **how):
         if what == "list_object_versions":
-            raise OSError("An error occurred (NotImplemented) when calling the ListObjectVersions operation")
+            answer = {"Error": {"Code": "NotImplemented", "Message": "no versions"}}
+            raise OSError("[Errno 5] no versions") from ClientError(answer, what)
         return real(store, what, **how)
 
     monkeypatch.setattr(buckets.BucketStore, "_ask", ask)
