@@ -156,12 +156,14 @@ class Clients:
             "peak_mib": round(self.served.peak_mib()),
         }
 
-    def search_until_the_end(self, count: int, seconds: float) -> list[Answer]:
-        """Send the server SIGTERM while they search."""
+    def search_until_the_end(self, count: int, seconds: float) -> tuple[list[Answer], Figures]:
+        """Send the server SIGTERM while they search: what they saw, and how it ended."""
         begun = clients.begin(self._crowd(count, seconds))
         time.sleep(AT_WORK * seconds)
+        began = time.monotonic()
         self.served.terminate()
-        return clients.finished(begun)
+        ending = {"status": self.served.ended(), "seconds": time.monotonic() - began}
+        return clients.finished(begun), ending  # whoever was refused waits as long as it was told, and comes back
 
     def _crowd(self, count: int, seconds: float) -> Crowd:
         return Crowd(self.served.url, self._tokens, self.sketches, count, seconds)
@@ -187,10 +189,7 @@ def measure(folder: Path, options: argparse.Namespace) -> Figures:
                 found | {f"bare_{name}": statistics.mean(half[name] for half in halves) for name in halves[0]}
             )
         many = crowd.search(options.crowd, options.seconds)
-        began = time.monotonic()
-        answers = crowd.search_until_the_end(options.clients, options.seconds)
-        status = served.ended()
-        ending = {"status": status, "seconds": time.monotonic() - began - AT_WORK * options.seconds}
+        answers, ending = crowd.search_until_the_end(options.clients, options.seconds)
     accepted = [answer.request for answer in answers if answer.status in (201, 202)]
     left = sum(prepared.times_on_record()[request] == 0 for request in accepted)
     with Served(prepared.folder, log, workers=cores()) as served:  # does what the other one left
