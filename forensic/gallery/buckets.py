@@ -7,6 +7,7 @@ here that lists or deletes means all versions.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -79,7 +80,7 @@ class BucketStore(ObjectStore):
         """Every version of every file, with its name."""
         for name, version, is_file in self._versions():
             if is_file:
-                with _as_os_errors():
+                with _as_os_errors(self.place):
                     data = self._system.cat_file(self._path(name), version_id=version)
                 yield name, data
 
@@ -104,7 +105,8 @@ class BucketStore(ObjectStore):
             if errors := answer.get("Errors"):
                 first = errors[0]
                 said = f"{first.get('Message') or first.get('Code')} ({first.get('Key')})"
-                raise OSError(f"the S3 server deletes {len(errors)} of {len(some)} files not: {said}")
+                said = f"the S3 server does not delete {len(errors)} of {len(some)} files: {said}"
+                raise OSError(errno.EACCES, said, self.place)
             count += len(some)
         return count
 
@@ -140,22 +142,22 @@ class BucketStore(ObjectStore):
     def _ask(self, what: str, **how: object) -> dict[str, Any]:
         """One request to the server about the bucket."""
         call: Callable[..., dict[str, Any]] = self._system.call_s3
-        with _as_os_errors():
+        with _as_os_errors(self.place):
             return call(what, Bucket=self._bucket, **how)
 
     def _path(self, name: str) -> str:
         return f"{self._bucket}/{self._above}{name}"
 
     def _put(self, files: Mapping[str, bytes]) -> None:
-        with _as_os_errors():
+        with _as_os_errors(self.place):
             self._system.pipe({self._path(name): data for name, data in files.items()}, chunksize=WHOLE)
 
     def _create(self, name: str, data: bytes) -> None:
-        with _as_os_errors():
+        with _as_os_errors(self.place):
             self._system.pipe_file(self._path(name), data, mode="create")
 
     def _get(self, name: str) -> bytes:
-        with _as_os_errors():
+        with _as_os_errors(self.place):
             data: bytes = self._system.cat_file(self._path(name))
         return data
 
@@ -168,11 +170,13 @@ def _code(error: OSError) -> str | None:
 
 
 @contextmanager
-def _as_os_errors() -> Iterator[None]:
-    """Let what goes wrong be an OSError, as with files on a disk: libraries raise many types."""
+def _as_os_errors(place: str) -> Iterator[None]:
+    """Let what goes wrong be an OSError that names the place, as with files on a disk: libraries raise many types."""
     try:
         yield
-    except OSError:
+    except OSError as error:
+        error.filename = place
         raise
     except Exception as error:
-        raise OSError(f"the S3 server: {str(error).rstrip('.') or type(error).__name__}") from error
+        said = str(error).rstrip(".") or type(error).__name__
+        raise OSError(errno.EIO, f"the S3 server: {said}", place) from error

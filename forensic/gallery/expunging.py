@@ -149,12 +149,18 @@ class Expunging(Curating):
             settled = self._settle(database.BUSY_SECONDS) if photos else database.scrub(self.engine, vacuum=True)
             reason, cure = "another process is reading it", "end that process"
         except (SQLAlchemyError, OSError) as error:
-            settled, reason, cure = False, str(getattr(error, "orig", None) or error), "see to that"
+            settled, reason, cure = False, _words(error), "see to that"
         if settled:
             return ""
         return (
             f"{reason}, so that traces may remain in {self._name}: {cure}; the next use of the gallery then wipes them."
         )
+
+
+def _words(error: SQLAlchemyError | OSError) -> str:
+    if isinstance(error, OSError):
+        return str(error.strerror or error)
+    return str(getattr(error, "orig", None) or error)
 
 
 def today() -> date:

@@ -9,6 +9,7 @@ one or the old one, and whoever takes the lock next empties it if the move was c
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -205,12 +206,8 @@ def problems(gallery: Storage) -> list[Problem]:
     if now.unfinished:
         found.append(Problem("originals", _place(gallery, now.left), LEFT.format("it")))
     if now.url is not None and identity is not None:
-        try:
-            owner = gallery.objects.owner()
-        except OSError as error:
-            found.append(Problem("originals", now.url, f"Cannot be read ({error})."))
-        else:
-            if owner != identity.gallery:
-                said = "no gallery's" if owner is None else "another gallery's"
-                found.append(Problem("originals", now.url, f"Its file {OWNER} says that it is {said}."))
+        with suppress(OSError):  # whoever lists the files tells of it
+            if (owner := gallery.objects.owner()) != identity.gallery:
+                said = "is missing" if owner is None else "says that it is another gallery's"
+                found.append(Problem("originals", now.url, f"Its file {OWNER} {said}."))
     return found

@@ -190,8 +190,11 @@ def _pages(case: _Case) -> Iterator[Check]:
 def _objects(case: _Case) -> Iterator[Check]:
     store = case.gallery.objects
     named = {store.name(sha256) for sha256 in case.session.scalars(select(Photo.sha256))}
-    strange = [store.where(name) for name in store.names() if name not in named]
-    yield _files("originals", strange, "all are of enrolled photos")
+    try:
+        strange = [store.where(name) for name in store.names() if name not in named]
+        yield _files("originals", strange, "all are of enrolled photos")
+    except OSError as error:
+        yield Check("originals", None, f"{store.place} cannot be listed ({error.strerror or error})")
     if (left := originals.status(case.gallery).left) is not None:
         yield Check("moved originals", False, originals.LEFT.format(left))
 
@@ -272,7 +275,10 @@ def _bytes(case: _Case) -> Iterator[Check]:
     hidden += ["sealed files show nothing of what they hold"] if case.gallery.sealing else []
     found = [f"{path.name} ({what})" for path, what in case.traces.found(case.gallery.folder)]
     if originals.are_elsewhere(case.gallery):
-        found += [f"{name} ({what})" for name, what in case.traces.found_in(case.gallery.objects.contents())]
+        try:
+            found += [f"{name} ({what})" for name, what in case.traces.found_in(case.gallery.objects.contents())]
+        except OSError as error:
+            hidden.append(f"{case.gallery.objects.place} cannot be read ({error.strerror or error})")
     if hidden:
         found += [f"{column} ({what})" for column, what in searching.found(case.session, case.traces)]
     if found:

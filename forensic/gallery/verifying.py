@@ -79,8 +79,12 @@ def _originals(gallery: Storage) -> Iterator[Problem]:
     """Read every original without holding a transaction, then leave out what was expunged or enrolled meanwhile."""
     objects = gallery.objects
     photos, expected = _named(gallery)
+    try:
+        strays = [name for name in objects.names() if name not in expected]
+    except OSError as error:  # then none of them could be read
+        yield Problem("originals", objects.place, f"Cannot be listed ({error.strerror or error}): none was checked.")
+        return
     unsound = {sha256: sound for sha256 in photos if not (sound := objects.is_sound(sha256))}
-    strays = [name for name in objects.names() if name not in expected]
     photos, expected = _named(gallery)
     for sha256, sound in unsound.items():
         if sha256 in photos:

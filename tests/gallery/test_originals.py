@@ -237,12 +237,16 @@ def test_a_server_that_is_away(far, bucket, s3_server, making, tmp_path, monkeyp
                 gallery.photo_bytes(1)
             with pytest.raises(GalleryError, match=r"the S3 server: Could not connect"):
                 originals.move(other, f"{bucket.url}/others")
-            assert originals.problems(gallery)[0].message.startswith("Cannot be read (the S3 server: ")
+            (problem,) = gallery.verify()
+            assert problem.message.startswith("Cannot be listed (the S3 server: Could not connect")
             with pytest.raises(GalleryError, match=r"out of the gallery, but the S3 server.*traces may remain"):
                 gallery.expunge("P0001")
             with pytest.raises(GalleryError, match=r"the S3 server: Could not connect"):
                 gallery.enroll([making.record(40)])
             assert gallery.size() == (5, 10)
+            if gallery.sealing is None:
+                with pytest.raises(GalleryError, match=f"the S3 server: .*{bucket.url}"):
+                    proving.prove(gallery, 2)
         finally:
             s3_server.start()
         assert len(bucket.names()) == 13
