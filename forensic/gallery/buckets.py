@@ -26,6 +26,8 @@ THREADS = 16
 WHOLE = 2**31
 """Bytes that are sent in one request; a larger file would be sent in parts, which a crash leaves there."""
 SETTINGS = {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 2}}
+NUMBERS = {FileNotFoundError: errno.ENOENT, FileExistsError: errno.EEXIST, PermissionError: errno.EACCES}
+"""The system's numbers of errors that s3fs raises without."""
 NO_VERSIONS = ("NotImplemented", "MethodNotAllowed")
 """What servers answer that know no versions."""
 
@@ -175,8 +177,8 @@ def _as_os_errors(place: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        error.filename = place
-        raise
+        number = error.errno or next((number for kind, number in NUMBERS.items() if isinstance(error, kind)), errno.EIO)
+        raise OSError(number, error.strerror or f"the S3 server: {error}", place) from error.__cause__ or error
     except Exception as error:
         said = str(error).rstrip(".") or type(error).__name__
         raise OSError(errno.EIO, f"the S3 server: {said}", place) from error
