@@ -75,5 +75,7 @@ def running() -> Iterator[Server]:
         patch.setenv("AWS_ACCESS_KEY_ID", "clerk")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "s3cret")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        yield server
-    server.stop()
+        try:
+            yield server
+        finally:
+            server.stop()

@@ -16,8 +16,9 @@ from forensic.text import printable
 @click.argument("url", required=False)
 @gallery_option
 @click.option("--folder", "back", is_flag=True, help="Bring the originals back into the gallery's folder.")
+@click.option("--forget", is_flag=True, help="Give up what a move left in a place that is no more.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def originals(url: str | None, gallery: Path, back: bool, as_json: bool) -> None:
+def originals(url: str | None, gallery: Path, back: bool, forget: bool, as_json: bool) -> None:
     """Keep the photos' originals in a bucket or another folder, at a URL; without one, show where they lie.
 
     For galleries whose photos do not fit on one disk. The originals that are there are moved, and later ones are stored
@@ -35,12 +36,16 @@ def originals(url: str | None, gallery: Path, back: bool, as_json: bool) -> None
     from forensic.gallery import originals as places
     from forensic.progress import bar
 
-    if back and url is not None:
-        raise UsageError("--folder is the gallery's own folder: give it without a URL.")
+    if (url is not None) + back + forget > 1:
+        raise UsageError("Give a URL, --folder (the gallery's own folder) or --forget, one of them alone.")
+    if url is not None:
+        places.checked(url)  # before a gallery is made
     with open_gallery(gallery, create=url is not None) as opened:
         if back or url is not None:
             with bar("Moving originals") as shown:
                 places.move(opened, url, progress=shown)
+        if forget:
+            places.forget(opened)
         found = places.status(opened)
     if as_json:
         echo_json(found._asdict())

@@ -8,7 +8,7 @@ here that lists or deletes means all versions.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
@@ -16,16 +16,18 @@ from itertools import groupby, islice
 from typing import Any, NamedTuple
 
 from forensic import urls
-from forensic.gallery.objects import OWNER, PLAIN, Codec, ObjectStore, is_original
+from forensic.gallery.objects import PLAIN, Codec, ObjectStore, is_original
 from forensic.parallel import ordered
 
 PAGE = 1000
 """Names that the server takes or tells of at once."""
 THREADS = 16
-"""Files that are looked up at once."""
+"""Files that are written or looked up at once."""
 WHOLE = 2**31
 """Bytes that are sent in one request; a larger file would be sent in parts, which a crash leaves there."""
-SETTINGS = {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 2}}
+SETTINGS = {"connect_timeout": 10, "read_timeout": 30, "retries": {"max_attempts": 1}}
+TRIES = 2
+"""Of s3fs, each with those of the settings below it."""
 NUMBERS = {FileNotFoundError: errno.ENOENT, FileExistsError: errno.EEXIST, PermissionError: errno.EACCES}
 """The system's numbers of errors that s3fs raises without."""
 NO_VERSIONS = ("NotImplemented", "MethodNotAllowed")
@@ -54,7 +56,7 @@ class BucketStore(ObjectStore):
             (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, ~/.aws, ...), which fsspec's s3fs reads.
         codec: How they lie there.
 
-    Every method raises OSError where the server refuses or is away, and UsageError where s3fs is not installed.
+    Every method raises OSError where the server refuses or is away, or s3fs is not installed.
     """
 
     def __init__(self, url: str, codec: Codec = PLAIN) -> None:
@@ -64,7 +66,15 @@ class BucketStore(ObjectStore):
 
     @cached_property
     def _system(self) -> Any:
-        return urls.system(self.place, use_listings_cache=False, skip_instance_cache=True, config_kwargs=SETTINGS)[0]
+        system, _ = urls.system(
+            self.place,
+            use_listings_cache=False,
+            skip_instance_cache=True,
+            max_concurrency=1,  # a file is read in one request, without asking first how long it is
+            config_kwargs=SETTINGS,
+        )
+        system.retries = TRIES
+        return system
 
     def remove(self, hashes: Iterable[str]) -> None:
         """Remove originals; a missing one is no error."""
@@ -87,10 +97,9 @@ class BucketStore(ObjectStore):
                 yield name, data
 
     def clear(self) -> None:
-        """Remove all originals, and then the claim; other files stay."""
+        """Remove all originals; other files stay."""
         while self._delete(version for version in self._versions() if is_original(version.name)):
             pass  # a server may lose its place in a list from which files go
-        self.discard([OWNER])
 
     def discard(self, names: Iterable[str]) -> None:
         """Remove files, in all their versions."""
@@ -126,7 +135,8 @@ class BucketStore(ObjectStore):
             files = ((entry, True) for entry in page.get("Versions", ()))
             gone = ((entry, False) for entry in page.get("DeleteMarkers", ()))
             for entry, is_file in sorted((*files, *gone), key=lambda one: one[0]["Key"]):
-                yield _Version(entry["Key"].removeprefix(self._above), entry["VersionId"], is_file)
+                if name := entry["Key"].removeprefix(self._above):  # else what stands for a folder in some programs
+                    yield _Version(name, entry["VersionId"], is_file)
             if not page.get("IsTruncated"):
                 return
             after = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page["NextVersionIdMarker"]}
@@ -136,27 +146,31 @@ class BucketStore(ObjectStore):
         while True:
             page = self._ask("list_objects_v2", Prefix=self._above + beginning, MaxKeys=PAGE, **after)
             for entry in page.get("Contents", ()):
-                yield _Version(entry["Key"].removeprefix(self._above), None, True)
+                if name := entry["Key"].removeprefix(self._above):
+                    yield _Version(name, None, True)
             if not page.get("IsTruncated"):
                 return
             after = {"ContinuationToken": page["NextContinuationToken"]}
 
     def _ask(self, what: str, **how: object) -> dict[str, Any]:
         """One request to the server about the bucket."""
-        call: Callable[..., dict[str, Any]] = self._system.call_s3
         with _as_os_errors(self.place):
-            return call(what, Bucket=self._bucket, **how)
+            answer: dict[str, Any] = self._system.call_s3(what, Bucket=self._bucket, **how)
+        return answer
 
     def _path(self, name: str) -> str:
         return f"{self._bucket}/{self._above}{name}"
 
     def _put(self, files: Mapping[str, bytes]) -> None:
-        with _as_os_errors(self.place):
-            self._system.pipe({self._path(name): data for name, data in files.items()}, chunksize=WHOLE)
+        """Side by side; whatever goes wrong, none is still under way when this ends."""
+        with ThreadPoolExecutor(THREADS) as pool:
+            for _ in ordered(pool, self._put_one, files.items()):
+                pass
 
-    def _create(self, name: str, data: bytes) -> None:
+    def _put_one(self, file: tuple[str, bytes]) -> None:
+        name, data = file
         with _as_os_errors(self.place):
-            self._system.pipe_file(self._path(name), data, mode="create")
+            self._system.pipe_file(self._path(name), data, chunksize=WHOLE)
 
     def _get(self, name: str) -> bytes:
         with _as_os_errors(self.place):

@@ -145,16 +145,16 @@ class Expunging(Curating):
 
     def _wipe(self, photos: bool) -> str:
         """Wipe what was just removed; or why it could not be wiped yet: the next writer tries again."""
+        where = self._name
         try:
             settled = self._settle(database.BUSY_SECONDS) if photos else database.scrub(self.engine, vacuum=True)
             reason, cure = "another process is reading it", "end that process"
         except (SQLAlchemyError, OSError) as error:
             settled, reason, cure = False, _words(error), "see to that"
+            where = getattr(error, "filename", None) or where
         if settled:
             return ""
-        return (
-            f"{reason}, so that traces may remain in {self._name}: {cure}; the next use of the gallery then wipes them."
-        )
+        return f"{reason}, so that traces may remain in {where}: {cure}; the next use of the gallery then wipes them."
 
 
 def _words(error: SQLAlchemyError | OSError) -> str:

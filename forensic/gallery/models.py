@@ -234,8 +234,10 @@ class OriginalsPlace(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     url: Mapped[str | None]  # without a password
-    unfinished: Mapped[bool] = mapped_column(default=False)  # `left` may hold originals that are to go
+    claim: Mapped[str | None]  # what the place says of whose it is; NULL for the gallery's own folder
+    unfinished: Mapped[bool]  # `left` may hold originals that are to go
     left: Mapped[str | None]  # URL of what a move copies to, and, once that is done, of what it came from
+    left_claim: Mapped[str | None]
 
 
 class Clock(Base):

@@ -54,7 +54,7 @@ class Plain:
 PLAIN = Plain()
 ORIGINAL = "original"
 OWNER = "gallery.txt"
-"""The file of a place that names the gallery whose it is."""
+"""The file of a place elsewhere that says whose it is."""
 
 
 class ObjectStore(ABC):
@@ -99,9 +99,8 @@ class ObjectStore(ABC):
         self.discard(name for sha256 in hashes for name in self.both(sha256))
 
     def clear(self) -> None:
-        """Remove all originals, and then the claim; other files stay."""
+        """Remove all originals; other files stay."""
         self.discard(name for name in self.names() if is_original(name.removesuffix(PARTIAL)))
-        self.discard([OWNER])
 
     def read(self, sha256: str) -> bytes:
         """The original with this hash.
@@ -126,24 +125,12 @@ class ObjectStore(ABC):
             return False
         return True
 
-    def claim(self, gallery: str) -> None:
-        """Write into the place whose it is: two galleries never share one.
-
-        Args:
-            gallery: Its name in the world.
-
-        Raises:
-            GalleryError: It holds files, or is another gallery's.
-        """
-        if (found := next(self.names(), None)) is not None:
-            raise GalleryError(f"{self.place} holds files, {found} for one: name a place where nothing is.")
-        with suppress(FileExistsError):  # another gallery's, or left by an attempt of this one
-            self._create(OWNER, f"{gallery}\n".encode())
-        if self.owner() != gallery:
-            raise GalleryError(f"{self.place} is the place of another gallery: name another one.")
+    def own(self, claim: str) -> None:
+        """Write down whose the place is; see `originals`."""
+        self._put({OWNER: f"{claim}\n".encode()})
 
     def owner(self) -> str | None:
-        """The gallery that has claimed the place; None where none has, as a gallery's own folder needs no claim."""
+        """What was written down so; None where nothing was, or where the place is not there."""
         try:
             return self._get(OWNER).decode(errors="replace").strip()
         except FileNotFoundError:
@@ -171,10 +158,6 @@ class ObjectStore(ABC):
     @abstractmethod
     def _put(self, files: Mapping[str, bytes]) -> None:
         """Write files, each complete or not there at all; on return they outlast a power cut."""
-
-    @abstractmethod
-    def _create(self, name: str, data: bytes) -> None:
-        """Write a file; FileExistsError if there is one."""
 
     @abstractmethod
     def _get(self, name: str) -> bytes: ...
@@ -220,15 +203,9 @@ class FolderStore(ObjectStore):
         """All files are written before the first is synced, so that the disk takes them together."""
         paths = {self.folder / name: data for name, data in files.items()}
         for folder in (self.folder, *{path.parent for path in paths}):
-            folder.mkdir(mode=0o700, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(paths)
         sync([self.folder])  # it may have new folders
-
-    def _create(self, name: str, data: bytes) -> None:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.folder.chmod(0o700)
-        with open(os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
 
     def _get(self, name: str) -> bytes:
         return (self.folder / name).read_bytes()

@@ -191,10 +191,11 @@ def _objects(case: _Case) -> Iterator[Check]:
     store = case.gallery.objects
     named = {store.name(sha256) for sha256 in case.session.scalars(select(Photo.sha256))}
     try:
+        originals.check(case.gallery, originals.row(case.session))
         strange = [store.where(name) for name in store.names() if name not in named]
         yield _files("originals", strange, "all are of enrolled photos")
     except OSError as error:
-        yield Check("originals", None, f"{store.place} cannot be listed ({error.strerror or error})")
+        yield Check("originals", None, f"{store.place} cannot be looked into ({error.strerror or error})")
     if (left := originals.status(case.gallery).left) is not None:
         yield Check("moved originals", False, originals.LEFT.format(left))
 

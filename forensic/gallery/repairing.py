@@ -15,7 +15,7 @@ from pathlib import Path
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from forensic.gallery import templates, verifying
+from forensic.gallery import originals, templates, verifying
 from forensic.gallery.models import IndexFile, Photo, Template, TemplateSpace
 from forensic.gallery.objects import is_original
 from forensic.gallery.records import Problem
@@ -62,6 +62,8 @@ def _closed(found: Sequence[Problem]) -> Iterator[Problem]:
 
 
 def _without_strays(gallery: Gallery, found: Sequence[Problem]) -> Iterator[Problem]:
+    if originals.are_elsewhere(gallery):
+        return  # others may work in that bucket or on that disk: it is for them to delete what is theirs
     store = gallery.objects
     for problem in found:
         if problem.kind == "stray" and not is_original(name := store.named(problem.subject)):

@@ -21,7 +21,7 @@ Rows = dict[str, list[dict[str, Any]]]
 PERSONAL = {"people", "photos", "templates"}
 """Each row is sealed with the key of the person or photo that it is about."""
 LEFT_OUT = {"loose_objects", "index_files", "segments", "backup_keys", "engine", "engine_debts", "originals"}
-"""The store's journal, the index's cache and the engine are of one folder; keys are told from the key file alone."""
+"""The store's journal, its place, the index's cache and the engine are of one folder; keys are told from key files."""
 GENERAL = {
     *("template_spaces", "clock", "distinct_people", "cohorts", "cohort_sketches", "accuracy_reports", "backups"),
     *("identity", "audit", "users", "cases", "sketches", "searches", "decisions"),

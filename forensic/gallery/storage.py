@@ -187,7 +187,7 @@ class Storage:
             loose = session.scalars(select(LooseObject).limit(1)).first() is not None
             if not loose and not keyfiles.owed(session) and not originals.is_unfinished(session):
                 return
-        with suppress(Locked), self._lock(patience=0):
+        with suppress(Locked, OSError), self._lock(patience=0):  # what is out of reach is the next writer's to settle
             self._settle()
 
     def _settle_encryption(self) -> None:
@@ -351,6 +351,7 @@ class Storage:
         originals.settle(self, place)
         if not loose:
             return True
+        originals.check(self, place)
         self.objects.remove({row.sha256 for row in loose} - set(kept))
         expunged = [row for row in loose if row.expunged]
         if expunged:
@@ -379,6 +380,8 @@ class Storage:
         """Store originals and, in one transaction, the rows that name them; the lock is held."""
         with self._transaction() as session:
             self._note_loose(session, data, expunged=False)
+            place = originals.row(session)
+        originals.check(self, place)
         self.objects.write(data)
         with self._transaction() as session:
             insert(session)

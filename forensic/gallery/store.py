@@ -190,18 +190,19 @@ class Gallery(Describing):
         if isinstance(photo, int):
             photo = self.photo(photo)
         cause: Exception
+        advice = "Restore it from a backup, or expunge the photo and enroll it again."
         try:
             return self.objects.read(photo.sha256)
         except FileNotFoundError as error:
             cause, fault = error, "is missing"
         except OSError as error:
             cause, fault = error, f"cannot be read ({error.strerror or error})"
+            advice = "See that it can be reached and read, and try again."
         except ValueError as error:
             cause, fault = error, "was altered"
         where = self.objects.where(self.objects.name(photo.sha256))
         raise GalleryError(
-            f"The original of photo {photo.id} ({photo.person.label}) {fault}: {where}. "
-            "Restore it from a backup, or expunge the photo and enroll it again."
+            f"The original of photo {photo.id} ({photo.person.label}) {fault}: {where}. {advice}"
         ) from cause
 
     # The agency's own cohort

@@ -1,3 +1,4 @@
+import itertools
 import os
 import shutil
 import subprocess
@@ -8,11 +9,14 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import s3
 from scripts import module_of
 
-from forensic.gallery import Gallery
+from forensic.gallery import Gallery, originals
 
 SCRIPT = Path(__file__).with_name("making.py")
+NUMBER = itertools.count()
+"""Of buckets."""
 BACKEND = "FORENSIC_TEST_BACKEND"
 """Set to postgresql, it gives each gallery that these tests make a database on a PostgreSQL server."""
 
@@ -174,3 +178,22 @@ def sealed(tmp_path: Path, making: ModuleType) -> Path:
     with Gallery(tmp_path / "sealed", key=KEY) as gallery:
         gallery.enroll([making.record(number) for number in range(2)])
     return gallery.folder
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[s3.Server]:
+    """An S3 server."""
+    with s3.running() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_server: s3.Server) -> s3.Bucket:
+    return s3_server.bucket(f"mugshots-{next(NUMBER)}")
+
+
+@pytest.fixture
+def far(enrolled: Gallery, bucket: s3.Bucket) -> Gallery:
+    """P0000 to P0005, their originals in a bucket."""
+    originals.move(enrolled, f"{bucket.url}/originals")
+    return enrolled

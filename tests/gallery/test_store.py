@@ -348,5 +348,5 @@ def test_originals_are_checked_when_read(gallery, making):
     with pytest.raises(GalleryError, match=r"is missing: .*Restore it from a backup"):
         gallery.photo_bytes(photo)
     path.mkdir()
-    with pytest.raises(GalleryError, match=r"cannot be read \(Is a directory\): .*Restore it from a backup"):
+    with pytest.raises(GalleryError, match=r"cannot be read \(Is a directory\): .*See that it can be reached"):
         gallery.photo_bytes(photo)

@@ -13,7 +13,9 @@ def upgrade() -> None:
         "originals",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("url", sa.String(), nullable=True),
+        sa.Column("claim", sa.String(), nullable=True),
         sa.Column("unfinished", sa.Boolean(), nullable=False),
         sa.Column("left", sa.String(), nullable=True),
+        sa.Column("left_claim", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_originals"),
     )
