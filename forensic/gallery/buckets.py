@@ -98,8 +98,11 @@ class BucketStore(ObjectStore):
 
     def clear(self) -> None:
         """Remove all originals; other files stay."""
-        while self._delete(version for version in self._versions() if is_original(version.name)):
-            pass  # a server may lose its place in a list from which files go
+        before = None
+        while count := self._delete(version for version in self._versions() if is_original(version.name)):
+            if count == before:  # a second look, since a server may lose its place in a list from which files go
+                raise OSError(errno.EIO, f"the S3 server deletes {count} files, and lists them still", self.place)
+            before = count
 
     def discard(self, names: Iterable[str]) -> None:
         """Remove files, in all their versions."""

@@ -240,3 +240,17 @@ def test_marks_of_deletion_and_folders_do_not_end_a_search_for_traces(far, bucke
     (check,) = [one for one in proving.prove(far, 1, traces=Traces.of(("Änne",))) if one.name == "search"]
     assert last in check.said
     assert "" not in far.objects.names()
+
+
+def test_a_server_that_only_says_that_it_deletes(far, monkeypatch):
+    real = buckets.BucketStore._ask
+
+    def ask(store, what, **how):
+        return {} if what == "delete_objects" else real(store, what, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(buckets.BucketStore, "_ask", ask)
+        originals.move(far, None)
+        assert originals.status(far).left is not None
+    far.enroll([])
+    assert originals.status(far).left is None
