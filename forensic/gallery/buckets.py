@@ -98,11 +98,12 @@ class BucketStore(ObjectStore):
 
     def clear(self) -> None:
         """Remove all originals; other files stay."""
-        before = None
-        while count := self._delete(version for version in self._versions() if is_original(version.name)):
-            if count == before:  # a second look, since a server may lose its place in a list from which files go
-                raise OSError(errno.EIO, f"the S3 server deletes {count} files, and lists them still", self.place)
-            before = count
+        before: list[_Version] = []  # listed anew each time: a server may lose its place where files go meanwhile
+        while some := list(islice((one for one in self._versions() if is_original(one.name)), PAGE)):
+            if some == before:
+                raise OSError(errno.EIO, f"the S3 server lists {len(some)} files still that it deleted", self.place)
+            self._delete(iter(some))
+            before = some
 
     def discard(self, names: Iterable[str]) -> None:
         """Remove files, in all their versions."""
@@ -110,9 +111,7 @@ class BucketStore(ObjectStore):
             listed = ordered(pool, lambda name: [one for one in self._versions(name) if one.name == name], names)
             self._delete(version for versions in listed for version in versions)
 
-    def _delete(self, versions: Iterator[_Version]) -> int:
-        """How many there were."""
-        count = 0
+    def _delete(self, versions: Iterator[_Version]) -> None:
         while some := list(islice(versions, PAGE)):
             keys = [{"Key": self._above + name} | ({"VersionId": number} if number else {}) for name, number, _ in some]
             answer = self._ask("delete_objects", Delete={"Objects": keys, "Quiet": True})
@@ -121,8 +120,6 @@ class BucketStore(ObjectStore):
                 said = f"{first.get('Message') or first.get('Code')} ({first.get('Key')})"
                 said = f"the S3 server does not delete {len(errors)} of {len(some)} files: {said}"
                 raise OSError(errno.EACCES, said, self.place)
-            count += len(some)
-        return count
 
     def _versions(self, beginning: str = "") -> Iterator[_Version]:
         """All versions of the files whose names begin so, by name."""
