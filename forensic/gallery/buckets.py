@@ -55,12 +55,13 @@ class BucketStore(ObjectStore):
         url: Without a password: the server's address and the credentials are the AWS variables' and files'
             (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, ~/.aws, ...), which fsspec's s3fs reads.
         codec: How they lie there.
+        claim: As for `ObjectStore`.
 
     Every method raises OSError where the server refuses or is away, or s3fs is not installed.
     """
 
-    def __init__(self, url: str, codec: Codec = PLAIN) -> None:
-        super().__init__(url, codec)
+    def __init__(self, url: str, codec: Codec = PLAIN, claim: str | None = None) -> None:
+        super().__init__(url, codec, claim)
         self._bucket, _, folder = url.removeprefix("s3://").partition("/")
         self._above = f"{folder}/" if folder else ""
 
@@ -77,7 +78,8 @@ class BucketStore(ObjectStore):
         return system
 
     def remove(self, hashes: Iterable[str]) -> None:
-        """Remove originals; a missing one is no error."""
+        """See `ObjectStore`; a server has no half written files."""
+        self.check()
         self.discard(map(self.name, hashes))
 
     def _names(self) -> Iterator[str]:

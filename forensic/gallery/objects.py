@@ -1,5 +1,6 @@
 """The object store: originals under the hash of their content, written so that a crash leaves no half file."""
 
+import errno
 import hashlib
 import os
 import re
@@ -55,6 +56,8 @@ PLAIN = Plain()
 ORIGINAL = "original"
 OWNER = "gallery.txt"
 """The file of a place elsewhere that says whose it is."""
+UNFINISHED = " unfinished"
+"""What it ends in until the originals' move there is done."""
 
 
 class ObjectStore(ABC):
@@ -63,11 +66,13 @@ class ObjectStore(ABC):
     Attributes:
         place: The folder or the URL below which they lie.
         codec: How they lie there.
+        claim: What the place has to say of whose it is, see `originals`; None for a gallery's own folder.
     """
 
-    def __init__(self, place: str, codec: Codec = PLAIN) -> None:
+    def __init__(self, place: str, codec: Codec = PLAIN, claim: str | None = None) -> None:
         self.place = place
         self.codec = codec
+        self.claim = claim
 
     def name(self, sha256: str) -> str:
         """What the file of the original with this hash is called."""
@@ -91,11 +96,21 @@ class ObjectStore(ABC):
         return where.removeprefix(f"{self.place}/")
 
     def write(self, originals: Mapping[str, bytes]) -> None:
-        """Store the originals; on return they outlast a power cut."""
+        """Store the originals; on return they outlast a power cut.
+
+        Raises:
+            OSError: They cannot be stored, or the place is not the gallery's.
+        """
+        self.check()
         self._put({self.name(sha256): self.codec.seal(data, ORIGINAL, sha256) for sha256, data in originals.items()})
 
     def remove(self, hashes: Iterable[str]) -> None:
-        """Remove originals and what a crash left of them; a missing one is no error."""
+        """Remove originals and what a crash left of them; a missing one is no error.
+
+        Raises:
+            OSError: They cannot be removed, or the place is not the gallery's.
+        """
+        self.check()
         self.discard(name for sha256 in hashes for name in self.both(sha256))
 
     def clear(self) -> None:
@@ -110,7 +125,12 @@ class ObjectStore(ABC):
             OSError: It cannot be read.
             ValueError: It was altered.
         """
-        data = self.codec.unseal(self._get(self.name(sha256)), ORIGINAL, sha256)
+        try:
+            written = self._get(self.name(sha256))
+        except FileNotFoundError:
+            self.check()  # all of them are, where a disk is not mounted
+            raise
+        data = self.codec.unseal(written, ORIGINAL, sha256)
         if hashlib.sha256(data).hexdigest() != sha256:
             raise ValueError("its hash is another one")
         return data
@@ -125,8 +145,18 @@ class ObjectStore(ABC):
             return False
         return True
 
+    def check(self) -> None:
+        """Stop whoever is about to write or delete originals in a place that does not say that it is the gallery's.
+
+        Raises:
+            OSError: It does not, or is away.
+        """
+        if self.claim is not None and self.owner() not in (self.claim, self.claim + UNFINISHED):
+            said = f"is not this gallery's place, or is not mounted: its file {OWNER} is missing or another one"
+            raise OSError(errno.ENODEV, said, self.place)
+
     def own(self, claim: str) -> None:
-        """Write down whose the place is; see `originals`."""
+        """Write down whose the place is."""
         self._put({OWNER: f"{claim}\n".encode()})
 
     def owner(self) -> str | None:
@@ -166,8 +196,8 @@ class ObjectStore(ABC):
 class FolderStore(ObjectStore):
     """Originals in a folder of a disk."""
 
-    def __init__(self, folder: Path, codec: Codec = PLAIN) -> None:
-        super().__init__(str(folder), codec)
+    def __init__(self, folder: Path, codec: Codec = PLAIN, claim: str | None = None) -> None:
+        super().__init__(str(folder), codec, claim)
         self.folder = folder
 
     def path(self, sha256: str) -> Path:

@@ -27,7 +27,7 @@ from forensic.gallery import address, serving
 from forensic.gallery.casework_models import Identity
 from forensic.gallery.encryption import KEY_FILE
 from forensic.gallery.models import OriginalsPlace, Photo
-from forensic.gallery.objects import OWNER, FolderStore, ObjectStore, is_original
+from forensic.gallery.objects import OWNER, UNFINISHED, FolderStore, ObjectStore, is_original
 from forensic.gallery.records import Problem
 from forensic.gallery.rights import Right, needs
 from forensic.gallery.templates import chunks
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 BATCH = 32
 """Originals that are in memory at once."""
 FOLDER = "objects"
-UNFINISHED = " unfinished"
-"""What a claim ends in until the move is done."""
 LEFT = (
     "A move of the originals was cut off, and {} may hold some still: see that it can be reached and written. If it is "
     "no more: forensic gallery originals --forget."
@@ -66,7 +64,8 @@ class Status(NamedTuple):
 def find(gallery: Storage) -> ObjectStore:
     """The gallery's originals, as its database says."""
     with gallery.reading() as session:
-        return _store(gallery, row(session).url)
+        place = row(session)
+        return _store(gallery, place.url, place.claim)
 
 
 def row(session: Session) -> OriginalsPlace:
@@ -74,12 +73,12 @@ def row(session: Session) -> OriginalsPlace:
     return session.get(OriginalsPlace, 1) or OriginalsPlace(id=1, unfinished=False)
 
 
-def _store(gallery: Storage, url: str | None) -> ObjectStore:
+def _store(gallery: Storage, url: str | None, claim: str | None = None) -> ObjectStore:
     if url is not None and not url.startswith("file://"):
         from forensic.gallery.buckets import BucketStore
 
-        return BucketStore(url, gallery.codec)
-    return FolderStore(Path(_place(gallery, url)), gallery.codec)
+        return BucketStore(url, gallery.codec, claim)
+    return FolderStore(Path(_place(gallery, url)), gallery.codec, claim)
 
 
 def _place(gallery: Storage, url: str | None) -> str:
@@ -89,17 +88,6 @@ def _place(gallery: Storage, url: str | None) -> str:
 def are_elsewhere(gallery: Storage) -> bool:
     """Whether they lie in another place than the gallery's folder."""
     return gallery.objects.place != _place(gallery, None)
-
-
-def check(gallery: Storage, place: OriginalsPlace) -> None:
-    """Stop whoever is about to write or delete originals in a place that does not say that it is the gallery's.
-
-    Raises:
-        OSError: It does not, or is away.
-    """
-    if place.url is not None and gallery.objects.owner() not in (place.claim, f"{place.claim}{UNFINISHED}"):
-        said = f"is not this gallery's place, or is not mounted: its file {OWNER} is missing or another one"
-        raise OSError(errno.ENODEV, said, gallery.objects.place)
 
 
 def check_here(gallery: Storage) -> None:
@@ -153,10 +141,10 @@ def move(gallery: Gallery, url: str | None, *, progress: Progress | None = None)
             raise GalleryError(LEFT.format(_place(gallery, now.left)))
         if new == now.url:
             return
-        photos, there = gallery.photos(), _store(gallery, new)
+        claim = None if new is None else f"{identity} {secrets.token_hex(16)}"
+        photos, there = gallery.photos(), _store(gallery, new, claim)
         _check_known(gallery.objects, [photo.sha256 for photo in photos])
         _check_free(gallery, there, new, identity)
-        claim = None if new is None else f"{identity} {secrets.token_hex(16)}"
         unfinished = None if claim is None else claim + UNFINISHED
         if unfinished is not None:
             there.own(unfinished)
@@ -303,7 +291,7 @@ def problems(gallery: Storage) -> list[Problem]:
     if now.unfinished:
         found.append(Problem("originals", _place(gallery, now.left), LEFT.format("it")))
     try:
-        check(gallery, now)
+        gallery.objects.check()
     except OSError as error:
         if error.errno == errno.ENODEV:  # of others whoever lists the files tells
             found.append(Problem("originals", gallery.objects.place, f"It {error.strerror}."))

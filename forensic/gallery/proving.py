@@ -191,7 +191,7 @@ def _objects(case: _Case) -> Iterator[Check]:
     store = case.gallery.objects
     named = {store.name(sha256) for sha256 in case.session.scalars(select(Photo.sha256))}
     try:
-        originals.check(case.gallery, originals.row(case.session))
+        store.check()
         strange = [store.where(name) for name in store.names() if name not in named]
         yield _files("originals", strange, "all are of enrolled photos")
     except OSError as error:

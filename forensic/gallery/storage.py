@@ -351,7 +351,6 @@ class Storage:
         originals.settle(self, place)
         if not loose:
             return True
-        originals.check(self, place)
         self.objects.remove({row.sha256 for row in loose} - set(kept))
         expunged = [row for row in loose if row.expunged]
         if expunged:
@@ -380,8 +379,6 @@ class Storage:
         """Store originals and, in one transaction, the rows that name them; the lock is held."""
         with self._transaction() as session:
             self._note_loose(session, data, expunged=False)
-            place = originals.row(session)
-        originals.check(self, place)
         self.objects.write(data)
         with self._transaction() as session:
             insert(session)

@@ -8,7 +8,7 @@ import pytest
 from fuses import Crash, Fuse, failing
 
 from forensic.errors import GalleryError, UsageError
-from forensic.gallery import Gallery, buckets, originals, proving
+from forensic.gallery import Gallery, buckets, originals, proving, repairing
 from forensic.gallery.objects import OWNER
 from forensic.gallery.traces import Traces
 
@@ -140,6 +140,11 @@ def test_a_disk_that_is_not_mounted_is_not_taken_for_the_place(enrolled, tmp_pat
     assert ("originals", str(place)) in subjects(enrolled)
     with Gallery(enrolled.folder) as opened:  # to read it
         assert opened.size() == (5, 10)
+        with pytest.raises(GalleryError, match=r"not mounted.*See that it can be reached"):
+            opened.photo_bytes(1)
+    with pytest.raises(GalleryError, match="not mounted"):
+        repairing.repair(enrolled, source=away)
+    assert not list(place.iterdir())
     place.rmdir()
     away.rename(place)
     enrolled.enroll([making.record(13)])
