@@ -31,8 +31,8 @@ TOP = 100
 PROBES = 64
 RUNS = 9
 SPACE = "benchmark"
-PAUSE = 0.05
-"""Seconds before a batch: threads of the library before go on looking for work for a while."""
+PAUSE = 0.15
+"""Seconds before a batch: threads of the library before go on looking for work for some tenth of a second."""
 FEW = 20_000
 """Templates that Python's loops are run on."""
 Calls = dict[str, Callable[[], object]]

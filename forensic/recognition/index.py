@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, cached_property, partial
+from itertools import pairwise
 from typing import Any, Generic, Literal, NamedTuple, Protocol, Self, TypeVar, get_args
 
 import numpy as np
@@ -38,6 +39,8 @@ BATCH = 8
 """Queries from which on products of matrices are faster than scans."""
 BLOCK = 1 << 12
 """Rows whose scores with a batch are computed together; those of 64 queries fit into a core's cache."""
+FIRST = 1 << 10
+"""Rows that a batch looks at before all others, with one core: they tell how good the others have to be."""
 _LIMITING = threading.Lock()
 
 
@@ -180,17 +183,19 @@ class Index:
             whose, at, rows = kept.of(start, start + BATCH)
             return self._ranked(probes[start : start + BATCH], whose, at, rows, self._vectors(at, rows), k)
 
-        first, *others = (
-            (at, slice(start, start + BLOCK))
-            for at, segment in enumerate(self.segments)
-            for start in range(0, len(segment.ids), BLOCK)
-        )
+        first, *others = self._blocks(max(k, FIRST))
         with _one_thread_of_blas():
             kept.take(passed(first))
             for found in _pool().map(passed, others):
                 kept.take(found)
         kept.thin()
         return _side_by_side(ranked, range(0, len(probes), BATCH))
+
+    def _blocks(self, first: int) -> Iterator[tuple[int, slice]]:
+        """All rows, some at a time: numbers of their segment, and where they are in it; ``first`` of them first."""
+        for at, segment in enumerate(self.segments):
+            starts = [0, *range(first if at == 0 else BLOCK, len(segment.ids), BLOCK), len(segment.ids)]
+            yield from ((at, slice(*some)) for some in pairwise(starts))
 
     def among(self, probe: Floats, at: Ids, rows: Ids, k: int) -> tuple[Floats, Ids]:
         """The ``k`` nearest of some rows, ``rows`` of the segments ``at`` (in order), as `search` scores them."""

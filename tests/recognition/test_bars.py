@@ -53,11 +53,13 @@ def test_a_bar_lets_the_best_pass_and_less_and_less_besides() -> None:
     assert len(passed[-1]) < len(passed[0])
 
 
+@pytest.mark.parametrize("first", [1, 40, 5000], ids=["as many as wanted", "some", "more than there are"])
 @pytest.mark.parametrize("part", [None, 3])
 def test_batches_in_many_blocks_answer_as_one_probe_at_a_time(
-    part: int | None, monkeypatch: pytest.MonkeyPatch
+    part: int | None, first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(index, "BLOCK", 16)
+    monkeypatch.setattr(index, "FIRST", first)
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((900, 8)).round(1).astype(np.float32)  # with ties
     whole = Index.build(vectors, np.arange(900))
