@@ -44,7 +44,8 @@ from forensic.recognition.evaluation import paired_difference
 from forensic.synthesis import Translator, weights
 from forensic.synthesis.styles import Styled
 
-TRAINED_ON = {"pix2pix": CUFS, "sdgan": CUFS, "msg-sarl": CUFS, "hida": ("fs2k",), "pencil-wide": (), "blend": ()}
+TRAINED_ON = dict.fromkeys(("pix2pix", "genre", "sdgan", "msg-sarl"), CUFS) | {"hida": ("fs2k",)}
+TRAINED_ON |= {"pencil-wide": (), "blend": ()}
 SYSTEMS = {"mobilefacenet": "embedder", "patch-gradients": "patches", "both": "both, summed 1 : 2"}
 BASES = ("photo", "filters-further", "filters")
 INTRODUCTION = """
@@ -53,8 +54,8 @@ whose further training sketches were drawn by the hand in the first column; {ste
 {seeds}. Gains are paired, in points, with 95 % bootstrap intervals over people: against the photo itself in place
 of a drawing, against filters that draw the same photos, and against filters that draw the pairs' photos too (what
 ships). Generators drew photos that they had not learned from; test identities were not read. Two things were not left
-out: the face priors that SDGAN consults, and the shipped embedder in its perceptual loss, have seen training images of
-all sources. Generators from sketch to photo are no hands: what is wanting is sketches.
+out: the face priors that SDGAN and GENRE consult, and the shipped embedder in SDGAN's perceptual loss, have seen
+training images of all sources. Generators from sketch to photo are no hands: what is wanting is sketches.
 """
 
 

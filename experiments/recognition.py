@@ -1,7 +1,6 @@
 """Write docs/results/recognition.md from the JSON reports of ``forensic evaluate``, so that no figure is typed.
 
 python experiments/recognition.py --out docs/results/recognition.md cufs.json fs2k.json \
-    --every cmc-cufs.svg=every-cufs.json --added generators.json \
     --left-out cuhk=without-cuhk.json --left-out ar=without-ar.json
 """
 
@@ -30,9 +29,11 @@ subset (its own photos as gallery) backdrop and paper tell nothing. **FS2K repea
 photo of the right person counts as a wrong answer, by person it counts as a right one, and the official split has
 people on both sides, which the split that keeps people apart has not. The distractors are machine-made faces, easier
 to tell apart from real people than real people are. Group differentials among them are of machine-made groups.
+
+Every route alone, with its CMC and its rank-1 by the NLDA protocol, is on the page of [routes](routes.md), what each
+generator adds to the fused score on the page of [what generators add](generators.md).
 """
-LEFT_OUT_RANKS = ("1", "10", "50")
-RANKS = ("1", "5", "10", "50")
+RANKS = ("1", "10", "50")
 
 
 def markdown(heads: Sequence[str], figures: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -93,54 +94,6 @@ def added(report: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def every_route(plot: str, report: Mapping[str, Any]) -> Iterator[str]:
-    """All routes alone on one data set: ranks, NLDA, and the CMC, which ``forensic evaluate --plot`` drew."""
-    yield f"## Every route: {of_data(report['data'])}\n"
-    rows = [row for row in report["closed_set"] if row["subset"] == "all"]
-    rows = [row for row in rows if row["by"] == rows[0]["by"]]
-    analyses = list(dict.fromkeys((row["features"], row["analysis"]) for row in report["nlda"]))
-    maxima = {(row["route"], row["features"]): share(row["maximum"]) for row in report["nlda"]}
-    yield from markdown(
-        ("route", "mate by"),
-        (
-            *(f"rank-{rank}, %" for rank in RANKS),
-            "rank-1 over untrained",
-            *(f"{analysis} on {features}, maximum, %" for features, analysis in analyses),
-        ),
-        [
-            (
-                f"`{row['route']}`",
-                row["by"],
-                *(share(row["ranks"][rank]) for rank in RANKS),
-                gain(row["over_untrained"]),
-                *(maxima.get((row["route"], features), "") for features, _ in analyses),
-            )
-            for row in rows
-        ],
-    )
-    yield f"![CMC of every route]({plot})\n"
-
-
-def what_generators_add(results: Mapping[str, Any]) -> Iterator[str]:
-    """What each generator's route adds to the fused score, on people that nothing was fitted to."""
-    yield "## What each generator adds to the fused score\n"
-    yield (
-        f"Rank-1 of FS2K's {results['sketches']} training sketches by models that have never seen FS2K, fusion weights"
-        " cross-fitted by person; gain in points over the same system without the generator, paired. The page of"
-        " [what generators add](generators.md) has the routes alone and the weights.\n"
-    )
-    rows = [
-        (
-            f"`{row['system']}`",
-            f"{100 * row['rank1']:.1f}",
-            gain(dict(zip(("value", "low", "high"), row["gain"], strict=True))),
-        )
-        for row in results["rows"]
-        if row["gain"] is not None
-    ]
-    yield from markdown(("system",), ("rank-1, %", "gain"), rows)
-
-
 def left_out(reports: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Leave-one-source-out: each system on the source that its training left out.
 
@@ -168,10 +121,10 @@ def side_by_side(first: str, reports: Mapping[str, Mapping[str, Any]]) -> Iterat
         for row in report["closed_set"]:
             if row["subset"] != "all":
                 continue
-            figures = [share(row["ranks"][rank]) if rank in row["ranks"] else "" for rank in LEFT_OUT_RANKS]
+            figures = [share(row["ranks"][rank]) if rank in row["ranks"] else "" for rank in RANKS]
             sizes = f"{row['probes']}", f"{row['gallery']}"
             rows.append((name, f"`{row['route']}`", row["by"], *sizes, *figures, gain(row["over_untrained"])))
-    ranks = (f"rank-{rank}, %" for rank in LEFT_OUT_RANKS)
+    ranks = (f"rank-{rank}, %" for rank in RANKS)
     yield from markdown((first, "system", "mate by"), ("sketches", "photos", *ranks, "rank-1 over untrained"), rows)
 
 
@@ -193,6 +146,12 @@ def models(reports: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
     yield ""
 
 
+def read(file: Path) -> dict[str, Any]:
+    """A report that ``forensic evaluate --json`` wrote."""
+    report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return report
+
+
 def labelled(text: str) -> tuple[str, Path]:
     """The two sides of ``NAME=FILE``."""
     name, equals, file = text.partition("=")
@@ -206,30 +165,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reports", type=Path, nargs="+")
     parser.add_argument("--left-out", type=labelled, action="append", default=[], metavar="NAME=FILE")
-    parser.add_argument("--every", type=labelled, action="append", default=[], metavar="PLOT=FILE")
-    parser.add_argument("--added", type=Path, help="what generators.py wrote")
     parser.add_argument("--seed", type=labelled, action="append", default=[], metavar="NAME=FILE")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
 
-    def read(file: Path) -> dict[str, Any]:
-        report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return report
-
     shown = [(of_data(report["data"]), report) for report in map(read, options.reports)]
     apart = {name: read(file) for name, file in options.left_out}
-    every = {plot: read(file) for plot, file in options.every}
     lines, seen = [INTRODUCTION], set[str]()
-    for plot, report in every.items():
-        lines += every_route(plot, report)
-    if options.added:
-        lines += what_generators_add(read(options.added))
     for _, report in shown:
         lines += section(report, seen)
     lines += left_out(apart)
     lines += seeds({name: read(file) for name, file in options.seed})
-    named = [(f"every route, {of_data(report['data'])}", report) for report in every.values()]
-    lines += models([*named, *shown, *((f"{name} left out", report) for name, report in apart.items())])
+    lines += models([*shown, *((f"{name} left out", report) for name, report in apart.items())])
     options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

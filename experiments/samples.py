@@ -27,7 +27,7 @@ from forensic.synthesis import Translator, examples
 from forensic.synthesis.styles import Styled
 from forensic.synthesis.translator import Batch, Modality
 
-SHIPPED = ("pencil", "sdgan", "msg-sarl@photo", "hida", "pix2pix@sketch", "isegan", "msg-sarl@sketch")
+SHIPPED = ("pencil", "genre", "sdgan", "msg-sarl@photo", "hida", "pix2pix@sketch", "isegan", "msg-sarl@sketch")
 CELL = 128  # pixels of a face
 
 

@@ -72,8 +72,8 @@ these give pixels more weight than the papers do, and say so.
 What their samples look like is said under [methods](../methods.md#what-compact-trainings-show). DRIT and DualGAN had
 used up their time before their last epoch. Exemplar methods need no training: they have all 268 training pairs at
 256 x 256, and their papers' settings. By the same protocol RSLCR's NLDA is below what is quoted for it, and the compact
-networks above it. Why is not found. Exemplars of the test photo's own subset alone, as the literature may have had it,
-explain one point of six (of LLE's); XM2VTS's faces, more than half of the split, are the hard ones.
+networks above it: it loses XM2VTS's faces, more than half of the split, above all fair and grey hair that the artist
+drew dark ([what was ruled out as the reason](../methods.md#rslcr)).
 
 ![invented people through every shipped generator](samples.jpg)
 

@@ -148,13 +148,13 @@ def removals(gallery: Storage, after: int) -> tuple[int, bool]:
     Returns:
         Number of the last entry now, and whether one in between says so.
     """
-    with gallery.reading() as session:
-        last = session.scalars(select(func.max(AuditEntry.number))).one() or 0
+    with gallery.asking() as connection:
+        last = connection.scalars(select(func.max(AuditEntry.number))).one() or 0
         if last <= after:
             return last, False
         fresh = select(AuditEntry.number).where(AuditEntry.number > after)
         removing = fresh.where(AuditEntry.entry.contains('"action":"expunge"', autoescape=True))
-        return last, session.scalars(removing.limit(1)).first() is not None
+        return last, connection.scalars(removing.limit(1)).first() is not None
 
 
 def _engine(gallery: Storage) -> Engine:

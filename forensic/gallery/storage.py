@@ -210,7 +210,7 @@ class Storage:
         return known[self.operator]
 
     def _standing(self) -> Standing:
-        with self._asking() as connection:
+        with self.asking() as connection:
             known, role = connection.execute(STANDING, {"name": self.operator.name}).one()
         return Standing(known, None if role is None or self.operator.role is None else Role(role))
 
@@ -268,8 +268,8 @@ class Storage:
             yield session
 
     @contextmanager
-    def _asking(self) -> Iterator[Connection]:
-        """For one query, without a session, which takes longer than the query."""
+    def asking(self) -> Iterator[Connection]:
+        """For a query or two, without a session, which takes longer than they do."""
         if (seen := getattr(self._seen, "session", None)) is not None:
             yield seen.connection()
             return

@@ -140,8 +140,8 @@ def as_operator(gallery: Storage, name: str) -> Operator:
     Raises:
         RightsError: There is no such user any more.
     """
-    with gallery.reading() as session:
-        role = session.scalars(select(User.role).where(User.name == name, User.active)).first()
+    with gallery.asking() as connection:
+        role = connection.scalars(select(User.role).where(User.name == name, User.active)).first()
     if role is None:
         raise RightsError(f"{name!r} is no user of this gallery any more.")
     return Operator(name, Role(role))
@@ -153,8 +153,8 @@ def fingerprint(gallery: Storage, name: str) -> str | None:
     Returns:
         64 hexadecimal digits, which tell neither; None if there is no such user any more.
     """
-    with gallery.reading() as session:
-        user = session.scalars(select(User).where(User.name == name, User.active)).first()
+    with gallery.asking() as connection:
+        user = connection.execute(select(User.role, User.password).where(User.name == name, User.active)).first()
     return None if user is None else _digest(f"{user.role} {user.password}")
 
 

@@ -101,12 +101,9 @@ def allowed(*rights: Right, in_person: bool = False, batch: bool = False) -> Any
         known: Visitor | None = getattr(request.state, "visitor", None)
         if known is not None:  # `routing.Route` asked before it read the body
             return known
-        found = await run_in_threadpool(_visitor, request)
-        if in_person and found.scopes is not None:
-            raise RightsError("A token may not do this: sign in with your password.")
+        found = await run_in_threadpool(_visitor, request, rights, in_person)
         if request.method not in SAFE and found.visit is not None:
             await _check_form(request, found.visit)
-        await run_in_threadpool(_check_rights, found, rights)
         request.state.visitor = found
         return found
 
@@ -155,7 +152,7 @@ def cookie_of(request: Request) -> str | None:
     return request.cookies.get(cookie(server.settings)["key"])
 
 
-def _visitor(request: Request) -> Visitor:
+def _visitor(request: Request, rights: tuple[Right, ...], in_person: bool) -> Visitor:
     server: Server = request.app.state.server
     user, scopes, visit = known(server, request)
     gallery = server.gallery
@@ -168,10 +165,14 @@ def _visitor(request: Request) -> Visitor:
     acting = gallery.acting_as(operator)
     if scopes is not None or for_programs(request):
         request.state.headers = server.rate.count(operator.name)
-    return Visitor(operator, user, acting, server, scopes, visit, number)
+    found = Visitor(operator, user, acting, server, scopes, visit, number)
+    _check_rights(found, rights, in_person)
+    return found
 
 
-def _check_rights(visitor: Visitor, rights: tuple[Right, ...]) -> None:
+def _check_rights(visitor: Visitor, rights: tuple[Right, ...], in_person: bool) -> None:
+    if in_person and visitor.scopes is not None:
+        raise RightsError("A token may not do this: sign in with your password.")
     for right in rights:
         if visitor.scopes is not None and right.name.lower() not in visitor.scopes:
             raise RightsError(f"This token may not {right}: it lacks the scope {right.name.lower()!r}.")

@@ -91,7 +91,8 @@ def search(gallery: Gallery, number: int) -> SearchView:
 
 
 def _search(gallery: Gallery, number: int) -> SearchView:
-    found, case = cases.searched(gallery, number), listing.case_of(gallery, number)
+    case = listing.case_of(gallery, number)  # first: while it is at hand, nothing else looks it up
+    found = cases.searched(gallery, number)
     record = found.record
     held = [] if case is None else listing.sketches(gallery, case.id, hashes=record["probes"])
     warning = beyond(record["calibration"], {sketch.kind for sketch in held})

@@ -144,9 +144,10 @@ async def answered(
     """
     jobs, user = visitor.server.jobs, visitor.operator.name
     number = await job_of(request, submit)
-    view = await run_in_threadpool(jobs.view, number, user)
-    if seconds and view.status not in ENDED:
+    if seconds:
         view = await jobs.wait(number, user, seconds)
+    else:
+        view = await run_in_threadpool(jobs.view, number, user)
     if view.status is Status.FAILED:
         problem = _problem(view.job)
         return answer(request, HTTPStatus(problem.status), problem.detail, kind=view.job.error_kind or "internal")
