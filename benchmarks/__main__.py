@@ -4,10 +4,11 @@
 """
 
 import time
+from types import ModuleType
 
 from benchmarks import approximate, backup, encryption, enroll, exemplars, nlda, search, serve, start
 
-SHORT = (
+SHORT: tuple[tuple[ModuleType, list[str]], ...] = (
     (start, []),
     (search, []),
     (approximate, ["--templates", "20000"]),

@@ -46,7 +46,8 @@ def crowd(real: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     pairs = rng.integers(0, len(real), (max(0, count - len(real)), 2))
     noise = NOISE * unit(len(pairs), real.shape[1], seed=2)
     made = np.concatenate([real, real[pairs].mean(axis=1, dtype=np.float32) + noise])[:count]
-    return made / np.linalg.norm(made, axis=1, keepdims=True)
+    rows: NDArray[np.float32] = made / np.linalg.norm(made, axis=1, keepdims=True)
+    return rows
 
 
 def main(arguments: Sequence[str] | None = None) -> str:

@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -52,11 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> str:
             for turn in range(ROUNDS):
                 copy, backup, keys, new = (folder / f"{what}{turn}" for what in ("copy", "backup", "keys", "new"))
                 acts: list[Callable[[], object]] = [
-                    lambda copy=copy: shutil.copytree(gallery.folder, copy),
-                    lambda backup=backup, keys=keys: backups.make(gallery, backup, keys),
-                    lambda backup=backup: backups.make(gallery, backup),
-                    lambda backup=backup, keys=keys: restoring.check(backup, keys),
-                    lambda backup=backup, keys=keys, new=new: restoring.restore(backup, keys, new),
+                    partial(shutil.copytree, gallery.folder, copy),
+                    partial(backups.make, gallery, backup, keys),
+                    partial(backups.make, gallery, backup),
+                    partial(restoring.check, backup, keys),
+                    partial(restoring.restore, backup, keys, new),
                 ]
                 for name, act in zip(names, acts, strict=True):
                     times[name].append(seconds(act))

@@ -159,7 +159,8 @@ def _batch(floats: Index, codes: Index, vectors: NDArray[np.float32], flat: Any,
         3,
         PAUSE,
     )
-    for mine, theirs in zip(floats.search(probes, TOP), codes.search(probes[:7], TOP), strict=True):
+    found: list[Sequence[NDArray[Any]]] = [floats.search(probes, TOP), codes.search(probes[:7], TOP)]
+    for mine, theirs in zip(*found, strict=True):
         assert np.array_equal(mine[:7], theirs), "scans of floats and of bytes differ"
     cells = [
         f"{len(floats):,}",

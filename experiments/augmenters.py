@@ -44,8 +44,8 @@ from forensic.recognition.evaluation import paired_difference
 from forensic.synthesis import Translator, weights
 from forensic.synthesis.styles import Styled
 
-TRAINED_ON = dict.fromkeys(("pix2pix", "genre", "sdgan", "msg-sarl"), CUFS) | {"hida": ("fs2k",)}
-TRAINED_ON |= {"pencil-wide": (), "blend": ()}
+TRAINED_ON: dict[str, tuple[str, ...]] = dict.fromkeys(("pix2pix", "genre", "sdgan", "msg-sarl"), CUFS)
+TRAINED_ON |= {"hida": ("fs2k",), "pencil-wide": (), "blend": ()}
 SYSTEMS = {"mobilefacenet": "embedder", "patch-gradients": "patches", "both": "both, summed 1 : 2"}
 BASES = ("photo", "filters-further", "filters")
 INTRODUCTION = """

@@ -15,7 +15,7 @@ import re
 import sys
 import time
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +150,7 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(does=does)
         return made
 
+    does: Callable[..., int]
     for does in (plan, run, pack):
         made = command(does)
         made.add_argument("runs", nargs="*", help="patterns of runs such as 'cufs/sdgan*', or TOML files; else all")

@@ -70,7 +70,8 @@ def unpacked(name: str, folder: Path, size: int) -> Pairs:
     if not found["kept"].is_file():
         here = sorted(path.name.removesuffix("-kept.npz") for path in (folder / "data").glob("*-kept.npz"))
         raise DataError(f"{folder} holds no data set {name!r}, but {', '.join(here) or 'none'}. Pack it too.")
-    return Pairs(*(read_examples(path, size) if path.is_file() else None for path in found.values()))
+    kept, held = found.values()
+    return Pairs(read_examples(kept, size), read_examples(held, size) if held.is_file() else None)
 
 
 def write_examples(path: Path, examples: Examples, quality: int) -> None:
@@ -81,18 +82,18 @@ def write_examples(path: Path, examples: Examples, quality: int) -> None:
     if examples.style is not None:
         arrays["style"] = examples.style.numpy()
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **arrays)
+    np.savez(path, allow_pickle=False, **arrays)
 
 
 def read_examples(path: Path, size: int) -> Examples:
     """Pairs that `write_examples` wrote, at a size of one's own."""
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
-    sides = [
+    photo, sketch = (
         resized(decode({key.partition("/")[2]: value for key, value in arrays.items() if key.startswith(side)}), size)
         for side in ("photo", "sketch")
-    ]
-    return Examples(*sides, torch.from_numpy(arrays["style"]) if "style" in arrays else None)
+    )
+    return Examples(photo, sketch, torch.from_numpy(arrays["style"]) if "style" in arrays else None)
 
 
 def resized(pixels: Array, size: int) -> torch.Tensor:
@@ -102,7 +103,7 @@ def resized(pixels: Array, size: int) -> torch.Tensor:
         return faces
     parts = [
         F.interpolate(some.float(), size=(size, size), mode="bilinear", antialias=True, align_corners=False)
-        for some in faces.split(64)
+        for some in torch.split(faces, 64)
     ]
     return torch.cat([part.round().clamp(0, 255).to(torch.uint8) for part in parts])
 
@@ -156,11 +157,13 @@ def decode(arrays: Mapping[str, Array]) -> NDArray[np.uint8]:
 def _plane(pixels: Array, plane: str) -> NDArray[np.float64]:
     """One of luminance and two colours, around 0; colours at half the sides."""
     weights_of = _TO_YCC[("y", "cb", "cr").index(plane)]
-    made = np.einsum("k,nkhw->nhw", weights_of, pixels.astype(np.float64)) - (128 if plane == "y" else 0)
+    values = pixels.astype(np.float64)
+    made: NDArray[np.float64] = np.einsum("k,nkhw->nhw", weights_of, values) - (128 if plane == "y" else 0)
     if plane == "y":
         return made
     n, height, width = made.shape
-    return made.reshape(n, height // 2, 2, width // 2, 2).mean(axis=(2, 4))
+    halved: NDArray[np.float64] = made.reshape(n, height // 2, 2, width // 2, 2).mean(axis=(2, 4))
+    return halved
 
 
 def _doubled(plane: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -171,11 +174,12 @@ def _doubled(plane: NDArray[np.float64]) -> NDArray[np.float64]:
 def _forward(plane: NDArray[np.float64], table: NDArray[np.float64]) -> NDArray[np.int16]:
     n, height, width = plane.shape
     blocks = plane.reshape(n, height // 8, 8, width // 8, 8).swapaxes(2, 3)
-    return ((_COSINE @ blocks @ _COSINE.T) / table).round().astype(np.int16)
+    coefficients: NDArray[np.float64] = (_COSINE @ blocks @ _COSINE.T) / table
+    return coefficients.round().astype(np.int16)
 
 
 def _backward(coefficients: NDArray[np.int16], table: NDArray[np.float64]) -> NDArray[np.float64]:
-    blocks = _COSINE.T @ (coefficients * table) @ _COSINE
+    blocks: NDArray[np.float64] = _COSINE.T @ (coefficients * table) @ _COSINE
     n, down, right = blocks.shape[:3]
     return blocks.swapaxes(2, 3).reshape(n, 8 * down, 8 * right)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from campaign_training import Clock, Speed, read_record
 
 from forensic import weights as store
-from forensic.errors import ForensicError, TrainingError, UsageError
+from forensic.errors import TrainingError, UsageError
 
 PLAN = "plan.json"
 MARGIN = 0.1
@@ -151,7 +151,8 @@ def table(plan: dict[str, Any], out: Path) -> list[str]:
 
 def used(plan: dict[str, Any], out: Path) -> float:
     """Seconds that all runs have had."""
-    return sum(read_record(out / "runs" / planned["name"]).get("seconds", 0.0) for planned in plan["runs"])
+    spent: float = sum(read_record(out / "runs" / planned["name"]).get("seconds", 0.0) for planned in plan["runs"])
+    return spent
 
 
 def work(
@@ -209,6 +210,6 @@ def work(
     return False
 
 
-def describe(problem: ForensicError) -> str:
+def describe(problem: Exception) -> str:
     """An error in one line."""
     return " ".join(str(problem).split())

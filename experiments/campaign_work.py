@@ -84,7 +84,7 @@ class Campaign:
     ) -> None:
         if bool(data) == (packed is not None):
             raise UsageError("Give the data sets, each as --data NAME=DIR, or a pack, --packed DIR.")
-        self.about = campaign_pack.about(packed) if packed else {"commit": _commit()}
+        self.about: dict[str, Any] = campaign_pack.about(packed) if packed else {"commit": _commit()}
         if packed:
             os.environ["FORENSIC_WEIGHTS"] = str(packed / "installed")  # the aids that came along
             asked = dataclasses.replace(asked, hold_out=self.about["hold_out"])

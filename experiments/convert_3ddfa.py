@@ -100,7 +100,8 @@ def triangulate(u: Array) -> Array:
     triangles = outside[Delaunay(unrolled[outside]).simplices]
     corners = u[triangles]
     longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
-    return triangles[longest < half / 4].astype(np.int32)  # without those that span the outline
+    short: NDArray[np.int32] = triangles[longest < half / 4].astype(np.int32)  # without those that span the outline
+    return short
 
 
 def main() -> None:
@@ -124,6 +125,7 @@ def main() -> None:
         shape=face["w_shp"].astype(np.float32),
         expression=face["w_exp"].astype(np.float32),
         triangles=triangles,
+        allow_pickle=False,
         **{f"network.{key}": value for key, value in network.items()},
     )
     digest = hashlib.sha256(given.out.read_bytes()).hexdigest()

@@ -26,7 +26,7 @@ PUBLISHED = {
 
 def convert(folder: Path) -> dict[str, torch.Tensor]:
     """All tensors, each named by its network and its place there."""
-    tensors = {}
+    tensors: dict[str, torch.Tensor] = {}
     for name, expected in PUBLISHED.items():
         file = folder / f"{name}.pt"
         found = hashlib.sha256(file.read_bytes()).hexdigest()

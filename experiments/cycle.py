@@ -71,12 +71,14 @@ def errors(translators: dict[Modality, Translator], faces: Examples, start: Moda
 
 def average(examples: Examples, side: Modality) -> Tensor:
     """The average face of one side, (1, 3, h, w) in [-1, 1]."""
-    return getattr(examples, side).double().mean(dim=0, keepdim=True).float() / 127.5 - 1
+    faces: Tensor = getattr(examples, side)
+    return faces.double().mean(dim=0, keepdim=True).float() / 127.5 - 1
 
 
 def spread(count: int, most: int) -> list[int]:
     """At most so many of so many, evenly, with the first and the last."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
+    places: list[int] = np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
+    return places
 
 
 def report(run: Path, data: Path) -> Iterator[str]:

@@ -69,7 +69,7 @@ class Draughtsman:
     def __init__(self, photos: Tensor) -> None:
         parsing = Priors({"parsing": priors.OWN})
         with torch.inference_mode():
-            self.labels = torch.cat([parsing(some)["parsing"].argmax(dim=1) for some in photos.split(8)])
+            self.labels = torch.cat([parsing(some)["parsing"].argmax(dim=1) for some in torch.split(photos, 8)])
 
     def draw(self, d: float) -> tuple[Tensor, Tensor]:
         """Edge-aligned and deformed drawings, each (n, 3, 256, 256) in [-1, 1]."""
@@ -142,7 +142,7 @@ def judge(options: argparse.Namespace) -> None:
 
 def _scores(translator: Translator, sketches: Tensor, true: NDArray[Any], embedded: Any) -> NDArray[np.float64]:
     with torch.inference_mode():
-        made = torch.cat([translator.translate(some) for some in sketches.split(10)])
+        made = torch.cat([translator.translate(some) for some in torch.split(sketches, 10)])
     return np.asarray(embedded(made) @ true.T, dtype=np.float64)
 
 

@@ -91,12 +91,13 @@ def learn(pairs: Examples, styles: int, *, sharp: bool) -> StyleClassifier:
     with bar("learning the styles", EPOCHS) as shown:
         for epoch in range(EPOCHS):
             for batch in batches(pairs, "sketch", recipe, seed=SEED, epoch=epoch):
+                assert batch.style is not None
                 faces = seen(batch.sketch)
                 loss = F.cross_entropy(
                     classifier(faces if sharp else blurred(faces, batch.sketch.shape[-1])), batch.style
                 )
                 optimizer.zero_grad()
-                loss.backward()
+                torch.autograd.backward(loss)
                 optimizer.step()
                 schedule.step()
             shown(epoch + 1)
@@ -106,7 +107,7 @@ def learn(pairs: Examples, styles: int, *, sharp: bool) -> StyleClassifier:
 @torch.inference_mode()
 def named(classifier: StyleClassifier, sketches: Tensor) -> NDArray[np.int64]:
     """Number of the style of each sketch, (n,)."""
-    return torch.cat([classifier(seen(some)).argmax(dim=1) for some in sketches.split(64)]).numpy()
+    return torch.cat([classifier(seen(some)).argmax(dim=1) for some in torch.split(sketches, 64)]).numpy()
 
 
 @torch.inference_mode()
@@ -115,7 +116,7 @@ def drawn(hida: HIDA, photos: Tensor, style: int) -> Tensor:
     hida.style = style
     made = []
     with bar(f"drawing in style {style}", len(photos)) as shown:
-        for some in photos.split(16):
+        for some in torch.split(photos, 16):
             made.append(hida.translate(some))
             shown(sum(map(len, made)))
     return torch.cat(made)

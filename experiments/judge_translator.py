@@ -82,12 +82,12 @@ def main() -> None:
     if arguments.judge:
         held = split_pairs(arguments.judge, "train", 0)[0][:: arguments.every]
     held = held or split_pairs(arguments.data, "test", 0)[0]
-    kept, held = ([examples.normalized(side) for side in examples.load(pairs)[0][:2]] for pairs in (kept, held))
-    photos, sketches = held
+    parts = ([examples.normalized(side) for side in examples.load(pairs)[0][:2]] for pairs in (kept, held))
+    learned, (photos, sketches) = parts
     if translator.target == "photo":
-        source, target, trained_on = sketches, photos, kept[0]
+        source, target, trained_on = sketches, photos, learned[0]
     else:
-        source, target, trained_on = photos, sketches, kept[1]
+        source, target, trained_on = photos, sketches, learned[1]
     with torch.inference_mode():
         synthesized = torch.cat([translator.translate(face[None]) for face in source])
     print(f"{len(photos)} pairs, {len(trained_on)} trained on\n")
@@ -104,7 +104,7 @@ def main() -> None:
         columns = [
             torch.cat(list(group), dim=-2)
             for side in (source[shown], synthesized[shown], target[shown])
-            for group in side[:20].split(10)
+            for group in torch.split(side[:20], 10)
         ]
         order = [column for pair in zip(*[iter(columns)] * (len(columns) // 3), strict=True) for column in pair]
         to_image(torch.cat(order, dim=-1)).save(arguments.montage)

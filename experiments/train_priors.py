@@ -63,8 +63,8 @@ def celebamask(folder: Path, teacher: Teacher, detector: Detector) -> Items:
             mask = np.asarray(Image.open(folder / "masks" / f"{photo.stem}.png"))
             depth = teacher.depth(image, faces[0].landmarks)
             rows.append((_pixels(image), mask, depth, faces[0].landmarks))
-    image, mask, depth, landmarks = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
-    return Items(image, torch.empty(0), mask, depth, landmarks)
+    pixels, masks, depths, landmarks = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
+    return Items(pixels, torch.empty(0), masks, depths, landmarks)
 
 
 def pairs(data: Path, teacher: Teacher, detector: Detector) -> Items:
@@ -79,9 +79,9 @@ def pairs(data: Path, teacher: Teacher, detector: Detector) -> Items:
             )
             depth = teacher.depth(photo, PORTRAIT.landmarks.astype(np.float32))
             rows.append((_pixels(photo), _pixels(sketch), depth))
-    photo, sketch, depth = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
-    places = torch.from_numpy(PORTRAIT.landmarks).float().expand(len(photo), -1, -1)
-    return Items(photo, sketch, torch.zeros(len(photo), SIDE, SIDE, dtype=torch.uint8), depth, places)
+    photos, sketches, depths = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
+    places = torch.from_numpy(PORTRAIT.landmarks).float().expand(len(photos), -1, -1)
+    return Items(photos, sketches, torch.zeros(len(photos), SIDE, SIDE, dtype=torch.uint8), depths, places)
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
@@ -210,7 +210,7 @@ def train(masked: Items, paired: Items, minutes: float, out: Path, seed: int) ->
         faces, labels = sampler.batch(*((8, 256) if step % 3 == 0 else (16, 128)), with_pairs=labelled)
         value = loss(network(faces.to(memory_format=torch.channels_last)), labels, weights)
         optimizer.zero_grad()
-        value.backward()
+        torch.autograd.backward(value)
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
         keep = min(0.995, (1 + step) / (10 + step))

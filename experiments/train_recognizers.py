@@ -215,7 +215,7 @@ def adapt(teacher: nn.Module, lesson: Lesson) -> nn.Module:
         margins = torch.zeros_like(cosines).scatter_(1, target[:, None], MARGIN)
         loss = cross_entropy(SCALE * (cosines - margins), target)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(student.parameters(), 5.0)
         optimizer.step()
         schedule.step()

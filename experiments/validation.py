@@ -14,7 +14,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from fit_scoring import Faces, describe, read
@@ -25,6 +25,7 @@ from forensic.provenance import made_by
 from forensic.recognition.evaluation import paired_difference
 from forensic.routes import Route
 from forensic.synthesis import weights
+from forensic.synthesis.translator import Modality
 
 EMBEDDER = "direct@mobilefacenet"
 SOURCE = "fs2k"
@@ -53,7 +54,8 @@ def route_of(system: str) -> Route:
     name, _, file = system.partition("=")
     if name == PLAIN:
         return Route(name, embedder)
-    method, source, target = name.split(":")
+    method, *way = name.split(":")
+    source, target = cast(list[Modality], way)  # load refuses any others
     translator = weights.load(method, source=source, target=target, weights=Path(file) if file else None)
     return Route(name, embedder, translator, SIDES[source])
 
