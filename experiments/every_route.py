@@ -48,7 +48,7 @@ def every_route(plot: str, report: Mapping[str, Any]) -> Iterator[str]:
             (
                 f"`{row['route']}`",
                 row["by"],
-                *(share(row["ranks"][rank]) for rank in RANKS),
+                *(share(row["ranks"][rank]) if rank in row["ranks"] else "" for rank in RANKS),
                 gain(row["over_untrained"]),
                 *(maxima.get((row["route"], features), "") for features, _ in analyses),
             )

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from forensic import parallel
 from forensic.faces import PORTRAIT, Aligned, Face, regions
 from forensic.faces.hiding import hide, soften
 from forensic.faces.regions import Parser
@@ -190,17 +191,18 @@ def matcher_score(matcher: Matcher, watch: Callable[[], None] = lambda: None) ->
 def _describe(
     route: Route, portraits: Sequence[Image.Image], side: routes.Side, watch: Callable[[], None]
 ) -> NDArray[np.float32]:
+    faces = [Aligned(portrait, _FACE) for portrait in portraits]
+    # A translator looks at the whole portrait, an embedder at its own square.
+    looked_at = [(face.image if route.translated == side else route.embedder.view(face)).tobytes() for face in faces]
+    differing = dict(zip(looked_at, faces, strict=True)).values()
     seen: dict[bytes, NDArray[np.float32]] = {}
-    rows = []
-    for portrait in portraits:
-        watch()
-        face = Aligned(portrait, _FACE)
-        # A translator looks at the whole portrait, an embedder at its own square.
-        looked_at = (portrait if route.translated == side else route.embedder.view(face)).tobytes()
-        if looked_at not in seen:
-            seen[looked_at] = route.describe([face], side)[0]
-        rows.append(seen[looked_at])
-    return np.stack(rows)
+    with parallel.workers() as pool:
+        described = parallel.ordered(pool, lambda face: route.describe([face], side)[0], differing)
+        for view in looked_at:
+            watch()
+            if view not in seen:
+                seen[view] = next(described)
+    return np.stack([seen[view] for view in looked_at])
 
 
 def overlay(image: Image.Image, values: Map, ceiling: float | None = None) -> Image.Image:

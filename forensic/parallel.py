@@ -1,7 +1,8 @@
 """Worker threads for work on single images.
 
 On a CPU, one image a thread with one compute thread each is as fast as batches on all cores, and what comes out
-for an image then depends on nothing but the image.
+for an image then depends on nothing but the image: sums that several threads share end in other digits with their
+number.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ WINDOW = 16
 
 @contextmanager
 def workers(count: int | None = None) -> Iterator[ThreadPoolExecutor]:
-    """A pool of worker threads, by default one a core; torch computes with one thread in each meanwhile.
+    """A pool of worker threads, by default one a core; torch computes with one thread in each, and in the caller's.
 
     An exception inside cancels what has not begun and waits for what has.
     """
@@ -30,7 +31,8 @@ def workers(count: int | None = None) -> Iterator[ThreadPoolExecutor]:
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(count or os.cpu_count() or 1)
+    # Each says it again: torch asks once a thread, and somebody else's threads may have been told otherwise by then.
+    pool = ThreadPoolExecutor(count or os.cpu_count() or 1, initializer=torch.set_num_threads, initargs=(1,))
     try:
         yield pool
     finally:

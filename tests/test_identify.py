@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from forensic import Gallery, Identifier, images, matching
+from forensic.candidates import Search
 from forensic.datasets.synthetic import Made
 from forensic.errors import FaceError, GalleryError, ImageError, StaleIndex, UsageError
 from forensic.gallery import Filter
@@ -172,6 +174,28 @@ def test_company_order_and_time_change_nothing(gallery: Gallery, people: list[Ma
     together = [json.dumps(search.to_json()) for search in identifier.search_all(files)]
     backwards = [json.dumps(search.to_json()) for search in identifier.search_all(files[::-1])]
     assert together == alone == backwards[::-1]
+
+
+def test_the_number_of_cores_changes_nothing(gallery: Gallery, people: list[Made], one_thread: None) -> None:
+    def found() -> list[tuple[object, ...]]:
+        identifier = Identifier(gallery)
+        alone = identifier.search(people[0].sketch)
+        together = identifier.search_together([made.sketch for made in people[1:3]])
+        (one,) = identifier.search_all([people[0].sketch])
+        assert isinstance(one, Search)
+        assert one.candidates == alone.candidates
+        explained = identifier.explain(alone).explained
+        assert explained is not None
+        told = explained.explanation
+        lists = [(search.candidates, search.faces[0].face.landmarks.tobytes()) for search in (alone, together)]
+        return [*lists, (told.score, told.regions, told.probe_map.tobytes(), told.candidate_map.tobytes())]
+
+    answers = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        answers.append(found())
+        assert torch.get_num_threads() == threads, "it was changed for others too"
+    assert answers[0] == answers[1] == answers[2]
 
 
 def test_the_index_is_only_a_cache(gallery: Gallery, people: list[Made]) -> None:

@@ -1,6 +1,7 @@
-"""The report's tables, figures, page, rows and origin, and the document that experiments/recognition.py writes."""
+"""The report's tables, figures, page, rows and origin, and the documents that experiments write of reports."""
 
 import json
+import platform
 import runpy
 import subprocess
 from pathlib import Path
@@ -120,6 +121,21 @@ def test_the_commit_is_that_of_the_packages_own_checkout(tmp_path: Path) -> None
     assert provenance.commit(inside) is None
 
 
+def test_the_machine_is_named_by_what_its_sums_hang_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        Path, "read_text", lambda *_, **__: "processor : 0\nvendor_id\t: GenuineIntel\nvendor_id : other\n"
+    )
+    monkeypatch.setattr("numpy.show_config", lambda mode: {"SIMD Extensions": {"found": ["X86_V3", "X86_V4"]}})
+    assert provenance.machine.__wrapped__() == f"{platform.machine()} GenuineIntel X86_V4"
+
+    def nowhere(*_: object, **__: object) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", nowhere)
+    monkeypatch.setattr("numpy.show_config", lambda mode: {"SIMD Extensions": {}})
+    assert provenance.machine.__wrapped__() == platform.machine()
+
+
 def test_the_document_of_results_is_made_of_the_reports(
     plain: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,3 +149,22 @@ def test_the_document_of_results_is_made_of_the_reports(
     for words in ("Does it add to the adapted embedder (`direct`)?", "## Leave one source out", "| here | `direct` |"):
         assert words in text
     assert "- toys (test): `forensic evaluate --data toys`, seed 0; numpy 2" in text
+
+
+def test_the_document_of_routes_has_a_row_for_each(
+    plain: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maximum = {"value": 0.625, "low": 0.5, "high": 0.75}
+    nlda = [{"route": "other", "features": "pixels", "analysis": "NLDA", "maximum": maximum}]
+    file, out = tmp_path / "toys.json", tmp_path / "routes.md"
+    file.write_text(json.dumps(plain | {"nlda": nlda}))
+    monkeypatch.setattr("sys.argv", ["every_route.py", f"cmc.svg={file}", "--out", str(out)])
+    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
+    runpy.run_path(str(ROOT / "experiments" / "every_route.py"), run_name="__main__")
+    table = [line.split(" | ") for line in out.read_text().splitlines() if line.startswith(("| route", "| `"))]
+    assert [row[0] for row in table] == ["| route", "| `untrained`", "| `direct`", "| `other`"]
+    assert table[0][-1] == "NLDA on pixels, maximum, % |"
+    assert [row[-1].strip("| ") for row in table[1:]] == ["", "", "62.5 [50.0, 75.0]"]
+    ranks = plain["closed_set"][0]["ranks"]
+    assert [row.split()[0] for row in table[1][2:4]] == [f"{100 * ranks[k]['value']:.1f}" for k in ("1", "5")]
+    assert "![CMC of every route](cmc.svg)" in out.read_text()
