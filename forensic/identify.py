@@ -9,11 +9,10 @@ import copy
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +34,6 @@ from forensic.searching import KNOWN_PROBE, Use, record_of
 
 Picture = str | os.PathLike[str] | Image.Image | images.Decoded
 """What a sketch may be given as."""
-Run = Callable[..., Iterable[Any]]
-"""Python's ``map``, or that of a pool of threads."""
 STAGES = ("finding the face", "describing the face", "searching", "putting on record")
 """What a search does, one after the other."""
 
@@ -165,8 +162,8 @@ class Identifier:
         """
         cases.check(self.gallery, self.case)
         started = now()
-        with self._side_by_side() as run:
-            return self._search([self._probe(image, face, landmarks)], k, self._kept(only), started, run)
+        with parallel.one_thread():  # as for one of many, so that the same digits come out
+            return self._search([self._probe(image, face, landmarks)], k, self._kept(only), started)
 
     def search_together(
         self,
@@ -189,15 +186,9 @@ class Identifier:
             raise UsageError("There is no sketch to search with.")
         cases.check(self.gallery, self.case)
         started, given = now(), landmarks or [None] * len(images)
-        with self._side_by_side() as run:
+        with parallel.one_thread():
             probes = [self._probe(image, None, points) for image, points in zip(images, given, strict=True)]
-            return self._search(probes, k, self._kept(only), started, run)
-
-    @contextmanager
-    def _side_by_side(self) -> Iterator[Run]:
-        """What describes a lone probe along all routes at once; the same digits come out as for one of many."""
-        with parallel.workers(len(self.matcher.routes)) as pool:
-            yield pool.map
+            return self._search(probes, k, self._kept(only), started)
 
     def _probe(self, image: Picture, face: int | None, landmarks: NDArray[np.floating] | None) -> _Probe:
         self._memory.of(self.gallery)  # an empty or stale gallery is told before a sketch is looked at
@@ -211,9 +202,7 @@ class Identifier:
     def _kept(self, only: Filter | None) -> Matching | None:
         return None if only is None else self.gallery.matching(only)
 
-    def _search(
-        self, probes: Sequence[_Probe], k: int, kept: Matching | None, started: datetime, run: Run = map
-    ) -> Search:
+    def _search(self, probes: Sequence[_Probe], k: int, kept: Matching | None, started: datetime) -> Search:
         if k < 1:
             raise UsageError(f"{k} candidates were asked for; expected at least 1.")
         state = self._memory.of(self.gallery)
@@ -221,16 +210,16 @@ class Identifier:
         if kept is not None:
             index = index.only(kept.photo_ids)
         self._watch(STAGES[1])
-        templates = [matcher.describe(probe.face, "probe", run) for probe in probes]
+        templates = [matcher.describe(probe.face, "probe") for probe in probes]
         self._watch(STAGES[2])
         query = matcher.scoring.query(*templates)
         try:
             found = best_per_person(index, query.vector[None], self.gallery.labels, k)[0] if len(index) else []
         except (KeyError, StaleIndex):  # somebody was expunged since
-            return self._search(probes, k, kept, started, run)
+            return self._search(probes, k, kept, started)
         photos = self.gallery.photos_by_number(best.id for best in found)
         if len(photos) < len(found):  # or just now
-            return self._search(probes, k, kept, started, run)
+            return self._search(probes, k, kept, started)
         calibration = matcher.scoring.calibration
         candidates = []
         for rank, best in enumerate(found, 1):

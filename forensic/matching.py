@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,9 +57,9 @@ class Matcher:
         models = {name: digest for route in self.routes for name, digest in route.models.items()}
         return models | ({} if self.scoring.digest is None else {KIND: self.scoring.digest})
 
-    def describe(self, face: Aligned, side: Side, run: Callable[..., Iterable[Any]] = map) -> Templates:
-        """The face's template under every route; ``run`` is a pool's ``map`` to describe them side by side."""
-        return list(run(lambda route: route.describe([face], side)[0], self.routes))
+    def describe(self, face: Aligned, side: Side) -> Templates:
+        """The face's template under every route."""
+        return [route.describe([face], side)[0] for route in self.routes]
 
     def among(self, kept: Iterable[Route]) -> Matcher:
         """The matcher of some of the routes, with the scoring that was fitted to them."""

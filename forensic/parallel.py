@@ -22,22 +22,37 @@ WINDOW = 16
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch computes with one thread in the caller's meanwhile, and in those that begin meanwhile."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def workers(count: int | None = None) -> Iterator[ThreadPoolExecutor]:
     """A pool of worker threads, by default one a core; torch computes with one thread in each, and in the caller's.
 
     An exception inside cancels what has not begun and waits for what has.
     """
+    with one_thread():
+        pool = ThreadPoolExecutor(count or os.cpu_count() or 1, initializer=_begin)
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin() -> None:
+    """Tell torch in a new thread, which else asks what somebody may have said for the whole process by then."""
     import torch
 
-    before = torch.get_num_threads()
     torch.set_num_threads(1)
-    # Each says it again: torch asks once a thread, and somebody else's threads may have been told otherwise by then.
-    pool = ThreadPoolExecutor(count or os.cpu_count() or 1, initializer=torch.set_num_threads, initargs=(1,))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        torch.set_num_threads(before)
 
 
 def ordered(
