@@ -191,7 +191,8 @@ def describe(
         side: which side of a search they stand on.
         routes: every route under test.
         finder: finds and aligns faces.
-        pixels: whether to keep each route's grey portraits for the pixel protocol (200 kB an image).
+        pixels: whether to keep the routes' grey portraits for the pixel protocol: 200 kB an image, once for all routes
+            that do not translate this side.
         label: what the progress bar says.
         quiet: whether to leave the progress bar out.
     """
@@ -211,6 +212,8 @@ def describe(
                 found[at] = True
             shown(at + 1)
     columns = dict.fromkeys(name for entry in entries for name in entry.attributes)
+    shown_by = {route.name: _pictures(route, side) for route in routes if pixels}
+    tables = {name: _table([one.pixels[name] for one in described], found) for name in set(shown_by.values())}
     return Side(
         identities=np.array([entry.identity for entry in entries], dtype=np.str_),
         people=np.array([entry.person or entry.identity for entry in entries], dtype=np.str_),
@@ -220,7 +223,7 @@ def describe(
         },
         found=found,
         templates={r.name: _table([one.templates[r.name] for one in described], found) for r in routes},
-        pixels={r.name: _table([one.pixels[r.name] for one in described], found) for r in routes if pixels},
+        pixels={name: tables[pictures] for name, pictures in shown_by.items()},
         failures=tuple(failures),
         detectors=dict(Counter(one.detector for one in described)),
     )
@@ -240,7 +243,7 @@ def counting(label: str, total: int, quiet: bool) -> AbstractContextManager[Bar]
 
 
 class _Described(NamedTuple):
-    """One face under every route: the template and, where asked for, the grey portrait."""
+    """One face under every route: the templates and, where asked for, the grey portraits by `_pictures`."""
 
     detector: str
     templates: dict[str, Floats]
@@ -257,11 +260,17 @@ def _describe(
     except (ImageError, FaceError) as error:
         # The file's folder is nobody's business: reports are passed on.
         return Failure(entry.file.name, str(error).replace(str(entry.file), entry.file.name))
+    showing = {_pictures(route, side): route for route in routes if pixels}
     return _Described(
         face.face.method,
         {route.name: route.describe([face], side)[0] for route in routes},
-        {route.name: grey_rows(route.portraits([face], side))[0] for route in routes if pixels},
+        {name: grey_rows(route.portraits([face], side))[0] for name, route in showing.items()},
     )
+
+
+def _pictures(route: Route, side: SideName) -> str:
+    """Which pictures a route compares on a side: its own, or those as they are, which have no name."""
+    return route.name if route.translated == side else ""
 
 
 def _table(rows: Sequence[Floats], found: NDArray[np.bool_]) -> Floats:

@@ -49,6 +49,7 @@ class FakeRoute:
     noise: float
     models: dict[str, str] = field(default_factory=lambda: {"embedder": "00ff"})
     space: str = "space"
+    translated: str | None = None
 
     def describe(self, aligned: Sequence[Aligned], side: str) -> np.ndarray:
         rows = []
@@ -62,7 +63,7 @@ class FakeRoute:
         faces = np.zeros((len(aligned), 3, 256, 256), dtype=np.float32)
         for image, face in zip(faces, aligned, strict=True):
             image[:, 100 : 100 + SIZE, 100 : 100 + SIZE] = face.code.reshape(SIZE, SIZE) / 128
-        return faces
+        return -faces if side == self.translated else faces
 
 
 def paint(path: Path, code: np.ndarray) -> None:
@@ -214,6 +215,19 @@ def test_the_nlda_curve_is_the_protocols(folder: Path) -> None:
         nearest = [int(np.argmin(((row[:dimension] - right[:, :dimension]) ** 2).sum(axis=1))) for row in left]
         hit = (np.array(nearest) == np.arange(20)) & probes.found[~inside]
         assert pixels.mean[dimension - 1] == pytest.approx(hit.mean())
+
+
+def test_pictures_that_routes_share_are_kept_once(folder: Path) -> None:
+    routes = [*ROUTES, FakeRoute("negative", 0.5, translated="probe")]
+    entries, photos = trials.sides(trials.pairs_of(folder, "test"))
+    probes = trials.describe(entries, "probe", routes, FakeFinder(), pixels=True)
+    gallery = trials.describe(photos, "gallery", routes, FakeFinder(), pixels=True)
+    assert probes.pixels["untrained"] is probes.pixels["direct"]
+    assert gallery.pixels["untrained"] is gallery.pixels["direct"] is gallery.pixels["negative"]
+    found = probes.found
+    np.testing.assert_allclose(probes.pixels["negative"][found], 1 - probes.pixels["direct"][found], atol=1e-6)
+    assert np.ptp(probes.pixels["direct"][found]) > 0.1
+    assert trials.describe(photos, "gallery", routes, FakeFinder()).pixels == {}
 
 
 @pytest.mark.parametrize("length", [500, 12])
