@@ -40,6 +40,10 @@ class Route(Protocol):
     def models(self) -> Mapping[str, str]:
         """SHA-256 of each model by its name."""
 
+    @property
+    def translated(self) -> SideName | None:
+        """The side whose portraits it translates."""
+
     def describe(self, aligned: Sequence[Any], side: SideName) -> Floats:
         """Templates of aligned faces, unit rows (n, d)."""
 

@@ -46,7 +46,7 @@ class FakeFinder:
 
 
 class FakeRoute:
-    space, models = "5ace", {"fake": "00"}
+    space, models, translated = "5ace", {"fake": "00"}, None
 
     def __init__(self, name: str, device: str) -> None:
         self.name = name
