@@ -219,16 +219,18 @@ def _with_cohort(matchers: "Sequence[Matcher]", folder: Path, finder: "Finder") 
             click.echo(f"not in the cohort: {file.name}: {error}", err=True)
             return None
 
-    with workers() as pool:
-        faces = [face for face in pool.map(find, images.find_files(folder)) if face is not None]
-    if not faces:
-        raise UsageError(f"No sketch in {folder} has a face that is found. Give another --cohort.")
     systems = []
-    for matcher in matchers:
-        if any(cohort is not None for cohort in matcher.scoring.cohorts):
-            own = {matching.key(r): np.concatenate([r.describe([f], "probe") for f in faces]) for r in matcher.routes}
-            name = f"{matcher.name} with {len(faces)} own sketches"
-            systems.append(Named(name, matcher.routes, matcher.with_cohort(own).scoring))
+    with workers() as pool:  # templates too have the digits that `forensic cohort add` gives them
+        faces = [face for face in pool.map(find, images.find_files(folder)) if face is not None]
+        if not faces:
+            raise UsageError(f"No sketch in {folder} has a face that is found. Give another --cohort.")
+        for matcher in matchers:
+            if any(cohort is not None for cohort in matcher.scoring.cohorts):
+                own = {
+                    matching.key(r): np.concatenate([r.describe([f], "probe") for f in faces]) for r in matcher.routes
+                }
+                name = f"{matcher.name} with {len(faces)} own sketches"
+                systems.append(Named(name, matcher.routes, matcher.with_cohort(own).scoring))
     return systems
 
 
