@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from forensic import cli, images, matching
+from forensic import cli, images, matching, parallel
 from forensic.commands import cohort
 from forensic.datasets.synthetic import Made
 from forensic.errors import FaceError
@@ -38,7 +38,8 @@ def test_sketches_are_described_as_probes_are(gallery: Path, people: list[Made],
     assert "holds 3 sketches; from about 50 on" in shown.out
     route = matching.load("direct").routes[0]
     read = [images.read(file) for file in files]
-    templates = {one.sha256: route.describe([Finder().one(one.image)], "probe")[0] for one in read}
+    with parallel.one_thread():
+        templates = {one.sha256: route.describe([Finder().one(one.image)], "probe")[0] for one in read}
     with Gallery(gallery) as opened:
         found = opened.cohort([matching.key(route)])[matching.key(route)]
         assert opened.size() == (0, 0)
