@@ -1,6 +1,6 @@
 """What a campaign trains: a run is a TOML file, a data set, and what is given in place of the paper's values.
 
-``METHOD.toml`` is the method as its paper has it, ``METHOD-ROW.toml`` a row of the method's ``rows``, any other file
+``METHOD.toml`` is the method with its defaults, ``METHOD-ROW.toml`` a row of the method's ``rows``, any other file
 whatever its author wants. ``campaign.py configs`` writes the first two.
 """
 
@@ -101,7 +101,7 @@ def configs() -> dict[str, str]:
         stems = {method: {}} | SIDES.get(method, {}) | rows(method)
         for stem, settings in stems.items():
             title = _row_of(method, stem)
-            what = f'row "{title}" of the table in its paper' if title else "as its paper has it"
+            what = f'row "{title}" of the table in its paper' if title else "with its defaults"
             direction = ", sketch to photo" if stem in SIDES.get(method, {}) else ""
             lines = [
                 f"# {method}{direction}: {what}. Written by: python experiments/campaign.py configs",

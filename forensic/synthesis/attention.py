@@ -103,7 +103,7 @@ class SpatialAttentionPooling(nn.Module):
         return A.repeat_interleave(R.shape[1] // A.shape[1], dim=1) * R  # equation 3
 
     def P(self, S: Tensor) -> list[Tensor]:
-        """Pooling(S; r) for each kernel, (n, 1, h, w) with strokes of 1."""
+        """Pooling(S; r) for each kernel, (n, 1, h, w); black strokes are 1, paper is -1."""
         ink = -S.mean(dim=1, keepdim=True)  # so that the maximum widens strokes
         return [F.max_pool2d(F.pad(ink, [r // 2] * 4, mode="reflect"), r, stride=1) for r in self.kernels]
 

@@ -76,7 +76,8 @@ class Recipe:
         weight_decay: Weight of half the parameters' squared norm, which Adam adds to every loss.
         flip: Mirror a pair at random.
         shift: Largest random shift of a pair, in pixels of a 256 x 256 face (edges are replicated).
-        tone: Strength of the random contrast, brightness and paper-tint changes of the source image, 0 to 1.
+        tone: Strength of the random contrast, brightness and paper-tint changes of the source image, 0 to 1. A method
+            that learns both ways sees the changed image as the other way's target too.
         average: Decay, for each step, of the running mean of the weights that is judged, shown and saved; with 0 these
             are the last weights. None of the papers averages. What an adversary makes a generator draw changes from
             step to step; it goes in the mean (Yazici et al., The Unusual Effectiveness of Averaging in GAN Training,

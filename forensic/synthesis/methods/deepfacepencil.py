@@ -8,13 +8,15 @@ place to place. What the paper leaves open or contradicts, resolved as its autho
 
 - S_syn is the boundaries of the photo's parsing (``strokes.py``). The paper's S_dfm is S_syn with its points shifted
   (``drawings="boundaries"``), for want of drawings by hand; here the pairs bring these, and they are S_dfm by default.
-- d = 11 is in pixels of CelebAMask's masks, 512 x 512, which the authors' code shifts; that is 5.5 pixels at 256.
+- d = 11 is in pixels of CelebAMask's masks, 512 x 512, which the authors' code shifts; that is 5.5 pixels at 256. The
+  strokes are drawn at 256 and made smaller with their edges smoothed: below that size they are thinner and paler.
 - Equation 2 leaves out Conv and has F₁ at full size; C halves three times, so F₁ to F₃ are enlarged by 2, 4 and 8.
 - Section 3.2 speaks of one weight for each relaxed sketch, equation 3 of a product with R: a weight for each channel of
   R (``attention="branches"`` is the other reading).
 - C is 'pre-trained': it learns in the first stage and stays as it is from then on. It sees one channel.
 - G_m's encoder is its own: it is trained from scratch while G_a's is fixed. Residual blocks and decoder are one and the
-  same; in the authors' code they begin alike and part. D goes on from the first stage.
+  same; in the authors' code they begin alike and part. D goes on from the first stage; section 3.3 can be read as
+  training it anew.
 - Equation 7 takes the first four residual blocks; the code takes the first four convolutions (``T="encoder"``). Both
   sides of it move.
 - The losses of both sketches are added (equation 8). The generators' adversarial loss is the non-saturating form; the

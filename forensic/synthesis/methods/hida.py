@@ -9,7 +9,8 @@ contradicts, resolved as its released parts are where these say something:
 - Equation 1 lacks the factor x that ACON has; it is taken with it. The text's θ = σ(x), one for each value, is the
   default; the released metaACON has one for each channel (``switch="channel"``).
 - The first convolutions and the innermost one, whose output is 1 x 1, are not normalized. "metaReLU" is metaACON.
-- A is one channel. The first decoding layer has no skip, and so none.
+- A is one channel. The first decoding layer has no skip, and so none. The last one, which the paper does not except
+  from InfoACON, begins with metaACON, as in the release.
 - The plain γ of equation 3 begins at 1.
 - F in equation 4 is InfoACON(H). Without DySPADE a layer gives F, normalized; there is nothing to add it to.
 - The deformable convolution has two groups of offsets and weighted taps; a bilinear enlargement precedes it.
@@ -19,8 +20,11 @@ contradicts, resolved as its released parts are where these say something:
   level count for less. Its target is the sketch (``texture="photo"`` compares with the photo, as the release does).
 - Equation 8 gives the discriminator the reconstructed depth with a synthesized sketch (``judged="input"``: the photo's,
   as in the release). It is not halved.
-- The discriminator is pix2pix's. ``discriminator_norm=False`` takes its instance norms out: at compact sizes, where the
-  adversarial term counts, they let lone black dots pass.
+- The discriminator is pix2pix's, with LeakyReLU in every row, where Table 3's text gives it metaACON too. The paper's
+  Model-A has pix2pix's own figures; here it is this generator with all switches off, and keeps the textural loss.
+  ``discriminator_norm=False`` takes its instance norms out: at compact sizes, where the adversarial term counts, they
+  let lone black dots pass.
+- The three middle layers (``DOG="mid3"``) are of the seven at 256; smaller sizes have fewer.
 - The weights of equation 9, 4, 1 and 4, the dropout in the first three decoding layers, Adam's decay and the fall of
   the learning rate in the second half are the release's.
 """
@@ -75,8 +79,8 @@ class HIDA(Styled):
         patch: Pixels a side of the patches that the discriminator sees; the paper's 70 at 256 is 34 at 128.
         depth: Whether the depth map goes in, steers and is reconstructed; without it the discriminator sees the photo.
         DySPADE: Whether the condition steers the decoder's normalizations.
-        activation: Whether the condition steers the decoder's activations (``"InfoACON"``); else all are metaACON, or
-            ReLU in the encoder and LeakyReLU in the decoder.
+        activation: Whether the condition steers the decoder's activations (``"InfoACON"``); else the generator's are
+            all metaACON, or ReLU in the encoder and LeakyReLU in the decoder.
         DOG: Decoding layers with deformable convolutions: ``"none"``, ``"top2"``, ``"mid3"``, ``"btm2"``, ``"all"``.
         switch: What the θ of a metaACON is computed from.
         texture: Whose gradients the sketch's are compared with.

@@ -6,14 +6,16 @@ Stage I (DIP-GAN) makes a first photo and the intermediate parsing P_int, nearer
 sketch's is; stage II (SE-GAN) draws the photo again from both parsings, the sketch and the first photo. What the paper
 leaves open or contradicts:
 
-- Equations 3 and 5 use plain L2 norms, which grow with the image. Equation 3 takes the root mean square here, and
-  equation 5 the mean square of each layer, as in CA-GAN, the base; their weights then hold at any size.
+- Equations 3 and 5 use plain L2 norms, which grow with the image. Those of equation 3 are divided by the root of the
+  number of pixels, and equation 5 takes the mean square of each layer, as in CA-GAN, the base; their weights then hold
+  at any size. Conv1-1 and its kin are taken before the ReLU, which the base has after it.
 - Equation 4 divides by the area of a component that is itself learned: a larger one would lower the loss. P_int gives
   no gradient there. CA-GAN's code does not divide by the area (``composition="code"``).
 - The components are those of `composition`: a parsing sums to 1 as the softmax of P_int does.
 - Whether both encoders of G₁ have skips is not said; they have, as in the base (``joined=False`` is the other).
 - Whether stage II moves G₁ is not said: each generator moves on its own objective (equations 6 and 7), and what G₁
   gives to stage II is taken as it is.
+- Equation 4 is a mean over the colours, not their sum. Edges are replicated around a crop, where the base has zeros.
 - Photos are in [-1, 1]; the base's batch normalization always sees one image, so it is instance normalization here.
 """
 
@@ -210,7 +212,8 @@ class ISEGAN(Composed):
 
 
 def parsing_matching(P_p: Tensor, P_int: Tensor, *, beta: float = 0.3) -> Tensor:
-    """The parsing matching loss (equation 3), of parsings (n, 8, h, w); scalar."""
-    whole = distance(P_p, P_int)
-    channels = sum(distance(P_p[:, c], P_int[:, c]) for c in range(P_p.shape[1]))
+    """The parsing matching loss (equation 3) over the root of n h w, of parsings (n, 8, h, w); scalar."""
+    c_ = P_p.shape[1]
+    whole = distance(P_p, P_int) * c_**0.5
+    channels = sum(distance(P_p[:, c], P_int[:, c]) for c in range(c_))
     return beta * whole + (1 - beta) * channels

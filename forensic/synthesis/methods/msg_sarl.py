@@ -10,8 +10,10 @@ What the paper leaves open or contradicts:
   first up-sampling. The skips are added at H/4 and H/2. y is read like the side images, by a 1 x 1 convolution; tanh
   keeps all four in [-1, 1]. Up-sampling repeats pixels.
 - In a SARB the 5 x 5 convolution follows the basic residual block, and the attention unit follows it.
-- Equations 6 and 7 take the softmax twice, which would leave it uniform: once here. Equation 9 is as printed
+- Equations 6 and 7 take the softmax twice, which would leave it uniform: once here. Equation 9 is as printed: M is
+  normalized, so that each channel's energy with itself is by far the largest, and X is nearly the identity
   (``channel="danet"`` turns the energies around, as in DANet). Equation 10 sums over the C channels.
+- Equation 11 writes one ε for H and E; they are two convolutions here.
 - The discriminators' convolutions are 3 x 3, each before a max pooling, and the last two 4 x 4: the patch stays 70
   pixels. A side image is lifted by a 1 x 1 convolution to as many channels as it meets (as in MSG-GAN), and the real
   ones are averages over 2, 4 and 8 pixels.

@@ -12,7 +12,7 @@ stack). What the paper leaves open, or what differs here:
 - The paper divides the difference in a component by the component's area, the authors' code by the image's
   (``composition="code"``).
 - The perceptual loss with its weight 5, the share α and the patches of 16 pixels are those of the authors' code, which
-  holds CA-GAN alone.
+  holds CA-GAN alone, and compares after the ReLU of each layer what is compared before it here.
 - The paper writes logarithms, the code takes least squares (``criterion="least-squares"``).
 - The players move in the order that ISEGAN states as this paper's. Each generator moves on its own objective: the
   second stage takes the first one's face as it is.

@@ -9,13 +9,15 @@ Adaptive Re-weighting loss compares sketches class by class. What the paper leav
   taken here (``variance="printed"`` is the other).
 - Equation 3 with a constant μ or ν would give every class the same cosine. μ(c) and ν(c) are laid out inside the masks
   of their classes, and the product with F is kept as a map: its class c says how much the class weighs in the whole
-  sketch (``affinity="cosine"`` takes one cosine a class instead).
+  sketch (``affinity="cosine"`` takes one cosine a class instead, in which μ and ν cancel: C₁ and C₂ are then one).
 - Equations 6 and 7 are written as sums; they are means here (equation 6 over the pixels of each class, then over the
   classes, so that each counts alike), so that their weights hold at any size.
 - The text says batch normalization in the SI modules, the settings say instance normalization; with batches of one
   these are the same in training, and only the latter is the same afterwards.
-- The masks of the target sketch are those of the photo: the pairs are aligned.
-- Seven levels at 256 x 256, so the bottleneck is 2 x 2; skip connections as in the backbone, pix2pix.
+- The masks of the target sketch are the photo's: the pairs are aligned. Seven levels at 256 x 256 leave 2 x 2. Each SI
+  ResBlock stands before its upsampling (SPADE's after it), so that a convolution alone works at the full size.
+- The paper's Backbone has pix2pix's own figures; here it is this decoder, plainly normalized, without dropout. On CUFSF
+  the paper leaves M out. Edges are replicated around a crop, where the padding that it refers to has zeros.
 """
 
 import math

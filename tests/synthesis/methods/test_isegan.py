@@ -28,7 +28,7 @@ def test_equation_3() -> None:
     """Two components of two pixels: differences (.3, .4) and (0, .2)."""
     P_p = torch.tensor([[[[0.5, 0.5]], [[0.1, 0.3]]]])
     P_int = torch.tensor([[[[0.2, 0.9]], [[0.1, 0.1]]]])
-    whole = ((0.09 + 0.16 + 0 + 0.04) / 4) ** 0.5
+    whole = ((0.09 + 0.16 + 0 + 0.04) / 2) ** 0.5  # over the pixels, as every channel's is
     channels = ((0.09 + 0.16) / 2) ** 0.5 + (0.04 / 2) ** 0.5
     assert parsing_matching(P_p, P_int, beta=0.3).item() == pytest.approx(0.3 * whole + 0.7 * channels)
     assert parsing_matching(P_p, P_p).item() == pytest.approx(0, abs=1e-5)
