@@ -79,7 +79,7 @@ def strength(log_lr: float | None, bounded: bool) -> str | None:
     """
     if log_lr is None:
         return None
-    sign = ("≥ " if log_lr > 0 else "≤ ") if bounded else ""
+    sign = ("≥ " if log_lr > 0 else "≤ ") if bounded and log_lr else ""  # 0 may be either bound of weak data
     return f"{sign}{round(log_lr, 1) + 0.0:+.1f}"  # + 0.0: no negative zero
 
 

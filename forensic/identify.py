@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,16 +26,22 @@ from forensic.explanation import Explanation, explain, matcher_score, portraits_
 from forensic.faces import Aligned, Finder, policy
 from forensic.gallery import Filter, Gallery, Matching, cases
 from forensic.gallery.models import now
-from forensic.loading import Memory
+from forensic.loading import Loaded, Memory
 from forensic.matching import Matcher
 from forensic.preparing import Here, by_space
 from forensic.recognition.index import best_per_person
 from forensic.searching import KNOWN_PROBE, Use, record_of
 
+if TYPE_CHECKING:
+    from forensic.gallery.models import Photo
+    from forensic.recognition.calibration import Calibration
+
 Picture = str | os.PathLike[str] | Image.Image | images.Decoded
 """What a sketch may be given as."""
 STAGES = ("finding the face", "describing the face", "searching", "putting on record")
 """What a search does, one after the other."""
+TRIES = 10
+"""Searches in a row whose rows others change meanwhile, until it is told."""
 
 
 def _unwatched(stage: str) -> None:
@@ -205,52 +211,59 @@ class Identifier:
     def _search(self, probes: Sequence[_Probe], k: int, kept: Matching | None, started: datetime) -> Search:
         if k < 1:
             raise UsageError(f"{k} candidates were asked for; expected at least 1.")
-        state = self._memory.of(self.gallery)
-        matcher, index = state.matcher, state.index
-        if kept is not None:
-            index = index.only(kept.photo_ids)
-        self._watch(STAGES[1])
-        templates = [matcher.describe(probe.face, "probe") for probe in probes]
-        self._watch(STAGES[2])
-        query = matcher.scoring.query(*templates)
-        try:
-            found = best_per_person(index, query.vector[None], self.gallery.labels, k)[0] if len(index) else []
-        except (KeyError, StaleIndex):  # somebody was expunged since
-            return self._search(probes, k, kept, started)
-        photos = self.gallery.photos_by_number(best.id for best in found)
-        if len(photos) < len(found):  # or just now
-            return self._search(probes, k, kept, started)
-        calibration = matcher.scoring.calibration
-        candidates = []
-        for rank, best in enumerate(found, 1):
-            photo, score = photos[best.id], best.score + query.offset
-            log_lr = None if calibration is None else float(calibration.log_lr(score))
-            bounded = log_lr is not None and calibration is not None and bool(calibration.bounded(log_lr))
-            own = _own_scores(matcher, templates, index.rows([best.id])[0])
-            shown = best.person, photo.file_name, photo.sha256
-            candidates.append(Candidate(rank, *shown, score, log_lr, bounded, own, photo.id, photo.person_id))
+        for _ in range(TRIES):
+            loaded = self._memory.of(self.gallery)
+            matcher = loaded.matcher
+            index = loaded.index if kept is None else loaded.index.only(kept.photo_ids)
+            self._watch(STAGES[1])
+            templates = [matcher.describe(probe.face, "probe") for probe in probes]
+            self._watch(STAGES[2])
+            query = matcher.scoring.query(*templates)
+            try:
+                found = best_per_person(index, query.vector[None], self.gallery.labels, k)[0] if len(index) else []
+                rows = index.rows([best.id for best in found]) if found else ()
+            except KeyError:  # somebody was expunged since
+                continue
+            except StaleIndex:  # the engine's rows were changed, which the gallery may know nothing of
+                self._memory.forget()
+                continue
+            photos = self.gallery.photos_by_number(best.id for best in found)
+            if len(photos) < len(found):  # or just now
+                continue
+            candidates = []
+            for rank, (best, row) in enumerate(zip(found, rows, strict=True), 1):
+                shown = photos[best.id], best.person, best.score + query.offset, _own_scores(matcher, templates, row)
+                candidates.append(_candidate(rank, *shown, matcher.scoring.calibration))
+            answer = self._answer(probes, loaded, len(index), kept, candidates)
+            self._watch(STAGES[3])
+            use = Use(started, now(), self.gallery.operator.name, self.case, self.purpose, k, loaded.root, self._device)
+            return replace(answer, number=cases.record_search(self.gallery, record_of(answer, use), case=self.case))
+        raise StaleIndex(f"The templates were changed during each of {TRIES} searches in a row. Search again.")
+
+    def _answer(
+        self, probes: Sequence[_Probe], loaded: Loaded, size: int, kept: Matching | None, candidates: list[Candidate]
+    ) -> Search:
+        """What a search found, not yet on record."""
+        matcher, calibration = loaded.matcher, loaded.matcher.scoring.calibration
         translating = [route for route in matcher.routes if route.translated == "probe"]
-        search = Search(
+        return Search(
             probe=", ".join(probe.name for probe in probes),
             sha256=", ".join(probe.sha256 for probe in probes),
             route=matcher.name,
             models=matcher.models,
-            gallery_size=len(index),
+            gallery_size=size,
             candidates=tuple(candidates),
             calibration=None if calibration is None else calibration.to_dict(),
-            own_cohort=state.own_cohort,
+            own_cohort=loaded.own_cohort,
             filter=None if kept is None else kept.to_json(),
             warnings=(
                 *(warning for probe in probes for warning in (*probe.face.warnings, *self._known_probe(probe.sha256))),
-                *state.warnings,
+                *loaded.warnings,
                 *([FILTERED] if kept is not None and calibration is not None else []),
             ),
             faces=tuple(probe.face for probe in probes),
             synthesized=translating[0].synthesize(probes[0].face) if translating else None,
         )
-        self._watch(STAGES[3])
-        use = Use(started, now(), self.gallery.operator.name, self.case, self.purpose, k, state.root, self._device)
-        return replace(search, number=cases.record_search(self.gallery, record_of(search, use), case=self.case))
 
     def search_all(
         self,
@@ -358,6 +371,16 @@ class _Probe(NamedTuple):
     name: str
     sha256: str
     face: Aligned
+
+
+def _candidate(
+    rank: int, photo: Photo, person: str, score: float, own: dict[str, float], calibration: Calibration | None
+) -> Candidate:
+    log_lr = None if calibration is None else float(calibration.log_lr(score))
+    bounded = log_lr is not None and calibration is not None and bool(calibration.bounded(log_lr))
+    return Candidate(
+        rank, person, photo.file_name, photo.sha256, score, log_lr, bounded, own, photo.id, photo.person_id
+    )
 
 
 def _own_scores(matcher: Matcher, probes: Sequence[matching.Templates], photo: NDArray[np.float32]) -> dict[str, float]:

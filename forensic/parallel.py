@@ -8,6 +8,7 @@ number.
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,21 +18,33 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-WINDOW = 16
-"""Items that may be under way or wait to be taken at once: it bounds memory."""
+AHEAD = 8
+"""Items a core that may be under way or wait to be taken at once: it bounds memory, and a slow one stops nobody."""
+
+
+_OUTSIDE: list[int] = []  # a number for each caller of `one_thread`: what held before the first of them
+_LIMITING = threading.Lock()
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch computes with one thread in the caller's meanwhile, and in those that begin meanwhile."""
+    """Torch computes with one thread in the caller's meanwhile, and in those that begin meanwhile.
+
+    What was said for a thread is what new ones begin with. Of several callers at once the last one to end therefore
+    says again what held before the first.
+    """
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    with _LIMITING:
+        _OUTSIDE.append(_OUTSIDE[0] if _OUTSIDE else before)
+        torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        with _LIMITING:
+            torch.set_num_threads(before if len(_OUTSIDE) > 1 else _OUTSIDE[0])
+            _OUTSIDE.pop()
 
 
 @contextmanager
@@ -56,9 +69,10 @@ def _begin() -> None:
 
 
 def ordered(
-    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item], window: int = WINDOW
+    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item], window: int | None = None
 ) -> Iterator[Result]:
-    """Results in the items' order, at most ``window`` of them ahead of the reader."""
+    """Results in the items' order, at most ``window`` of them ahead of the reader; by default ``AHEAD`` a core."""
+    window = window or AHEAD * (os.cpu_count() or 1)
     waiting: deque[Future[Result]] = deque()
     for item in items:
         waiting.append(pool.submit(function, item))

@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 CURVE_COMPARISONS = 100_000
 """Comparisons of a class that a curve is drawn from: of more than these, evenly spaced ones of the sorted."""
 TIPPETT_POINTS = 201
+REPEATS = 2000
 
 
 def evidence(trial: Trial, calibrations: Mapping[str, Calibration], seed: int) -> Iterator[Evidence]:
@@ -37,7 +38,7 @@ def evidence(trial: Trial, calibrations: Mapping[str, Calibration], seed: int) -
             log_lr = np.zeros_like(scores)
             log_lr[made] = fitted.log_lr(scores[made])
             mated, nonmated = log_lr[same & made], log_lr[~same & made]
-            masks, people = (same & made, ~same & made), trial.probes.people
+            masks, people = (same & made, ~same & made), (trial.probes.people, trial.photo_people(size))
             costs = np.log2(1 + 10.0 ** np.where(same, -log_lr, log_lr))
             wrong = np.where(same, log_lr < 0, log_lr > 0).astype(np.float64)
             cost, misled = (_by_class(values, masks, people, seed) for values in (costs, wrong))
@@ -59,17 +60,37 @@ def evidence(trial: Trial, calibrations: Mapping[str, Calibration], seed: int) -
 
 
 def _by_class(
-    values: Array, masks: tuple[NDArray[np.bool_], NDArray[np.bool_]], people: NDArray[np.str_], seed: int
+    values: Array,
+    masks: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    people: tuple[NDArray[np.str_], NDArray[np.str_]],
+    seed: int,
 ) -> Array:
-    """Means of the mated and of the other comparisons, shape (1 + repeats, 2): of all probes, then of each draw."""
-    counts, rows = evaluation.resample(people, 2000, seed)
-    draws = np.vstack([np.ones(counts.shape[1]), counts])
-    means = []
-    for mask in masks:
-        totals = np.bincount(rows, np.where(mask, values, 0.0).sum(axis=1))
-        sizes = np.bincount(rows, mask.sum(axis=1))
-        means.append((draws @ totals) / np.maximum(draws @ sizes, 1))
-    return np.stack(means, axis=1)
+    """Means of the mated and of the other comparisons, shape (1 + repeats, 2): of all, then of each draw.
+
+    People are drawn on both sides, whoever is on both as often on either (Owen 2007, "The pigeonhole bootstrap"): a
+    photo that resembles everybody is in as many comparisons as a sketch that does.
+    """
+    probes, photos = people
+    counts, rows = evaluation.resample(probes, REPEATS, seed)
+    drawn, everyone = [counts], [np.unique(probes)]
+    if len(others := np.setdiff1d(photos, probes)):
+        drawn.append(evaluation.resample(others, REPEATS, seed + 1)[0])
+        everyone.append(others)
+    left, right = (np.vstack([np.ones(side.shape[1]), side]) for side in (counts, np.hstack(drawn)))
+    column = {person: place for place, person in enumerate(np.concatenate(everyone).tolist())}
+    columns = np.array([column[person] for person in photos.tolist()])
+
+    def sums(table: Array) -> Array:
+        """Over all pairs of people, each as often as both were drawn, shape (1 + repeats,)."""
+        pairs = np.zeros((left.shape[1], right.shape[1]))
+        np.add.at(pairs, (rows[:, None], columns[None]), table)
+        summed: Array = ((left @ pairs) * right).sum(axis=1)
+        return summed
+
+    tables = values, np.ones_like(values)
+    of_mates = [left @ np.bincount(rows, np.where(masks[0], table, 0.0).sum(axis=1)) for table in tables]
+    of_others = [sums(np.where(masks[1], table, 0.0)) for table in tables]
+    return np.stack([total / np.maximum(count, 1) for total, count in (of_mates, of_others)], axis=1)
 
 
 def _interval(figures: Array) -> Interval:

@@ -29,6 +29,8 @@ PRINCIPAL_COMPONENTS = 300
 INNER_FOLDS = 3
 FEWEST_IDENTITIES = 12
 CHUNK = 4096
+ROUNDING = 1e-9
+"""By so much of the largest squared distance those of equal images may differ: their coordinates are computed apart."""
 
 
 class Samples(NamedTuple):
@@ -111,7 +113,8 @@ def rank_one_curve(samples: Samples, fitting: Bools, testing: Bools, analysis: A
         analysis: an estimator whose first m dimensions are its projection to m dimensions.
 
     Returns:
-        Shape (dimensions, tested probes). A tie with a stranger and a face that was not found are misses.
+        Shape (dimensions, tested probes). A tie with a stranger and a face that was not found are misses; distances
+        tie that rounding may have set apart.
     """
     analysis.fit(samples.rows[fitting], samples.people[fitting])
     at_probe = np.arange(len(testing)) < samples.probes
@@ -124,7 +127,8 @@ def rank_one_curve(samples: Samples, fitting: Bools, testing: Bools, analysis: A
     for dimension in range(left.shape[1]):
         distances += (left[:, None, dimension] - right[None, :, dimension]) ** 2
         mate = np.where(mates, distances, np.inf).min(axis=1)
-        curve[dimension] = mate < np.where(mates, np.inf, distances).min(axis=1)
+        rounding = ROUNDING * distances.max(initial=0.0, where=~absent)
+        curve[dimension] = mate + rounding < np.where(mates, np.inf, distances).min(axis=1)
     return curve
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from forensic.errors import DataError
+from forensic.exact import inner_products
 from forensic.recognition.calibration import Calibration
 from forensic.recognition.cohort import Cohort, Query
 
@@ -51,18 +52,19 @@ class Scoring:
         return Query(vector, float(np.mean([query.offset for query in queries])))
 
     def scores(self, probes: Sequence[NDArray[np.floating]], gallery: Sequence[NDArray[np.floating]]) -> Array:
-        """Scores of many probes with many photos, shape (probes, photos).
+        """Scores of many probes with many photos, shape (probes, photos), to the bit as a search has them.
+
+        Each depends on its two templates alone: equal photos have equal scores, and a tie is a tie.
 
         Args:
             probes: For each route its templates, unit rows (probes, d).
             gallery: For each route its templates, unit rows (photos, d).
         """
-        table = np.hstack([side.astype(np.float64) for side in gallery])
-        queries = [self.query(templates) for templates in zip(*probes, strict=True)]
-        if not queries:
-            return np.empty((0, len(table)))
-        vectors = np.stack([query.vector for query in queries])
-        scores: Array = vectors @ table.T + np.array([query.offset for query in queries])[:, None]
+        table = np.hstack([side.astype(np.float32) for side in gallery])
+        scores = np.empty((len(probes[0]), len(table)))
+        for row, templates in zip(scores, zip(*probes, strict=True), strict=True):
+            query = self.query(templates)
+            row[:] = inner_products([table], query.vector) + query.offset
         return scores
 
     def _one(self, templates: Sequence[NDArray[np.floating]]) -> Query:

@@ -58,7 +58,7 @@ class Searchable(Protocol):
     def __len__(self) -> int: ...
 
     def search(self, queries: NDArray[Any], k: int) -> tuple[Floats, Ids]:
-        """The ``k`` nearest of each query, as `Index.search`."""
+        """The ``k`` nearest of each query, as `Index.search`; fewer only where no more can be had."""
         ...
 
 
@@ -297,7 +297,7 @@ def best_per_person(
 ) -> list[list[Best[Person]]]:
     """The ``k`` nearest people of each query: each counts once, by the best of their templates.
 
-    Exact: the search grows until ``k`` different people are among its answers or the index is exhausted.
+    Exact: the search grows until ``k`` different people are among its answers, or brings less than it was asked for.
 
     Args:
         index: templates of the gallery.
@@ -324,7 +324,7 @@ def _best_people(
         persons, best = people(ids[0]), dict[Person, Best[Person]]()
         for id_, score in zip(ids[0].tolist(), scores[0].tolist(), strict=True):
             best.setdefault(persons[id_], Best(persons[id_], id_, score))
-        if len(best) >= k or len(ids[0]) == len(index):
+        if len(best) >= k or len(ids[0]) < fetch:
             return list(best.values())[:k]
         fetch *= 4
 

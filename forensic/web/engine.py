@@ -27,10 +27,12 @@ from forensic.images import display_name
 from forensic.web.decoding import Decoder
 from forensic.web.settings import Settings
 
-KEPT = 64 * 1024 * 1024
+KEPT = 128 * 1024 * 1024
 """Bytes that the engine remembers."""
 FACE = 1024 * 1024
-"""Bytes that a face with its picture, or anything else that is no file, is counted as."""
+"""Bytes that a face is counted as beside its picture, and anything else that is no file."""
+PIXEL = 4
+"""Bytes of a pixel in memory."""
 Thing = TypeVar("Thing")
 
 
@@ -201,4 +203,6 @@ def _portrait(sha256: str, face: Aligned, route: str) -> Hashable:
 
 
 def _size(thing: object) -> int:
+    if isinstance(thing, Aligned):
+        return FACE + PIXEL * thing.image.width * thing.image.height
     return len(thing) if isinstance(thing, bytes) else FACE

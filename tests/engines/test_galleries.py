@@ -4,11 +4,13 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 from user_keys import KEY
 
+from forensic import Identifier
 from forensic.engines import milvus as milvus_module
 from forensic.errors import GalleryError, NotFound, StaleIndex, UsageError
-from forensic.gallery import Gallery, encrypting, engines, proving, trail
+from forensic.gallery import Gallery, Space, encrypting, engines, proving, trail
 from forensic.recognition.index import Index
 
 
@@ -229,3 +231,30 @@ def test_the_command(gallery, milvus, tmp_path, monkeypatch, spaces):
     assert "UsageError" in run("--none", "--sync")
     assert "UsageError" in run("--lost")
     assert "in memory" in run("--none")
+
+
+def test_a_search_brings_an_engine_up_to_date_that_others_changed(tmp_path, memory, making, monkeypatch):
+    """A restored collection, say, of whose state the gallery knows nothing."""
+    monkeypatch.setattr("forensic.engines.open_engine", lambda url, name: memory)
+    points = np.array([[103, 128], [153, 128], [128, 158], [107, 187], [149, 187]], np.float32)
+    picture = Image.effect_noise((256, 256), 60).convert("RGB")
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        identifier = Identifier(gallery, "direct")
+        (route,) = identifier.matcher.routes
+        spaces = (Space(route.space, route.name, route.embedder.dimension, {"embedder": "e" * 64}),)
+        gallery.enroll([making.record(number, spaces=spaces) for number in range(20)])
+        engines.choose(gallery, "milvus:https://m.example:19530")
+        found = identifier.search(picture, 3, landmarks=points).candidates
+        (kept,) = map(memory.collection, memory.layouts())
+        kept.settle("")
+        assert identifier.search(picture, 3, landmarks=points).candidates == found
+        nearest = kept.nearest
+
+        def changed(query, k, only):
+            """Somebody else is always faster."""
+            kept.settle("")
+            return nearest(query, k, only)
+
+        monkeypatch.setattr(kept, "nearest", changed)
+        with pytest.raises(StaleIndex, match="in a row"):
+            identifier.search(picture, 3, landmarks=points)

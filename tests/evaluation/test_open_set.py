@@ -5,6 +5,7 @@ import pytest
 from evaluation.toys import repeated, side
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 from sklearn.metrics import roc_curve
 
 from forensic.evaluation import evidence, open_set
@@ -163,11 +164,11 @@ def test_evidence_is_the_formulas(distractors: int) -> None:
 
 
 def test_the_evidence_interval_draws_people() -> None:
-    """All probes of one person: nothing to draw, the interval is a point."""
+    """All probes of one person, all other photos of another: nothing to draw, the interval is a point."""
     names = [f"p-{at}" for at in range(5)]
     scores = np.random.default_rng(0).normal(size=(5, 8))
     others = [f"q{at}" for at in range(3)]
-    trial = Trial(side(names, ["p"] * 5), side([*names, *others], ["p"] * 5 + others), None, {"a": scores}, {})
+    trial = Trial(side(names, ["p"] * 5), side([*names, *others], ["p"] * 5 + ["q"] * 3), None, {"a": scores}, {})
     (row,) = evidence.evidence(trial, {"a": FITTED}, SEED)
     assert row.cllr.low == pytest.approx(row.cllr.value) == pytest.approx(row.cllr.high)
 
@@ -179,3 +180,36 @@ def test_thinning_keeps_the_distribution(monkeypatch: pytest.MonkeyPatch) -> Non
     thin = evidence.thinned(values)
     assert (len(thin), thin.min(), thin.max()) == (5_000, values.min(), values.max())
     assert np.quantile(thin, [0.1, 0.5, 0.99]) == pytest.approx(np.quantile(values, [0.1, 0.5, 0.99]), abs=1e-3)
+
+
+def test_the_evidence_interval_draws_the_people_of_the_photos_too() -> None:
+    """Each draw written out: whoever is drawn twice has every sketch and every photo twice, also on the other side."""
+    generator = np.random.default_rng(0)
+    sketches, photos = np.array(list("caabdd")), np.array(list("abbcdzzy"))
+    values = generator.random((6, 8))
+    same = sketches[:, None] == photos
+    masks = same & (values > 0.1), ~same & (values > 0.1)
+    means = evidence._by_class(values, masks, (sketches, photos), SEED)
+    assert means[0] == pytest.approx([values[mask].mean() for mask in masks])
+    counts = evaluation.resample(sketches, 2000, SEED)[0].astype(int)
+    others = evaluation.resample(np.array(["y", "z"]), 2000, SEED + 1)[0].astype(int)
+    for draw in range(5):
+        times = dict(zip("abcd", counts[draw], strict=True)) | dict(zip("yz", others[draw], strict=True))
+        rows, columns = ([k for k, who in enumerate(side) for _ in range(times[who])] for side in (sketches, photos))
+        written_out = values[np.ix_(rows, columns)][masks[1][np.ix_(rows, columns)]]
+        assert means[1 + draw, 1] == pytest.approx(written_out.mean())
+        of_mates = [k for k in rows for _ in range(masks[0][k].sum())]
+        assert means[1 + draw, 0] == pytest.approx(
+            np.sum([values[k][masks[0][k]].sum() for k in rows]) / len(of_mates) if of_mates else 0
+        )
+
+
+def test_strangers_photos_that_resemble_everybody_widen_the_interval() -> None:
+    """Nominal 95 % intervals hold the true rate in most of many trials, though all that differs is the photo."""
+    generator, people, held = np.random.default_rng(0), np.arange(40).astype(str), 0
+    same = np.eye(40, dtype=bool)
+    for _ in range(40):
+        wrong = (0.5 * generator.normal(size=(1, 40)) + generator.normal(size=(40, 40)) > 1).astype(float)
+        interval = evidence._interval(evidence._by_class(wrong, (same, ~same), (people, people), SEED)[:, 1])
+        held += interval.low <= norm.sf(1 / np.hypot(0.5, 1)) <= interval.high
+    assert held >= 34  # 18 of them, if only sketches were drawn

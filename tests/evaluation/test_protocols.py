@@ -351,3 +351,16 @@ def test_faces_are_described_once_for_all_systems_of_a_route(folder: Path) -> No
     both = Matcher((ROUTES[0], route), Scoring.plain(2))  # type: ignore[arg-type]
     protocols.evaluate(folder, [SYSTEMS[0], alone(route), both], finder, protocols=["closed-set"])
     assert (calls.count("probe"), calls.count("gallery")) == (35, 36)
+
+
+def test_an_identical_photo_of_a_stranger_is_no_hit_of_the_null_space_protocol() -> None:
+    """Coordinates of equal rows are computed apart, and differ in their last digits."""
+    generator = np.random.default_rng(0)
+    faces = generator.normal(size=(60, 500))
+    probes, photos = (faces + 0.3 * generator.normal(size=faces.shape) for _ in range(2))
+    photos[31::2] = photos[30::2]  # every tested photo is also somebody else's
+    rows = null_space.in_own_span(np.concatenate([probes, photos]).astype(np.float32))
+    people = np.tile([f"{k:02}" for k in range(60)], 2)
+    samples = null_space.Samples(rows, people, np.ones(120, bool), 60)
+    inside = np.isin(people, people[:30])
+    assert not null_space.rank_one_curve(samples, inside, ~inside, NLDA(pca=55)).any()

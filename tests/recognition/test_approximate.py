@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from forensic.recognition.approximate import Approximate, recall
-from forensic.recognition.index import KINDS, Index, Kind
+from forensic.recognition.index import KINDS, Index, Kind, best_per_person
 
 
 def clustered(rows: int, dimensions: int = 32) -> NDArray[np.float32]:
@@ -33,6 +33,14 @@ def test_a_part_is_searched_exactly() -> None:
     chosen = np.arange(0, 2000, 100)
     mine, theirs = (one.only(chosen).search(clustered(2000)[:3], 5) for one in (Approximate(exact, "hnsw"), exact))
     np.testing.assert_array_equal(mine[1], theirs[1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_search_for_more_people_than_there_are_ends(kind: Kind) -> None:
+    near = Approximate(Index.build(clustered(3000), np.arange(3000)), kind)
+    (found,) = best_per_person(near, clustered(3000)[:1], lambda ids: {int(one): int(one) % 8 for one in ids}, 10)
+    assert len({best.person for best in found}) == len(found) <= 8
+    assert found[0].id == 0
 
 
 def test_recall_is_the_share_that_was_found() -> None:

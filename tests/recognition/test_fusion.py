@@ -38,7 +38,20 @@ def test_adding_a_probe_changes_no_score(scoring: Scoring) -> None:
     probes = [unit(rng.normal(size=(30, 6))), unit(rng.normal(size=(30, 3)))]
     gallery = [unit(rng.normal(size=(9, 6))), unit(rng.normal(size=(9, 3)))]
     alone = scoring.scores([side[:1] for side in probes], gallery)
-    np.testing.assert_allclose(scoring.scores(probes, gallery)[:1], alone, atol=1e-12)
+    np.testing.assert_array_equal(scoring.scores(probes, gallery)[:1], alone)
+
+
+def test_equal_photos_have_equal_scores_wherever_they_stand(scoring: Scoring) -> None:
+    """So that a tie is a tie, and counts against the mate."""
+    rng = np.random.default_rng(3)
+    for count in (7, 50, 101, 333):
+        probes = [unit(rng.normal(size=(11, 6))), unit(rng.normal(size=(11, 3)))]
+        gallery = [unit(rng.normal(size=(count, 6))), unit(rng.normal(size=(count, 3)))]
+        for side in gallery:
+            side[-1] = side[0]
+        found = scoring.scores(probes, gallery)
+        np.testing.assert_array_equal(found[:, 0], found[:, -1])
+        np.testing.assert_array_equal(found[:, 1:5], scoring.scores(probes, [side[1:5] for side in gallery]))
 
 
 def test_several_sketches_of_one_person_are_averaged(scoring: Scoring) -> None:

@@ -19,6 +19,7 @@ leaves open or contradicts:
 - Photos are in [-1, 1]; the base's batch normalization always sees one image, so it is instance normalization here.
 """
 
+import math
 from typing import ClassVar, Literal
 
 import torch
@@ -214,6 +215,6 @@ class ISEGAN(Composed):
 def parsing_matching(P_p: Tensor, P_int: Tensor, *, beta: float = 0.3) -> Tensor:
     """The parsing matching loss (equation 3) over the root of n h w, of parsings (n, 8, h, w); scalar."""
     c_ = P_p.shape[1]
-    whole = distance(P_p, P_int) * c_**0.5
+    whole = math.sqrt(c_) * distance(P_p, P_int)
     channels = sum(distance(P_p[:, c], P_int[:, c]) for c in range(c_))
     return beta * whole + (1 - beta) * channels
