@@ -55,7 +55,7 @@ _FILE = Place(dir_okay=False)
     help="Random splits of the NLDA protocol.",
 )
 @click.option("--plain", is_flag=True, help="Score by the mean of the routes' cosines, whatever was fitted to them.")
-@click.option("--seed", default=0, show_default=True, help="Of every random choice.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of every random choice.")
 @click.option("--json", "json_file", type=_FILE, help="Write every figure as JSON.")
 @click.option("--csv", "csv_file", type=_FILE, help="Write one row a figure.")
 @click.option("--page", "page_file", type=_FILE, help="Write tables and plots as one HTML page.")
@@ -96,7 +96,7 @@ def evaluate(
       cross-photo  the photo that the sketch was drawn from is gone; another photo of the person counts (FS2K)
       open-set     the person may not be there: FNIR at FPIR .01 and .003, and verification
       calibration  likelihood ratios: Cllr, ECE, Tippett, misleading evidence
-      nlda         the field's: null-space LDA fitted on some of the identities, each route by itself
+      nlda         the field's: null-space LDA fitted on some of the people, each route by itself
       distractors  a gallery that grows by other people (--distractors), and which groups stand first
 
     \b
@@ -107,7 +107,8 @@ def evaluate(
       forensic evaluate --data cufs --split all --subset cuhk --protocols closed-set --no-store
 
     The shipped models saw training splits: figures on 'train' and 'all' show memory, not recognition, unless
-    the model was trained without that part.
+    the model was trained without that part. So do those of hida with --resplit: it learned from FS2K's official
+    training pairs, some of which that split tests.
     """
     from forensic import devices
     from forensic.evaluation import protocols
@@ -203,7 +204,7 @@ def _with_cohort(matchers: "Sequence[Matcher]", folder: Path, finder: "Finder") 
     """Each matcher that has a cohort, with the folder's sketches in it.
 
     Raises:
-        UsageError: No sketch of the folder has a face.
+        UsageError: No matcher has a cohort, or no sketch of the folder has a face.
     """
     import numpy as np
 
@@ -211,6 +212,14 @@ def _with_cohort(matchers: "Sequence[Matcher]", folder: Path, finder: "Finder") 
     from forensic.errors import FaceError, ImageError, UsageError
     from forensic.evaluation.systems import Named
     from forensic.parallel import workers
+
+    normalised = [matcher for matcher in matchers if any(cohort is not None for cohort in matcher.scoring.cohorts)]
+    if not normalised:
+        names = ", ".join(matcher.name for matcher in matchers)
+        raise UsageError(f"--cohort is for systems whose scores a cohort was fitted to; none is among {names}.")
+    for matcher in matchers:
+        if matcher not in normalised:
+            click.echo(f"without the cohort alone, since none was fitted to it: {matcher.name}", err=True)
 
     def find(file: Path) -> "Aligned | None":
         try:
@@ -224,13 +233,10 @@ def _with_cohort(matchers: "Sequence[Matcher]", folder: Path, finder: "Finder") 
         faces = [face for face in pool.map(find, images.find_files(folder)) if face is not None]
         if not faces:
             raise UsageError(f"No sketch in {folder} has a face that is found. Give another --cohort.")
-        for matcher in matchers:
-            if any(cohort is not None for cohort in matcher.scoring.cohorts):
-                own = {
-                    matching.key(r): np.concatenate([r.describe([f], "probe") for f in faces]) for r in matcher.routes
-                }
-                name = f"{matcher.name} with {len(faces)} own sketches"
-                systems.append(Named(name, matcher.routes, matcher.with_cohort(own).scoring))
+        for matcher in normalised:
+            own = {matching.key(r): np.concatenate([r.describe([f], "probe") for f in faces]) for r in matcher.routes}
+            name = f"{matcher.name} with {len(faces)} own sketches"
+            systems.append(Named(name, matcher.routes, matcher.with_cohort(own).scoring))
     return systems
 
 

@@ -56,7 +56,7 @@ def pairs(folder: Path | str, *, resplit: bool = False) -> list[Pair]:
         folder: The data set.
         resplit: Whether to keep people apart: FS2K shows people several times, and its official split has many
             of them on both sides. Of FS2K it gives the split of ``fs2k_people.csv``; every other data set keeps
-            its split, in which no person is on both sides.
+            its split, in which no identity may be on both sides.
 
     Raises:
         DataError: The folder is missing, is laid out otherwise, names a file that is not there, or is empty; or
@@ -130,17 +130,30 @@ def _with_people(found: list[Pair], table: Path, resplit: bool) -> list[Pair]:
 
 def _listed(table: Path) -> list[Pair]:
     """Pairs that a ``pairs.csv`` lists; the paths in it are relative to its folder."""
-    with table.open(newline="", encoding="utf-8") as lines:
+    with table.open(newline="", encoding="utf-8-sig") as lines:  # spreadsheets begin with a byte order mark
         reader = csv.DictReader(lines)
         missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
         if missing:
             raise DataError(f"{table} lacks the column {', '.join(missing)}; expected at least {', '.join(_REQUIRED)}.")
-        return [_pair(row, table, line) for line, row in enumerate(reader, start=2)]
+        listed = [_pair(row, table, line) for line, row in enumerate(reader, start=2)]
+    shown: dict[tuple[Path, Split], tuple[int, str]] = {}
+    sides: dict[str, tuple[int, Split]] = {}
+    for line, pair in enumerate(listed, start=2):
+        before, identity = shown.setdefault((pair.photo, pair.split), (line, pair.identity))
+        if identity != pair.identity:
+            whose = f"{identity!r} and {pair.identity!r}"
+            raise DataError(f"{table}, lines {before} and {line}: one photo of two identities, {whose}.")
+        before, split = sides.setdefault(pair.identity, (line, pair.split))
+        if split != pair.split:
+            raise DataError(f"{table}, lines {before} and {line}: {pair.identity!r} is on both sides of the split.")
+    return listed
 
 
 def _pair(row: dict[str, str], table: Path, line: int) -> Pair:
     if None in row or None in row.values():
         raise DataError(f"{table}, line {line}: expected as many fields as the header has.")
+    if row.get("subset") == "all":
+        raise DataError(f"{table}, line {line}: a subset cannot be called 'all', which stands for the whole data set.")
     split = row["split"]
     if split not in ("train", "test"):
         raise DataError(f"{table}, line {line}: split is {split!r}, expected 'train' or 'test'.")

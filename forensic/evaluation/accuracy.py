@@ -275,7 +275,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class NullSpace:
-    """The field's NLDA protocol: rank-1 after discriminant analysis, over random splits of the identities.
+    """The field's NLDA protocol: rank-1 after discriminant analysis, over random splits of the people.
 
     Attributes:
         route: name of the route.
@@ -283,13 +283,13 @@ class NullSpace:
         analysis: what was fitted.
         probe: which side is the probe.
         repeats: how many random splits.
-        fitting: identities that each split fits on.
-        testing: identities that are probe and gallery.
+        fitting: people that each split fits on.
+        testing: people who are probe and gallery.
         mean: mean over the splits at dimension 1, 2, ...
         deviation: standard deviation over the splits.
-        maximum: maximum of the mean curve, the field's figure. It is chosen on the test identities.
+        maximum: maximum of the mean curve, the field's figure. It is chosen on the test people.
         maximum_at: its dimension.
-        chosen: rank-1 at the dimension that each split's fitting identities choose, the honest figure.
+        chosen: rank-1 at the dimension that each split's fitting people choose, the honest figure.
         chosen_deviation: its standard deviation over the splits.
         chosen_at: the chosen dimension, mean over the splits.
     """

@@ -1,8 +1,9 @@
-"""The field's NLDA protocol: rank-1 after null-space LDA, over random splits of the test identities.
+"""The field's NLDA protocol: rank-1 after null-space LDA, over random splits of the test people.
 
-N. Wang's scripts as the face-sketch papers use them: of CUFS's 338 test identities 150 are drawn to fit PCA
+N. Wang's scripts as the face-sketch papers use them: of CUFS's 338 test people 150 are drawn to fit PCA
 (300 dimensions) and NLDA on their real and synthesized images, the other 188 are probe and gallery, nearest
-neighbours by Euclidean distance at every dimension, 20 repeats.
+neighbours by Euclidean distance at every dimension, 20 repeats. Where people have several pictures, all of a person's
+stand on one side of a split and are one class, and each of them is a mate.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,10 +25,10 @@ Bools = NDArray[np.bool_]
 People = NDArray[np.str_]
 
 FITTING, TESTED = 150, 338
-"""The field's share of fitting identities; smaller data sets keep the share, larger ones the 150."""
+"""The field's share of fitting people; smaller data sets keep the share, larger ones the 150."""
 PRINCIPAL_COMPONENTS = 300
 INNER_FOLDS = 3
-FEWEST_IDENTITIES = 12
+FEWEST_PEOPLE = 12
 CHUNK = 4096
 ROUNDING = 1e-9
 """By so much of the largest squared distance those of equal images may differ: their coordinates are computed apart."""
@@ -38,7 +39,7 @@ class Samples(NamedTuple):
 
     Attributes:
         rows: features, shape (n, d).
-        people: identity of each row.
+        people: person of each row.
         found: whether the row holds a face.
         probes: how many of the rows are probes.
     """
@@ -60,10 +61,10 @@ def null_space(
     few dimensions for a null space, regularized LDA takes NLDA's place.
 
     Raises:
-        DataError: if fewer than ``FEWEST_IDENTITIES`` people have a face on both sides.
+        DataError: if fewer than ``FEWEST_PEOPLE`` people have a face on both sides.
     """
     splits = _splits(probes, gallery, repeats, seed)
-    people = np.concatenate([probes.identities, gallery.identities])
+    people = np.concatenate([probes.people, gallery.people])
     found = np.concatenate([probes.found, gallery.found])
 
     def row(route: str, features: str, analysis: str, rows: Array, fit: Callable[[], Any]) -> NullSpace:
@@ -156,15 +157,20 @@ def _trial(samples: Samples, fitting_people: People, fit: Callable[[], Any], see
     return _Trial(curve, ~inside[: samples.probes], int(best[len(best) // 2]))
 
 
+def whole_people(probes: Side, gallery: Side) -> People:
+    """People with a face on both sides."""
+    return np.intersect1d(probes.people[probes.found], gallery.people[gallery.found])
+
+
 def _splits(probes: Side, gallery: Side, repeats: int, seed: int) -> list[People]:
-    """The fitting identities of each repeat, drawn among those with a face on both sides."""
-    people = np.unique(probes.identities)
-    whole = np.intersect1d(probes.identities[probes.found], gallery.identities[gallery.found])
+    """The fitting people of each repeat, drawn among those with a face on both sides."""
+    people = np.unique(probes.people)
+    whole = whole_people(probes, gallery)
     count = min(FITTING, round(len(people) * FITTING / TESTED), len(whole) - 1)
-    if len(whole) < FEWEST_IDENTITIES:
+    if len(whole) < FEWEST_PEOPLE:
         raise DataError(
-            f"The NLDA protocol fits on one part of the identities and tests on the other: at least "
-            f"{FEWEST_IDENTITIES} with a face on both sides are needed, {len(whole)} are here."
+            f"The NLDA protocol fits on one part of the people and tests on the other: at least {FEWEST_PEOPLE} with a "
+            f"face on both sides are needed, {len(whole)} are here. Leave the protocol 'nlda' out."
         )
     generator = np.random.default_rng(seed)
     return [generator.permutation(whole)[:count] for _ in range(repeats)]
@@ -205,7 +211,7 @@ def _summary(
 
 
 def _over_repeats(trials: Sequence[_Trial], dimensions: Sequence[int], people: People, seed: int) -> Interval:
-    """Rank-1 over all repeats; a probe counts as often as it was tested, and identities are drawn anew."""
+    """Rank-1 over all repeats; a probe counts as often as it was tested, and people are drawn anew."""
     tested = np.sum([trial.tested for trial in trials], axis=0)
     hit = np.zeros(len(people))
     for trial, dimension in zip(trials, dimensions, strict=True):

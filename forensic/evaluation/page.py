@@ -17,7 +17,7 @@ SECTIONS = {
     "calibration": ("Likelihood ratios", "Do the stated strengths of evidence hold?"),
     "distractors": ("Distractors", "The same sketches while the gallery grows by other people."),
     "groups": ("Groups", "Whom the systems serve worse, and who is mistaken for whom."),
-    "nlda": ("NLDA protocol of the field", "Null-space LDA fitted on some of the identities, over random splits."),
+    "nlda": ("NLDA protocol of the field", "Null-space LDA fitted on some of the people, over random splits."),
 }
 LIGHT = (BASELINE, *COLOURS)
 ON_DARK = (

@@ -116,7 +116,7 @@ def _frame(axes: "Axes", report: Mapping[str, Any], rows: Sequence[Mapping[str, 
     axes.text(
         0,
         1.02,
-        "bands: 95 % bootstrap over identities",
+        "bands: 95 % bootstrap over people",
         transform=axes.transAxes,
         fontsize=8.5,
         color=BASELINE,

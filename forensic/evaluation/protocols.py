@@ -18,7 +18,7 @@ from forensic.evaluation.accuracy import Group, Paired, Report
 from forensic.evaluation.cross_photo import cross_photo
 from forensic.evaluation.differentials import differentials
 from forensic.evaluation.evidence import evidence
-from forensic.evaluation.null_space import null_space
+from forensic.evaluation.null_space import FEWEST_PEOPLE, null_space, whole_people
 from forensic.evaluation.systems import System, Trial, described, distinct_routes, trial
 from forensic.evaluation.trials import By, Finder, Side, describe, distractors_in, pairs_of, sides
 from forensic.provenance import made_by
@@ -75,9 +75,9 @@ def evaluate(
     """
     check(systems, protocols, distractors is not None, repeats)
     pairs = pairs_of(folder, split, resplit=resplit, subset=subset)
-    protocols = _chosen(protocols, pairs, systems, distractors is not None, folder)
+    chosen = _chosen(protocols, pairs, systems, distractors is not None, folder)
     entries, photos = sides(pairs)
-    routes, pixels = distinct_routes(systems), "nlda" in protocols
+    routes, pixels = distinct_routes(systems), "nlda" in chosen
     probes = describe(entries, "probe", routes, finder, pixels=pixels, label="Sketches", quiet=quiet)
     gallery = describe(photos, "gallery", routes, finder, pixels=pixels, label="Photos", quiet=quiet)
     told = {"probes": probes, "gallery": gallery}
@@ -86,6 +86,7 @@ def evaluate(
         told["distractors"] = describe(crowd, "gallery", routes, finder, label="Distractors", quiet=quiet)
     compared = trial(systems, probes, gallery, told.get("distractors"), seed)
     names = [route.name for route in routes]
+    splitting = pixels and (bool(protocols) or len(whole_people(probes, gallery)) >= FEWEST_PEOPLE)
     return Report(
         data={**_data(folder, split, probes, gallery), "resplit": resplit, "subset": subset},
         faces={name: _faces(side) for name, side in told.items()},
@@ -94,8 +95,8 @@ def evaluate(
         seed=seed,
         made_by=made_by(),
         command=tuple(command),
-        **_results(compared, pairs, systems, protocols, by, seed),
-        nlda=null_space(names, probes, gallery, repeats=repeats, seed=seed, quiet=quiet) if pixels else (),
+        **_results(compared, pairs, systems, chosen, by, seed),
+        nlda=null_space(names, probes, gallery, repeats=repeats, seed=seed, quiet=quiet) if splitting else (),
     )
 
 
@@ -127,13 +128,17 @@ def _chosen(
 ) -> Sequence[str]:
     """The protocols to run: those asked for, or all that there is enough for."""
     repeated = bool(datasets.cross_photo(pairs))
+    people = len({pair.person or pair.identity for pair in pairs})
     if asked is None:
         lacking = {
             "cross-photo": not repeated,
             "calibration": not _calibrations(systems),
             "distractors": not distractors,
+            "nlda": people < FEWEST_PEOPLE,
         }
         return [name for name in PROTOCOLS if not lacking.get(name)]
+    if "nlda" in asked and people < FEWEST_PEOPLE:
+        raise DataError(f"The protocol 'nlda' needs {FEWEST_PEOPLE} people, {folder} shows {people}. Leave it out.")
     if "cross-photo" in asked and not repeated:
         raise DataError(
             f"{folder} shows nobody in two pictures, so no sketch can search for another photo of its person. "

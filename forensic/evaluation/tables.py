@@ -364,10 +364,10 @@ def _nlda(rows: Sequence[Row]) -> Table:
     first = rows[0]
     return Table(
         "nlda",
-        f"NLDA protocol, rank-1, %: fitted on {first['fitting']} of the identities, {first['testing']} tested, "
+        f"NLDA protocol, rank-1, %: fitted on {first['fitting']} of the people, {first['testing']} tested, "
         f"{first['repeats']} repeats; probe: {first['probe']}",
-        "'Maximum' is that of the mean curve, the field's figure, chosen on the test identities; 'chosen' is at the "
-        "dimension that the fitting identities choose.",
+        "'Maximum' is that of the mean curve, the field's figure, chosen on the test people; 'chosen' is at the "
+        "dimension that the fitting people choose; mates by person.",
         ("route", "analysis"),
         ("maximum", "at", "chosen", "at"),
         tuple(

@@ -142,6 +142,8 @@ def test_wrong_requests_are_refused_before_the_work(folder: Path, capsys: pytest
     assert "run the protocol closed-set too" in capsys.readouterr().err
     assert evaluate(folder, "--no-store", "--plain", "--cohort", str(folder / "pairs")) == 2
     assert "leave out --plain or --cohort" in capsys.readouterr().err
+    assert evaluate(folder, "--no-store", "--routes", "sketch-to-photo:matched", "--cohort", str(folder / "pairs")) == 2
+    assert "none is among untrained, sketch-to-photo:matched" in capsys.readouterr().err
 
 
 def test_plain_leaves_out_what_was_fitted(folder: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ CUFS = "identity,subset,split,photo,sketch\nar-1,ar,test,photos/1.jpg,sketches/1
 FS2K = (
     "identity,source,split,style,gender,photo,sketch\n"
     "a,1,train,0,1,photos/1.jpg,sketches/1.jpg\n"
-    "a,3,test,2,0,photos/2.jpg,sketches/2.jpg\n"
+    "b,3,test,2,0,photos/2.jpg,sketches/2.jpg\n"
 )
 
 
@@ -36,6 +36,25 @@ def test_fs2k_has_source_and_style_as_subset_and_the_rest_as_attributes(tmp_path
     first, second = pairs(write(tmp_path, FS2K, *files))
     assert (first.subset, first.split, second.subset, second.split) == ("1-0", "train", "3-2", "test")
     assert first.attributes == {"source": "1", "style": "0", "gender": "1"}
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        ("ar-2,ar,test,photos/1.jpg,sketches/2.jpg", "lines 2 and 3: one photo of two identities, 'ar-1' and 'ar-2'"),
+        ("ar-1,ar,train,photos/2.jpg,sketches/2.jpg", "lines 2 and 3: 'ar-1' is on both sides of the split"),
+        ("ar-2,all,test,photos/2.jpg,sketches/2.jpg", "line 3: a subset cannot be called 'all'"),
+    ],
+)
+def test_a_table_that_contradicts_itself_is_refused(tmp_path, second: str, words: str) -> None:
+    files = [f"{side}/{number}.jpg" for side in ("photos", "sketches") for number in (1, 2)]
+    with pytest.raises(DataError, match=words):
+        pairs(write(tmp_path, f"{CUFS}{second}\n", *files))
+
+
+def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path) -> None:
+    (pair,) = pairs(write(tmp_path, "\ufeff" + CUFS, "photos/1.jpg", "sketches/1.jpg"))
+    assert pair.identity == "ar-1"
 
 
 def test_a_plain_folder_pairs_equal_stems(tmp_path) -> None:
