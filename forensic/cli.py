@@ -7,6 +7,7 @@ gallery commands start without torch.
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import sys
 import threading
@@ -17,7 +18,7 @@ from typing import Any, NoReturn
 import click
 
 from forensic import __version__
-from forensic.errors import ForensicError
+from forensic.errors import ForensicError, GalleryError
 
 COMMANDS = {
     "enroll": "forensic.commands.enroll:enroll",
@@ -68,6 +69,8 @@ SUMMARIES = {
     "demo": "Try everything on people drawn by the program.",
 }
 INTERRUPTED = 130
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""Why what is printed may find no place."""
 
 
 class Commands(click.Group):
@@ -155,8 +158,19 @@ def run(arguments: list[str] | None = None) -> int:
         click.echo(f"Interrupted. What was stored is whole; {advice}.", err=True)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         return 0
+    except OSError as error:
+        if error.errno not in FULL or error.filename:
+            raise
+        _print_no_more()
+        click.echo(f"Error: the output could not be written ({error.strerror}). What was stored is whole.", err=True)
+        return GalleryError.exit_code
+
+
+def _print_no_more() -> None:
+    """What waits to be printed goes nowhere, so that nothing fails at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import base64
 import io
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,29 +15,41 @@ import jinja2
 from PIL import Image, ImageDraw
 
 import forensic
-from forensic import images, weights
+from forensic import images
 from forensic.candidates import LEAD, NO_SUPPORT, SYNTHETIC, Candidate, Explained, Search, meaning_of_lr
 from forensic.casefile import method
 from forensic.errors import GalleryError, UsageError
 from forensic.explanation import overlay
 from forensic.faces import Aligned
 from forensic.gallery import Gallery
+from forensic.gallery.objects import partial, write_private
 
 PROBE_SIDE = 360
 CANDIDATE_SIDE = 220
 
 
 def write(searches: Sequence[Search], gallery: Gallery, path: str | os.PathLike[str]) -> None:
-    """Write the report of some searches; a crash leaves the old file or the new one, never a part.
+    """Write the report of some searches, for its owner alone; a crash leaves the old file or the new one, never a part.
 
     Raises:
         UsageError: The file cannot be written.
         GalleryError: A candidate's photo is missing or altered.
     """
+    save(render(searches, gallery).encode(), Path(path))
+
+
+def save(page: bytes, file: Path) -> None:
+    """Write a rendered report, as `write` does.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
     try:
-        weights.write_bytes(Path(path), render(searches, gallery).encode())
+        write_private({file: page})
     except OSError as error:
-        raise UsageError(f"The report {path} cannot be written ({error.strerror}). Give another --report.") from None
+        with suppress(OSError):
+            partial(file).unlink(missing_ok=True)
+        raise UsageError(f"The report {file} cannot be written ({error.strerror}). Give another --report.") from None
 
 
 def render(searches: Sequence[Search], gallery: Gallery) -> str:

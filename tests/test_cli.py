@@ -247,3 +247,43 @@ def test_enroll_a_nist_file_by_its_content(people: list[Made], tmp_path: Path, c
     assert "17.any, record 2" in capsys.readouterr().out
     assert forensic("enroll", tmp_path / "17.any", "--nist", "person=DOE", "--gallery", tmp_path / "gallery") == 2
     assert "person=2.054" in capsys.readouterr().err
+
+
+def test_answers_take_the_place_of_nothing_else(
+    searchable: Path, people: list[Made], tmp_path: Path, capsys: Captured
+) -> None:
+    sketch = tmp_path / "sketch.jpg"
+    sketch.write_bytes(people[0].sketch.read_bytes())
+    (tmp_path / "link.html").symlink_to(tmp_path / "elsewhere.html")
+    command = ["match", sketch, "--gallery", searchable, "--top", 1]
+    for option, target, words in (
+        ("--report", sketch, "is a sketch to search with"),
+        ("--json", sketch, "is a sketch to search with"),
+        ("--report", tmp_path / "link.html", "is no file of its own"),
+        ("--report", "/dev/full", "is no file of its own"),
+        ("--json", tmp_path, "is a folder"),
+        ("--json", tmp_path / "none" / "a.jsonl", "there is no folder"),
+    ):
+        assert forensic(*command, option, target) == 2
+        assert words in capsys.readouterr().err
+    assert sketch.read_bytes() == people[0].sketch.read_bytes()
+    assert not (tmp_path / "none").exists()
+
+
+def test_answers_are_for_their_owner_alone(searchable: Path, people: list[Made], tmp_path: Path) -> None:
+    lines, page = tmp_path / "found.jsonl", tmp_path / "report.html"
+    assert forensic("match", people[0].sketch, "--gallery", searchable, "--json", lines, "--report", page) == 0
+    assert {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {
+        "found.jsonl": 0o600,
+        "report.html": 0o600,
+    }
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="this system has no /dev/full")
+def test_an_answer_that_finds_no_place_names_the_searches_on_record(
+    searchable: Path, people: list[Made], capsys: Captured
+) -> None:
+    assert forensic("match", people[0].sketch, "--gallery", searchable, "--json", "/dev/full") == 2
+    told = capsys.readouterr().err
+    assert "/dev/full cannot be written (No space left on device)" in told
+    assert re.search(r"On record already: search \d+\.", told)

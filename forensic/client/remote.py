@@ -143,17 +143,11 @@ class Remote:
         Raises:
             UsageError: There are several, or the file cannot be written.
         """
-        from forensic.weights import write_bytes
+        from forensic import report
 
         if len(searches) != 1:
             raise UsageError("A server reports one search at a time: give --report with one sketch, or --same-person.")
-        page = self._connection.bytes(f"/searches/{searches[0].number}/report.html")
-        try:
-            write_bytes(file, page)
-        except OSError as error:
-            raise UsageError(
-                f"The report {file} cannot be written ({error.strerror}). Give another --report."
-            ) from None
+        report.save(self._connection.bytes(f"/searches/{searches[0].number}/report.html"), file)
 
     def enroll(
         self,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from forensic.commands import outputs
 from forensic.commands.options import KINDS, FolderOption, Place, open_place, place_option, route_option
 from forensic.progress import bar
 
@@ -111,6 +110,10 @@ def match(
     if justification and not where:
         raise UsageError("--justification is for --where; no filter was given.")
     probes = _probes(paths, one=bool(face or landmarks), same_person=same_person, reported=bool(report))
+    if json_file and json_file != outputs.STANDARD:
+        outputs.check(Path(json_file), "--json", probes)
+    if report:
+        outputs.check(report, "--report", probes, whole=True)
     count = 1 if same_person else len(probes)
     points = None if landmarks is None else read_landmarks(landmarks)
     only = Filter.parse(where, justification) if where else None
@@ -160,27 +163,34 @@ def _collect(
     names: Sequence[str], results: Iterator[Search | ForensicError], json_file: str | None, *, keep: bool
 ) -> tuple[list[Search], int]:
     """Write every answer where it belongs as it comes; the searches, if they are to be kept, and the failures."""
-    from forensic.errors import ForensicError
+    from forensic.errors import ForensicError, UsageError
 
     searches, numbers, failures = [], [], 0
-    with _lines(json_file) as write_line, bar("Matching", len(names)) as shown:
+    with outputs.lines(json_file) as write_line, bar("Matching", len(names)) as shown:
         for done, (name, search) in enumerate(zip(names, results, strict=True), 1):
             if isinstance(search, ForensicError):
                 failures += 1
                 click.echo(f"Error: {search}", err=True)
                 write_line({"probe": name, "error": str(search), "candidates": []})
             else:
-                write_line(search.to_json())
                 numbers.append(str(search.number))
+                try:
+                    write_line(search.to_json())
+                except UsageError as error:
+                    raise UsageError(f"{error} On record already: search {_told(numbers)}.") from None
                 if keep:
                     searches.append(search)
                 elif json_file != "-":
                     _line(search)
             shown(done)
     if json_file and numbers:  # not in the lines: these are the same to the byte whenever the search is repeated
-        told = ", ".join(numbers) if len(numbers) <= REPORTED else f"{numbers[0]} and on"
-        click.echo(f"On record as search {told}, in the probes' order.", err=True)
+        click.echo(f"On record as search {_told(numbers)}, in the probes' order.", err=True)
     return searches, failures
+
+
+def _told(numbers: Sequence[str]) -> str:
+    """Searches' numbers, as many as a person reads."""
+    return ", ".join(numbers) if len(numbers) <= REPORTED else f"{numbers[0]} and on"
 
 
 def _explained(identifier: Identifier | RemoteIdentifier, result: Search | ForensicError) -> Search | ForensicError:
@@ -200,24 +210,6 @@ def _together(
         return iter([identifier.search_together(probes, top, only=only)])
     except (ImageError, FaceError) as error:
         return iter([error])
-
-
-@contextmanager
-def _lines(target: str | None) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Writes one JSON object a line, to a file, to standard output (``-``) or nowhere."""
-    from forensic.errors import UsageError
-
-    if target is None:
-        yield lambda line: None
-    elif target == "-":
-        yield lambda line: click.echo(json.dumps(line, ensure_ascii=False))
-    else:
-        try:
-            file = Path(target).open("w", encoding="utf-8")  # noqa: SIM115 - closed below
-        except OSError as error:
-            raise UsageError(f"{target} cannot be written ({error.strerror}). Give another --json FILE.") from None
-        with file:
-            yield lambda line: print(json.dumps(line, ensure_ascii=False), file=file, flush=True)
 
 
 def _line(search: Search) -> None:
