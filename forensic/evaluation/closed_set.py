@@ -56,7 +56,7 @@ def cumulative(
 ) -> tuple[dict[int, Interval], Curve]:
     """Figures at the wanted ranks that the gallery has, and the CMC up to the last of them."""
     found = evaluation.hits(ranks, min(wanted[-1], size))
-    low, high = np.quantile(evaluation.bootstrap_means(found, people, seed=seed), (0.025, 0.975), axis=0)
+    low, high = np.quantile(evaluation.bootstrap_means(found, people, seed=seed), evaluation.MIDDLE, axis=0)
     curve = Curve(tuple(found.mean(axis=0).tolist()), tuple(low.tolist()), tuple(high.tolist()))
     at = [rank for rank in wanted if rank <= size]
     return {k: Interval(curve.value[k - 1], curve.low[k - 1], curve.high[k - 1]) for k in at}, curve

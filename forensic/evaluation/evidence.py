@@ -42,6 +42,7 @@ def evidence(trial: Trial, calibrations: Mapping[str, Calibration], seed: int) -
             costs = np.log2(1 + 10.0 ** np.where(same, -log_lr, log_lr))
             wrong = np.where(same, log_lr < 0, log_lr > 0).astype(np.float64)
             cost, misled = (_by_class(values, masks, people, seed) for values in (costs, wrong))
+            both = cost.mean(axis=1)
             yield Evidence(
                 route=name,
                 distractors=size,
@@ -50,10 +51,10 @@ def evidence(trial: Trial, calibrations: Mapping[str, Calibration], seed: int) -
                 mated=len(mated),
                 nonmated=len(nonmated),
                 left_out=int((~made).sum()),
-                cllr=_interval(cost.mean(axis=1)),
+                cllr=Interval.of(both[0], both[1:]),
                 cllr_min=calibration.cllr_min(mated, nonmated),
-                misleading_mated=_interval(misled[:, 0]),
-                misleading_nonmated=_interval(misled[:, 1]),
+                misleading_mated=Interval.of(misled[0, 0], misled[1:, 0]),
+                misleading_nonmated=Interval.of(misled[0, 1], misled[1:, 1]),
                 ece=_ece(thinned(mated), thinned(nonmated)),
                 tippett=_tippett(mated, nonmated),
             )
@@ -91,11 +92,6 @@ def _by_class(
     of_mates = [left @ np.bincount(rows, np.where(masks[0], table, 0.0).sum(axis=1)) for table in tables]
     of_others = [sums(np.where(masks[1], table, 0.0)) for table in tables]
     return np.stack([total / np.maximum(count, 1) for total, count in (of_mates, of_others)], axis=1)
-
-
-def _interval(figures: Array) -> Interval:
-    low, high = np.quantile(figures[1:], (0.025, 0.975))
-    return Interval(float(figures[0]), float(low), float(high))
 
 
 def thinned(log_lr: Array) -> Array:

@@ -171,8 +171,8 @@ def _equal(drawn: _Drawn) -> Array:
 
 def _around(value: float, drawn: Array) -> Interval:
     """The interval of the drawn figures; it never leaves out the figure, which knows more thresholds."""
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return Interval(value, min(float(low), value), max(float(high), value))
+    around = Interval.of(value, drawn)
+    return around._replace(low=min(around.low, value), high=max(around.high, value))
 
 
 def _det(rates: evaluation.Rates) -> Tradeoff:

@@ -5,12 +5,14 @@ comparison that could not be made because a face was not found. Terms follow ISO
 CMC, FMR, FNMR, TAR, FPIR, FNIR.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+MIDDLE = (0.025, 0.975)
+"""Between these quantiles of the drawn figures lies a 95 % interval."""
 
 
 class Interval(NamedTuple):
@@ -19,6 +21,12 @@ class Interval(NamedTuple):
     value: float
     low: float
     high: float
+
+    @classmethod
+    def of(cls, value: float, drawn: Array) -> Self:
+        """A figure with the 95 % interval of its draws, shape (repeats,)."""
+        low, high = np.quantile(drawn, MIDDLE)
+        return cls(float(value), float(low), float(high))
 
 
 class Difference(NamedTuple):
@@ -153,8 +161,7 @@ def bootstrap_interval(
     """
     means = bootstrap_means(values, identities, weights=weights, repeats=repeats, seed=seed)
     shares = np.broadcast_to(np.asarray(weights, dtype=np.float64), np.shape(values))
-    low, high = np.quantile(means, (0.025, 0.975))
-    return Interval(float(np.average(np.asarray(values), weights=shares)), float(low), float(high))
+    return Interval.of(np.average(np.asarray(values), weights=shares), means)
 
 
 def paired_difference(
@@ -174,7 +181,7 @@ def paired_difference(
     """
     differences = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
     means = bootstrap_means(differences, identities, repeats=repeats, seed=seed)
-    low, high = np.quantile(means, (0.025, 0.975))
+    low, high = np.quantile(means, MIDDLE)
     p = 2 * min(np.mean(means <= 0), np.mean(means >= 0))
     value = float(differences.mean())
     return Difference(value, float(low), float(high), float(np.clip(p, 1 / repeats, 1.0)))
@@ -309,8 +316,7 @@ def fnir_interval(
     above = np.cumsum(drawn[:, order], axis=1)
     at = np.argmax(above > fpir * above[:, -1:] + 1e-9, axis=1)
     missed = (found <= strangers[order][at][:, None]) | (np.asarray(ranks) > depth)
-    low, high = np.quantile((drawn * missed).sum(axis=1) / drawn.sum(axis=1), (0.025, 0.975))
-    return Interval(value, float(low), float(high))
+    return Interval.of(value, (drawn * missed).sum(axis=1) / drawn.sum(axis=1))
 
 
 def _scores(scores: ArrayLike, name: str) -> Array:

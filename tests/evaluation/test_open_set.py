@@ -210,6 +210,7 @@ def test_strangers_photos_that_resemble_everybody_widen_the_interval() -> None:
     same = np.eye(40, dtype=bool)
     for _ in range(40):
         wrong = (0.5 * generator.normal(size=(1, 40)) + generator.normal(size=(40, 40)) > 1).astype(float)
-        interval = evidence._interval(evidence._by_class(wrong, (same, ~same), (people, people), SEED)[:, 1])
+        drawn = evidence._by_class(wrong, (same, ~same), (people, people), SEED)[:, 1]
+        interval = evaluation.Interval.of(drawn[0], drawn[1:])
         held += interval.low <= norm.sf(1 / np.hypot(0.5, 1)) <= interval.high
     assert held >= 34  # 18 of them, if only sketches were drawn
