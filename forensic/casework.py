@@ -16,6 +16,7 @@ from forensic.gallery import Filter, Gallery, audit, cases
 from forensic.gallery.cases import Searched, Verdict
 from forensic.gallery.casework_models import Case, Sketch
 from forensic.identify import Identifier
+from forensic.searching import faces_of
 
 REPETITION = "repetition of search "
 """How the purpose of a repetition is put on record, with the search's number behind."""
@@ -107,7 +108,9 @@ def rerun(
     chosen = record["filter"]
     only = None if chosen is None else Filter.parse(map(stated, chosen["conditions"]), chosen["justification"])
     points = [None if given is None else np.array(given) for given in record["landmarks"]]
-    search = identifier.search_together(pictures, record["asked_for"], landmarks=points, only=only)
+    # Found again, not taken over: whether the program still finds these faces is a part of the repetition.
+    faces = [None if face is None else face["asked"] for face in faces_of(record)]
+    search = identifier.search_together(pictures, record["asked_for"], landmarks=points, faces=faces, only=only)
     same, changed = compared(record, cases.searched(gallery, search.number or 0).record)
     return Repetition(before, search, same, changed)
 
@@ -126,7 +129,9 @@ def compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[bool,
     """Whether the lists of two searches on record are the same to the byte, and what else on record differs."""
     same = audit.canonical(before["candidates"]) == audit.canonical(after["candidates"])
     parts = ("gallery", "filter", "models", "code", "versions", "device", "own_cohort", "calibration")
-    return same, tuple(part for part in parts if after[part] != before[part])
+    changed = [part for part in parts if after[part] != before[part]]
+    changed += [part for part in ("faces",) if part in before and part in after and after[part] != before[part]]
+    return same, tuple(changed)
 
 
 class Event(NamedTuple):

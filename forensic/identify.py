@@ -177,12 +177,13 @@ class Identifier:
         k: int = 10,
         *,
         landmarks: Sequence[NDArray[np.floating] | None] | None = None,
+        faces: Sequence[int | None] | None = None,
         only: Filter | None = None,
     ) -> Search:
         """Search with several sketches **of one person** at once: their scores are averaged.
 
         Sketches of one person are no independent witnesses: the mean claims less than a product of likelihood
-        ratios would. ``landmarks`` are those of each sketch, as `search` takes them.
+        ratios would. ``landmarks`` and ``faces`` are those of each sketch, as `search` takes them.
 
         Raises:
             ImageError, FaceError: One of the sketches is not usable; leave it out.
@@ -191,9 +192,10 @@ class Identifier:
         if not images:
             raise UsageError("There is no sketch to search with.")
         cases.check(self.gallery, self.case)
-        started, given = now(), landmarks or [None] * len(images)
+        started, none = now(), [None] * len(images)
         with parallel.one_thread():
-            probes = [self._probe(image, None, points) for image, points in zip(images, given, strict=True)]
+            given = zip(images, faces or none, landmarks or none, strict=True)
+            probes = [self._probe(*one) for one in given]
             return self._search(probes, k, self._kept(only), started)
 
     def _probe(self, image: Picture, face: int | None, landmarks: NDArray[np.floating] | None) -> _Probe:
@@ -201,7 +203,7 @@ class Identifier:
         self._watch(STAGES[0])
         name, sha256, picture = _open(image)
         try:
-            return _Probe(name, sha256, self.finder.one(picture, face=face, landmarks=landmarks))
+            return _Probe(name, sha256, self.finder.one(picture, face=face, landmarks=landmarks), face)
         except FaceError as error:
             raise FaceError(f"{name}: {error}") from None
 
@@ -236,7 +238,17 @@ class Identifier:
                 candidates.append(_candidate(rank, *shown, matcher.scoring.calibration))
             answer = self._answer(probes, loaded, len(index), kept, candidates)
             self._watch(STAGES[3])
-            use = Use(started, now(), self.gallery.operator.name, self.case, self.purpose, k, loaded.root, self._device)
+            use = Use(
+                started=started,
+                ended=now(),
+                operator=self.gallery.operator.name,
+                case=self.case,
+                purpose=self.purpose,
+                k=k,
+                root=loaded.root,
+                device=self._device,
+                chosen=[probe.chosen for probe in probes],
+            )
             return replace(answer, number=cases.record_search(self.gallery, record_of(answer, use), case=self.case))
         raise StaleIndex(f"The templates were changed during each of {TRIES} searches in a row. Search again.")
 
@@ -366,11 +378,12 @@ class Identifier:
 
 
 class _Probe(NamedTuple):
-    """A sketch whose face was found."""
+    """A sketch whose face was found; ``chosen`` is the number that was asked for."""
 
     name: str
     sha256: str
     face: Aligned
+    chosen: int | None
 
 
 def _candidate(

@@ -6,6 +6,7 @@ input data, and (by the decisions that are added to it) who verified the result.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ class Use(NamedTuple):
         k: How many candidates were asked for.
         root: Merkle root over the templates that were searched.
         device: Where models ran.
+        chosen: Which face of each probe was asked for, 1 for the largest; None for none in particular.
     """
 
     started: datetime
@@ -39,6 +41,7 @@ class Use(NamedTuple):
     k: int
     root: str
     device: str
+    chosen: Sequence[int | None]
 
 
 def record_of(search: Search, use: Use) -> dict[str, Any]:
@@ -49,7 +52,8 @@ def record_of(search: Search, use: Use) -> dict[str, Any]:
         "operator": use.operator,
         "purpose": use.purpose,
         "probes": search.sha256.split(", "),
-        "landmarks": [_by_hand(face) for face in search.faces],
+        "landmarks": [_points(face) if face.face.method == MANUAL else None for face in search.faces],
+        "faces": [_face(face, asked) for face, asked in zip(search.faces, use.chosen, strict=True)],
         "device": use.device,
         "asked_for": use.k,
         "gallery": {"photos": search.gallery_size, "root": use.root},
@@ -66,11 +70,18 @@ def record_of(search: Search, use: Use) -> dict[str, Any]:
     }
 
 
-def _by_hand(face: Aligned) -> list[list[float]] | None:
-    """Landmarks that a person gave; others are found again."""
-    if face.face.method != MANUAL:
-        return None
+def _face(face: Aligned, asked: int | None) -> dict[str, Any]:
+    """What was searched with, whoever found it; ``landmarks`` of a record are those of a person's hand alone."""
+    return {"asked": asked, "method": face.face.method, "score": face.face.score, "landmarks": _points(face)}
+
+
+def _points(face: Aligned) -> list[list[float]]:
     return [[float(x) for x in point] for point in face.face.landmarks]
+
+
+def faces_of(record: Mapping[str, Any]) -> list[dict[str, Any] | None]:
+    """The face of each probe of a search on record; None each where the record is older than that it holds them."""
+    return list(record.get("faces") or [None] * len(record["probes"]))
 
 
 def record_of_candidates(search: Search) -> list[dict[str, Any]]:

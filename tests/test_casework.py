@@ -1,9 +1,14 @@
 """Searches of a case, from its sketch to a repetition of the list."""
 
+import io
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from forensic import Gallery, Identifier, casework, images, provenance
 from forensic.datasets.synthetic import Made
@@ -136,3 +141,72 @@ def test_the_time_line_has_every_act_in_its_order(gallery: Gallery, people: list
     ]
     assert {event.operator for event in events} == {gallery.operator.name}
     assert [event.at for event in events] == sorted(event.at for event in events)
+
+
+def two_faces(people: list[Made]) -> bytes:
+    """Two sketches on one sheet: the larger face is on the left, the smaller one on the right."""
+    sheet, file = Image.new("RGB", (640, 400), "white"), io.BytesIO()
+    for place, side, left in ((3, 360, 20), (5, 220, 400)):
+        with Image.open(people[place].sketch) as opened:
+            sheet.paste(opened.convert("RGB").resize((side * opened.width // opened.height, side)), (left, 20))
+    sheet.save(file, "PNG")
+    return file.getvalue()
+
+
+def test_a_search_with_a_chosen_face_is_repeated_with_that_face(gallery: Gallery, people: list[Made]) -> None:
+    data = two_faces(people)
+    cases.add_sketch(gallery, "C-1", Drawing(data, "two.png", Kind.VIEWED))
+    identifier = Identifier(gallery, ROUTE, case="C-1")
+    first, second = (identifier.search(images.decode(data), k=4, face=number) for number in (1, 2))
+    assert first.to_json()["candidates"] != second.to_json()["candidates"]
+    record = cases.searched(gallery, second.number).record
+    (used,) = record["faces"]
+    assert (used["asked"], used["method"], record["landmarks"]) == (2, second.faces[0].face.method, [None])
+    assert np.float32(used["landmarks"]).tolist() == second.faces[0].face.landmarks.tolist()
+    assert min(x for x, _ in used["landmarks"]) > 400
+    again = casework.rerun(gallery, second.number)
+    assert (again.identical, again.changed) == (True, ())
+    assert cases.searched(gallery, again.search.number).record["faces"] == [used]
+    assert cases.searched(gallery, again.search.number).record["warnings"] == record["warnings"]
+
+
+def test_landmarks_of_a_hand_stay_those_of_a_hand(gallery: Gallery, people: list[Made]) -> None:
+    add(gallery, people[3].sketch)
+    identifier = Identifier(gallery, ROUTE, case="C-1")
+    found = identifier.search(people[3].sketch, k=4).faces[0].face.landmarks
+    moved = identifier.search(people[3].sketch, k=4, landmarks=found + 2.5)
+    records = [cases.searched(gallery, moved.number + step).record for step in (-1, 0)]
+    assert [record["landmarks"] for record in records] == [[None], [(found + 2.5).tolist()]]
+    assert records[1]["faces"] == [
+        {"asked": None, "method": "manual", "score": 1.0, "landmarks": (found + 2.5).tolist()}
+    ]
+    again = casework.rerun(gallery, moved.number)
+    assert (again.identical, again.changed) == (True, ())
+    assert cases.searched(gallery, again.search.number).record["landmarks"] == records[1]["landmarks"]
+
+
+def older(gallery: Gallery, search: int, *keys: str) -> int:
+    """A copy of a search's record as an earlier version of the program made it, without some of its parts."""
+    record: dict[str, Any] = json.loads(json.dumps(cases.searched(gallery, search).record))
+    return cases.record_search(gallery, {key: part for key, part in record.items() if key not in keys}, case="C-1")
+
+
+def test_an_older_record_without_its_faces_is_repeated_as_ever(gallery: Gallery, people: list[Made]) -> None:
+    add(gallery, people[3].sketch)
+    ((_, search),) = casework.search_case(Identifier(gallery, ROUTE), "C-1", k=4)
+    again = casework.rerun(gallery, older(gallery, search.number, "faces"))
+    assert (again.identical, again.changed) == (True, ())
+
+
+def test_a_repetition_says_that_another_face_was_found(gallery: Gallery, people: list[Made]) -> None:
+    add(gallery, people[3].sketch)
+    identifier = Identifier(gallery, ROUTE)
+    ((_, search),) = casework.search_case(identifier, "C-1", k=4)
+    found = identifier.finder.one
+
+    def elsewhere(picture: Image.Image, **how: Any) -> Any:
+        return identifier.finder.again(picture, found(picture).face.landmarks + 3)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(identifier.finder, "one", elsewhere)
+        assert "faces" in casework.rerun(gallery, search.number, identifier=identifier).changed
