@@ -70,8 +70,7 @@ def search_case(
         name = ", ".join(f"sketch {sketch.id} ({images.display_name(sketch.file_name)})" for sketch in group)
         try:
             pictures = [images.decode(sketch.data, sketch.file_name) for sketch in group]
-            search = identifier.search_together(pictures, k, only=only)
-            yield name, search.of_sketches({sketch.kind for sketch in group})
+            yield name, identifier.search_together(pictures, k, only=only)
         except (ImageError, FaceError) as error:
             yield name, error
 

@@ -57,7 +57,8 @@ class Identifier:
         gallery: An open gallery.
         route: Name of the matcher, routes with ``+`` between, see `forensic.matching`.
         device: Where models run, as torch names it; a device that is not there is an error.
-        case: Reference of the case that its searches are for.
+        case: Reference of the case that its searches are for; of a sketch that it holds, no likelihood ratio is stated
+            that does not hold for its kind.
         purpose: What they are for where there is no case.
         approximate: "hnsw" or "ivf-pq" to look at a part of the gallery (`forensic.recognition.approximate`): somebody
             who is enrolled may be missing then, which every search says. The index is built when it is loaded.
@@ -249,7 +250,9 @@ class Identifier:
                 device=self._device,
                 chosen=[probe.chosen for probe in probes],
             )
-            return replace(answer, number=cases.record_search(self.gallery, record_of(answer, use), case=self.case))
+            number = cases.record_search(self.gallery, record_of(answer, use), case=self.case)
+            kinds = cases.kinds(self.gallery, self.case, [probe.sha256 for probe in probes])
+            return replace(answer, number=number).of_sketches(kinds)
         raise StaleIndex(f"The templates were changed during each of {TRIES} searches in a row. Search again.")
 
     def _answer(

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from forensic import Gallery, Identifier, casework, images, provenance
+from forensic.candidates import Search
 from forensic.datasets.synthetic import Made
 from forensic.errors import ImageError, UsageError
 from forensic.gallery import Filter, cases
@@ -210,3 +211,22 @@ def test_a_repetition_says_that_another_face_was_found(gallery: Gallery, people:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(identifier.finder, "one", elsewhere)
         assert "faces" in casework.rerun(gallery, search.number, identifier=identifier).changed
+
+
+@pytest.mark.parametrize(("kind", "stated"), [(Kind.VIEWED, True), (Kind.COMPOSITE, False), (Kind.FORENSIC, False)])
+def test_likelihood_ratios_are_stated_for_the_kind_that_they_hold_for(
+    gallery: Gallery, people: list[Made], kind: Kind, stated: bool
+) -> None:
+    sketch = people[3].sketch
+    cases.add_sketch(gallery, "C-1", Drawing(sketch.read_bytes(), sketch.name, kind))
+    identifier = Identifier(gallery, case="C-1")
+    alone, (among,) = identifier.search(sketch, k=3), identifier.search_all([sketch], 3)
+    together = identifier.search_together([sketch, people[4].sketch], 3)  # the case does not hold the second one
+    for search in (alone, among, together):
+        assert isinstance(search, Search)
+        assert (search.calibration is not None) is stated
+        assert [candidate.log_lr is not None for candidate in search.candidates] == [stated] * 3
+        assert any("take ranks alone" in text for text in search.warnings) is not stated
+        record = cases.searched(gallery, search.number or 0).record
+        assert record["calibration"]  # what was computed stays on record; what may be shown follows from the kind
+    assert Identifier(gallery).search(sketch, k=3).calibration is not None  # nobody says what kind it is

@@ -59,6 +59,15 @@ def test_match_is_on_record_too(run, people: list[Made]) -> None:
     assert run("match", people[3].sketch, "--case", "C-9")[0] == 4
 
 
+def test_match_for_a_case_states_no_likelihood_ratio_of_a_forensic_sketch(run, people: list[Made]) -> None:
+    open_case(run, people[3].sketch)
+    status, output = run("match", people[3].sketch, "--case", "C-1", "--json", "-")
+    answer = json.loads(output.splitlines()[0])
+    assert (status, answer["calibration"], {one["words"] for one in answer["candidates"]}) == (0, None, {None})
+    table = run("match", people[3].sketch, "--case", "C-1")[1]
+    assert ("log10 LR" in table, "none is shown for forensic ones" in table) == (False, True)
+
+
 def test_the_log_and_its_head(run, people: list[Made], tmp_path: Path) -> None:
     head = tmp_path / "head.json"
     assert run("audit", "head", "--out", head)[0] == 0
