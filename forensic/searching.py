@@ -100,3 +100,40 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
         "bounded": candidate.bounded,
         "routes": candidate.routes,
     }
+
+
+def models_of(used: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Models of several routes as they stand on record: name and SHA-256.
+
+    A method that takes part both ways has two models under one name; then the names say which way.
+
+    Args:
+        used: Name of a route -> its models.
+
+    >>> models_of({"direct": {"e": "1"}, "sketch-to-photo:m": {"e": "1", "m": "2"}, "photo-to-sketch:m": {"m": "3"}})
+    {'e': '1', 'm (sketch-to-photo)': '2', 'm (photo-to-sketch)': '3'}
+    """
+    digests: dict[str, set[str]] = {}
+    for models in used.values():
+        for name, digest in models.items():
+            digests.setdefault(name, set()).add(digest)
+    return {
+        _directed(name, route) if len(digests[name]) > 1 else name: digest
+        for route, models in used.items()
+        for name, digest in models.items()
+    }
+
+
+def made_with(record: Mapping[str, Any], route: str, models: Mapping[str, str]) -> bool:
+    """Whether these models of a route are the ones that a search on record was made with.
+
+    >>> made_with({"models": {"e": "1", "m (sketch-to-photo)": "2"}}, "sketch-to-photo:m", {"e": "1", "m": "2"})
+    True
+    """
+    known = record["models"]
+    return all(known.get(_directed(name, route), known.get(name)) == digest for name, digest in models.items())
+
+
+def _directed(name: str, route: str) -> str:
+    """A model's name with its route's form, such as ``pix2pix (sketch-to-photo)``."""
+    return f"{name} ({route.partition(':')[0]})"

@@ -19,7 +19,7 @@ from forensic.casefile.shown import Picture
 from forensic.errors import FaceError, ImageError, ModelError, UsageError
 from forensic.gallery.casework_models import Sketch
 from forensic.report import PROBE_SIDE, jpeg, stamped, with_landmarks
-from forensic.searching import faces_of
+from forensic.searching import faces_of, made_with
 
 if TYPE_CHECKING:
     from forensic.faces import Aligned
@@ -107,7 +107,7 @@ class Probes:
             except (ModelError, UsageError) as error:
                 yield Picture(caption, None, f"It cannot be made again: {error}", synthetic=True)
                 continue
-            if any(record["models"].get(model) != digest for model, digest in route.models.items()):
+            if not made_with(record, name, route.models):
                 words = "It is not made again: the models installed now are not those of the search."
                 yield Picture(caption, None, words, synthetic=True)
                 continue

@@ -242,6 +242,17 @@ def test_a_synthesized_picture_bears_its_mark_and_comes_of_the_search_s_own_mode
     assert len(images_of(content)) == len(images_of(reporting.of_search(case, 1, Form.PDF, probes=PROBES).content))
 
 
+def test_a_generator_that_worked_both_ways_is_known_by_its_way(case: Gallery) -> None:
+    both = {"route": "sketch-to-photo:painter+photo-to-sketch:painter", "landmarks": [POINTS]}
+    ways = {"painter (sketch-to-photo)": MODEL, "painter (photo-to-sketch)": "00" * 32}
+    said = text_of(reporting.of_search(case, recorded(case, **both, models=ways), Form.HTML, probes=PROBES).content)
+    assert "Model painter (photo-to-sketch)" in said
+    assert "not made again" not in said
+    turned = dict(zip(ways, reversed(ways.values()), strict=True))
+    said = text_of(reporting.of_search(case, recorded(case, **both, models=turned), Form.HTML, probes=PROBES).content)
+    assert "It is not made again: the models installed now are not those of the search." in said
+
+
 def test_the_probe_is_drawn_with_the_landmarks_that_were_used(case: Gallery) -> None:
     drawn: list[Any] = []
 
