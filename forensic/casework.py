@@ -21,6 +21,9 @@ from forensic.searching import faces_of
 REPETITION = "repetition of search "
 """How the purpose of a repetition is put on record, with the search's number behind."""
 
+KEPT = "whom the filter keeps"
+OWNERS = "whose the photos are (people were merged or split)"
+
 
 class Repetition(NamedTuple):
     """A search that was repeated.
@@ -29,7 +32,7 @@ class Repetition(NamedTuple):
         before: The one on record.
         search: The new one, which is on record too.
         identical: Whether both lists are the same to the byte: ranks, people, photos and every figure.
-        changed: What else is not as it was: the gallery, models, code or libraries.
+        changed: What else is not as it was: the gallery, models, code, libraries, faces, ``KEPT`` or ``OWNERS``.
     """
 
     before: Searched
@@ -129,7 +132,16 @@ def compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[bool,
     same = audit.canonical(before["candidates"]) == audit.canonical(after["candidates"])
     parts = ("gallery", "filter", "models", "code", "versions", "device", "own_cohort", "calibration")
     changed = [part for part in parts if after[part] != before[part]]
-    changed += [part for part in ("faces",) if part in before and part in after and after[part] != before[part]]
+    known = before.keys() & after.keys()  # older records have no more than those
+    if "faces" in known and after["faces"] != before["faces"]:
+        changed.append("faces")
+    if "kept" in known and after["kept"] != before["kept"]:
+        changed.append(KEPT)
+    if "owners" in known:
+        # Of photos that both lists come from: others are nearest where something else has changed, which is told.
+        was, now = (dict(map(tuple, record["owners"])) for record in (before, after))
+        if any(was[photo] != now[photo] for photo in was.keys() & now.keys()):
+            changed.append(OWNERS)
     return same, tuple(changed)
 
 

@@ -26,6 +26,7 @@ from forensic.explanation import Explanation, explain, matcher_score, portraits_
 from forensic.faces import Aligned, Finder, policy
 from forensic.gallery import Filter, Gallery, Matching, cases
 from forensic.gallery.models import now
+from forensic.gallery.records import Owner
 from forensic.loading import Loaded, Memory
 from forensic.matching import Matcher
 from forensic.preparing import Here, by_space
@@ -221,9 +222,9 @@ class Identifier:
             self._watch(STAGES[1])
             templates = [matcher.describe(probe.face, "probe") for probe in probes]
             self._watch(STAGES[2])
-            query = matcher.scoring.query(*templates)
+            query, owners = matcher.scoring.query(*templates), _Owners(self.gallery)
             try:
-                found = best_per_person(index, query.vector[None], self.gallery.labels, k)[0] if len(index) else []
+                found = best_per_person(index, query.vector[None], owners, k)[0] if len(index) else []
                 rows = index.rows([best.id for best in found]) if found else ()
             except KeyError:  # somebody was expunged since
                 continue
@@ -235,7 +236,12 @@ class Identifier:
                 continue
             candidates = []
             for rank, (best, row) in enumerate(zip(found, rows, strict=True), 1):
-                shown = photos[best.id], best.person, best.score + query.offset, _own_scores(matcher, templates, row)
+                shown = (
+                    photos[best.id],
+                    best.person.label,
+                    best.score + query.offset,
+                    _own_scores(matcher, templates, row),
+                )
                 candidates.append(_candidate(rank, *shown, matcher.scoring.calibration))
             answer = self._answer(probes, loaded, len(index), kept, candidates)
             self._watch(STAGES[3])
@@ -249,6 +255,8 @@ class Identifier:
                 root=loaded.root,
                 device=self._device,
                 chosen=[probe.chosen for probe in probes],
+                owners={photo: owner.number for photo, owner in owners.told.items()},
+                kept=None if kept is None else kept.digest,
             )
             number = cases.record_search(self.gallery, record_of(answer, use), case=self.case)
             kinds = cases.kinds(self.gallery, self.case, [probe.sha256 for probe in probes])
@@ -387,6 +395,18 @@ class _Probe(NamedTuple):
     sha256: str
     face: Aligned
     chosen: int | None
+
+
+class _Owners:
+    """Tells whose photos are, and keeps what it told: a list hangs on that too."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
+        self.told: dict[int, Owner] = {}
+
+    def __call__(self, photos: NDArray[np.int64]) -> dict[int, Owner]:
+        self.told = self._gallery.owners(photos)
+        return self.told
 
 
 def _candidate(

@@ -31,6 +31,8 @@ class Use(NamedTuple):
         root: Merkle root over the templates that were searched.
         device: Where models ran.
         chosen: Which face of each probe was asked for, 1 for the largest; None for none in particular.
+        owners: Photo -> its person, by number, of the nearest photos, in whose order the people are listed.
+        kept: Digest of the photos that a filter kept; None for no filter.
     """
 
     started: datetime
@@ -42,6 +44,8 @@ class Use(NamedTuple):
     root: str
     device: str
     chosen: Sequence[int | None]
+    owners: Mapping[int, int]
+    kept: str | None
 
 
 def record_of(search: Search, use: Use) -> dict[str, Any]:
@@ -62,6 +66,8 @@ def record_of(search: Search, use: Use) -> dict[str, Any]:
         "code": provenance.code(),
         "versions": provenance.versions(),
         "filter": search.filter,
+        "kept": use.kept,
+        "owners": sorted([photo, person] for photo, person in use.owners.items()),
         "calibration": search.calibration,
         "own_cohort": search.own_cohort,
         "supported": search.supported,

@@ -230,3 +230,51 @@ def test_likelihood_ratios_are_stated_for_the_kind_that_they_hold_for(
         record = cases.searched(gallery, search.number or 0).record
         assert record["calibration"]  # what was computed stays on record; what may be shown follows from the kind
     assert Identifier(gallery).search(sketch, k=3).calibration is not None  # nobody says what kind it is
+
+
+def test_a_repetition_says_that_people_were_merged_or_split(gallery: Gallery, people: list[Made]) -> None:
+    add(gallery, people[3].sketch)
+    identifier = Identifier(gallery, ROUTE)
+    ((_, search),) = casework.search_case(identifier, "C-1", k=4)
+    first, second = (candidate.person for candidate in search.candidates[:2])
+    before = cases.searched(gallery, search.number).record
+    assert [photo for photo, _ in before["owners"]] == sorted(photo for photo, _ in before["owners"])
+    assert {c["photo_id"]: c["person_id"] for c in before["candidates"]}.items() <= dict(before["owners"]).items()
+    assert dict(before["owners"]) == {
+        photo.id: photo.person_id for photo in gallery.photos_by_number(dict(before["owners"])).values()
+    }
+    gallery.merge(first, second)  # of the two, the second one's numbers are gone
+    merged = casework.rerun(gallery, search.number)
+    assert (merged.identical, merged.changed) == (False, (casework.OWNERS,))
+    gallery.split(first, [search.candidates[1].photo_id], second)
+    again = casework.rerun(gallery, merged.search.number)
+    assert (again.identical, again.changed) == (False, (casework.OWNERS,))
+    assert casework.rerun(gallery, older(gallery, search.number, "owners")).changed == ()
+    assert casework.rerun(gallery, again.search.number).changed == ()
+
+
+def test_another_label_or_somebody_far_off_changes_no_list(gallery: Gallery, people: list[Made]) -> None:
+    add(gallery, people[3].sketch)
+    ((_, search),) = casework.search_case(Identifier(gallery, ROUTE), "C-1", k=3)
+    everyone = Identifier(gallery, ROUTE).search(people[3].sketch, k=100).candidates
+    gallery.update(search.candidates[0].person, {}, rename="renamed")
+    gallery.merge(everyone[-2].person, everyone[-1].person)
+    again = casework.rerun(gallery, search.number)
+    assert (again.identical, again.changed) == (True, ())
+    assert again.search.candidates[0].person == "renamed"
+
+
+def test_a_repetition_says_that_a_filter_keeps_others(gallery: Gallery, people: list[Made]) -> None:
+    add(gallery, people[3].sketch)
+    single = [person.label for person in gallery.people() if len(gallery.photos(person.label)) == 1]
+    for label in single:
+        gallery.update(label, {"sex": "M"})
+    gallery.update(single[0], {"sex": "F"})
+    only = Filter.parse(["sex=F"], "the witness saw a woman")
+    ((_, search),) = casework.search_case(Identifier(gallery, ROUTE), "C-1", k=9, only=only)
+    gallery.update(single[0], {"sex": "M"})
+    gallery.update(single[1], {"sex": "F"})
+    again = casework.rerun(gallery, search.number)
+    assert again.search.filter == search.filter  # as many are kept and left out
+    assert (again.identical, again.changed) == (False, (casework.KEPT,))
+    assert casework.rerun(gallery, older(gallery, search.number, "kept")).changed == ()
