@@ -83,6 +83,15 @@ def strength(log_lr: float | None, bounded: bool) -> str | None:
     return f"{sign}{round(log_lr, 1) + 0.0:+.1f}"  # + 0.0: no negative zero
 
 
+def narrowed(chosen: Mapping[str, Any]) -> str:
+    """A search's filter in words, with whom it left out."""
+    people = chosen["people"]
+    return (
+        f"only {', '.join(chosen['conditions'])} ({chosen['justification']}): {people['left_out']} people left out, "
+        f"{people['kept_for_want_of_a_value']} kept because nothing is recorded of them"
+    )
+
+
 FILTERED = (
     "likelihood ratios were fitted to the whole reference population; those left by a filter are more alike, so read "
     "them as less."

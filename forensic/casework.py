@@ -16,10 +16,7 @@ from forensic.gallery import Filter, Gallery, audit, cases
 from forensic.gallery.cases import Searched, Verdict
 from forensic.gallery.casework_models import Case, Sketch
 from forensic.identify import Identifier
-from forensic.searching import faces_of
-
-REPETITION = "repetition of search "
-"""How the purpose of a repetition is put on record, with the search's number behind."""
+from forensic.searching import REPETITION, faces_of
 
 KEPT = "whom the filter keeps"
 OWNERS = "whose the photos are (people were merged or split)"
@@ -115,16 +112,6 @@ def rerun(
     search = identifier.search_together(pictures, record["asked_for"], landmarks=points, faces=faces, only=only)
     same, changed = compared(record, cases.searched(gallery, search.number or 0).record)
     return Repetition(before, search, same, changed)
-
-
-def repeats(record: Mapping[str, Any]) -> int | None:
-    """Number of the search that a search on record repeats; None for one of its own.
-
-    >>> repeats({"purpose": "repetition of search 12"}), repeats({"purpose": "robbery"})
-    (12, None)
-    """
-    number = record["purpose"].removeprefix(REPETITION)
-    return int(number) if number != record["purpose"] and number.isdecimal() else None
 
 
 def compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[bool, tuple[str, ...]]:

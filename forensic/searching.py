@@ -16,6 +16,8 @@ from forensic.faces import Aligned
 from forensic.faces.detect import MANUAL
 
 KNOWN_PROBE = "this very file is enrolled in the gallery"
+REPETITION = "repetition of search "
+"""How the purpose of a repetition is put on record, with the search's number behind."""
 
 
 class Use(NamedTuple):
@@ -106,6 +108,16 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
         "bounded": candidate.bounded,
         "routes": candidate.routes,
     }
+
+
+def repeats(record: Mapping[str, Any]) -> int | None:
+    """Number of the search that a search on record repeats; None for one of its own.
+
+    >>> repeats({"purpose": "repetition of search 12"}), repeats({"purpose": "robbery"})
+    (12, None)
+    """
+    number = record["purpose"].removeprefix(REPETITION)
+    return int(number) if number != record["purpose"] and number.isdecimal() else None
 
 
 def models_of(used: Mapping[str, Mapping[str, str]]) -> dict[str, str]:

@@ -265,16 +265,21 @@ def _print_search(found: Searched, kinds: Mapping[str, str]) -> None:
         found: The search.
         kinds: Hash of each of the case's sketches -> its kind.
     """
-    from forensic.candidates import beyond, strength
+    from forensic.candidates import beyond, narrowed, strength
+    from forensic.searching import repeats
 
     record = found.record
     click.echo(
         f"search {found.number:<5} {record['started'][:16]} by {printable(record['operator'])}, {record['route']}, "
         f"{record['gallery']['photos']} photos, root {record['gallery']['root'][:12]}"
     )
+    if repeated := repeats(record):
+        click.echo(f"  repetition of search {repeated}")
+    if record["filter"]:
+        click.echo(f"  {printable(narrowed(record['filter']))}")
     warning = beyond(record["calibration"], {kinds[probe] for probe in record["probes"] if probe in kinds})
-    if warning:
-        click.echo(f"  warning: {warning}")
+    for text in [*record["warnings"], *([warning] if warning else [])]:
+        click.echo(f"  warning: {printable(text)}")
     for candidate in record["candidates"]:
         told = None if warning else strength(candidate["log_lr"], candidate["bounded"])
         stated = f", log10 LR {told}" if told else ""
@@ -320,7 +325,7 @@ def _sketch(row: Any) -> dict[str, Any]:
 
 def _circumstances(found: Searched, purpose: str) -> dict[str, str]:
     """Who, when, what for, with what; without what is not known."""
-    record, chosen = found.record, found.record["filter"]
+    record = found.record
     told = {
         "case": found.case,
         "purpose": purpose,
@@ -330,7 +335,6 @@ def _circumstances(found: Searched, purpose: str) -> dict[str, str]:
         "route": record["route"],
         "people asked": str(record["asked_for"]),
         "probe": ", ".join(record["probes"]),
-        "only": f"{', '.join(chosen['conditions'])} ({chosen['justification']})" if chosen else None,
         "code": record["code"],
         **{f"model {name}": sha256 for name, sha256 in sorted(record["models"].items())},
         "with": ", ".join(f"{name} {version}" for name, version in sorted(record["versions"].items())),
@@ -339,12 +343,17 @@ def _circumstances(found: Searched, purpose: str) -> dict[str, str]:
 
 
 def _search(found: Searched) -> dict[str, Any]:
+    from forensic.searching import repeats
+
     return {
         "search": found.number,
         "case": found.case,
+        "repeats": repeats(found.record),
         "started": found.record["started"],
         "operator": found.record["operator"],
         "route": found.record["route"],
+        "filter": found.record["filter"],
+        "warnings": found.record["warnings"],
         "candidates": [
             candidate | {"person": found.people.get(candidate["photo_id"])} for candidate in found.record["candidates"]
         ],

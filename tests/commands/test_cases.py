@@ -68,6 +68,28 @@ def test_match_for_a_case_states_no_likelihood_ratio_of_a_forensic_sketch(run, p
     assert ("log10 LR" in table, "none is shown for forensic ones" in table) == (False, True)
 
 
+def test_what_has_to_be_known_of_a_search_is_shown_with_it(run, people: list[Made]) -> None:
+    """Its warnings, its filter and what it repeats, in the case as in the search."""
+    open_case(run, people[3].sketch)
+    narrowed = ("--where", "birth_year=1900..2030", "--justification", "the witness saw an adult")
+    assert run("case", "search", "C-1", "--top", 2, *narrowed)[0] == 0
+    assert run("search", "rerun", 1)[0] == 0
+    warnings = json.loads(run("search", "show", 1, "--json")[1])["record"]["warnings"]
+    assert any("those left by a filter are more alike" in words for words in warnings)
+    case, first, second = (
+        run(*words)[1] for words in (("case", "show", "C-1"), *(("search", "show", n) for n in (1, 2)))
+    )
+    told = "  only birth_year=1900..2030 (the witness saw an adult): 0 people left out, 0 kept because"
+    for words in warnings:
+        assert [page.count(f"  warning: {words}") for page in (case, first, second)] == [2, 1, 1]
+    assert [page.count(told) for page in (case, first, second)] == [2, 1, 1]
+    assert [page.count("repetition of search 1") for page in (case, first, second)] == [1, 0, 1]
+    plain = json.loads(run("case", "show", "C-1", "--json")[1])["searches"]
+    assert [one["repeats"] for one in plain] == [None, 1]
+    assert [one["warnings"] for one in plain] == [warnings] * 2
+    assert {one["filter"]["justification"] for one in plain} == {"the witness saw an adult"}
+
+
 def test_the_log_and_its_head(run, people: list[Made], tmp_path: Path) -> None:
     head = tmp_path / "head.json"
     assert run("audit", "head", "--out", head)[0] == 0
