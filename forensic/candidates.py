@@ -146,7 +146,7 @@ class Search:
     """One search and its answer.
 
     Attributes:
-        probe: The probe's path, or ``image`` where none was given; several with commas between.
+        probe: The probe's path or name, or ``image`` where none was given; several with commas between.
         sha256: Hash of the probe's file; of its pixels where there is no file; several with commas between.
         route: Name of the matcher: its routes with ``+`` between.
         models: Name and SHA-256 of every model that took part.

@@ -58,7 +58,7 @@ def search_case(
         only: Who is searched.
 
     Returns:
-        The sketches' names and the answer, for each search.
+        The sketches' names and the answer, for each search; an error says of which sketch it is.
 
     Raises:
         UsageError: The case has no such sketch, or none at all.
@@ -67,9 +67,9 @@ def search_case(
     chosen = chosen_sketches(identifier.gallery, reference, numbers)
     identifier.case = reference
     for group in [chosen] if together else [[sketch] for sketch in chosen]:
-        name = ", ".join(f"sketch {sketch.id} ({images.display_name(sketch.file_name)})" for sketch in group)
+        name = ", ".join(map(name_of, group))
         try:
-            pictures = [images.decode(sketch.data, sketch.file_name) for sketch in group]
+            pictures = [images.decode(sketch.data, name_of(sketch)) for sketch in group]
             yield name, identifier.search_together(pictures, k, only=only)
         except (ImageError, FaceError) as error:
             yield name, error
@@ -176,6 +176,11 @@ def chosen_sketches(gallery: Gallery, reference: str, numbers: Sequence[int] = (
     return pick(cases.sketches(gallery, reference), reference, numbers)
 
 
+def name_of(sketch: Sketch) -> str:
+    """What a case's sketch is called where it is searched with."""
+    return f"sketch {sketch.id} ({images.display_name(sketch.file_name)})"
+
+
 def pick(sketches: Iterable[Sketch], reference: str, numbers: Sequence[int]) -> list[Sketch]:
     """Those of a case's sketches that have these numbers; all where none is given.
 
@@ -212,7 +217,7 @@ def _probes(
         raise UsageError(
             f"No case holds the sketch {missing[0][:12]}... of search {before.number}. Give its file with --probe FILE."
         )
-    return [decode(held[sha256].data, held[sha256].file_name) for sha256 in wanted]
+    return [decode(held[sha256].data, name_of(held[sha256])) for sha256 in wanted]
 
 
 def stated(condition: str) -> str:

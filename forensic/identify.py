@@ -431,11 +431,10 @@ def _own_scores(matcher: Matcher, probes: Sequence[matching.Templates], photo: N
 
 def _open(image: Picture) -> tuple[str, str, Image.Image]:
     if isinstance(image, images.Decoded):
-        return "image", image.sha256, image.image
+        return images.display_name(image.name), image.sha256, image.image
     if isinstance(image, Image.Image):
         import hashlib
 
         picture = image.convert("RGB")
         return "image", hashlib.sha256(picture.tobytes()).hexdigest(), picture
-    decoded = images.read(image)
-    return images.display_name(image), decoded.sha256, decoded.image
+    return _open(images.read(image))

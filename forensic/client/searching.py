@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from forensic import images
 from forensic.candidates import Candidate, Search
-from forensic.casework import Repetition, compared, pick, stated
+from forensic.casework import Repetition, compared, name_of, pick, stated
 from forensic.client import jobs, reading
 from forensic.client.cases import Cases
 from forensic.client.connection import Connection, Sent
@@ -217,9 +217,9 @@ def search_case(
     case = cases.find(reference)
     chosen = pick(cases.sketches(reference), reference, numbers)
     for group in [chosen] if together else [[sketch] for sketch in chosen]:
-        name = ", ".join(f"sketch {sketch.id} ({images.display_name(sketch.file_name)})" for sketch in group)
+        name = ", ".join(map(name_of, group))
         try:
-            yield name, ask(connection, case, group, ", ".join(["image"] * len(group)), route=route, k=k, only=only)
+            yield name, ask(connection, case, group, name, route=route, k=k, only=only)
         except (ImageError, FaceError) as error:
             yield name, error
 

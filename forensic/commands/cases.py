@@ -118,13 +118,13 @@ def search_case(
 ) -> int:
     """Search with the sketches of a case; every search is on record under its number."""
     from forensic.commands.match import print_searches
-    from forensic.errors import ForensicError, ImageError, UsageError
+    from forensic.errors import FaceError, ForensicError, ImageError, UsageError
     from forensic.gallery import Filter
 
     if justification and not where:
         raise UsageError("--justification is for --where; no filter was given.")
     only = Filter.parse(where, justification) if where else None
-    failures = 0
+    failures, advised = 0, False
     with open_place(gallery) as opened:
         answers = opened.search_case(
             reference, numbers, top, route=route, together=same_person, only=only, device=device
@@ -132,10 +132,15 @@ def search_case(
         for name, answer in answers:
             if isinstance(answer, ForensicError):
                 failures += 1
-                click.echo(f"Error: {name}: {answer}", err=True)
+                advised |= isinstance(answer, FaceError)
+                click.echo(f"Error: {answer}", err=True)
             else:
+                advised |= any(option in text for text in answer.warnings for option in ("--face", "--landmarks"))
                 click.echo(f"Search {answer.number}, {name}:")
                 print_searches([answer])
+    if advised:  # faces are found for every command alike, and told of in the words of match
+        by_hand = f"forensic match FILE --case {printable(reference)} --landmarks 'x,y x,y x,y x,y x,y'"
+        click.echo(f"--face and --landmarks are options of match, with the sketch's file: {by_hand}", err=True)
     return ImageError.exit_code if failures else 0
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 from sqlalchemy import text
 
 from forensic import cli
@@ -66,6 +67,22 @@ def test_match_for_a_case_states_no_likelihood_ratio_of_a_forensic_sketch(run, p
     assert (status, answer["calibration"], {one["words"] for one in answer["candidates"]}) == (0, None, {None})
     table = run("match", people[3].sketch, "--case", "C-1")[1]
     assert ("log10 LR" in table, "none is shown for forensic ones" in table) == (False, True)
+
+
+def test_a_sketch_without_a_face_is_named_with_what_to_do(run, people: list[Made], tmp_path: Path) -> None:
+    open_case(run, people[3].sketch)
+    Image.new("RGB", (200, 250), "white").save(tmp_path / "blank.png")
+    assert run("case", "add", "C-1", tmp_path / "blank.png", "--kind", "forensic")[0] == 0
+    known = people[3].sketch.name
+    for words, searched in (((), 1), (("--same-person",), 0)):
+        status, output = run("case", "search", "C-1", "--top", 2, *words)
+        assert status == 3
+        assert output.count("Error: sketch 2 (blank.png): no face was found in 200 x 250 pixels.") == 1
+        assert output.count("forensic match FILE --case C-1 --landmarks") == 1
+        assert output.count("On record as search") == searched
+        assert sum(line.strip() == f"sketch 1 ({known})" for line in output.splitlines()) == searched  # a table's title
+    status, output = run("case", "search", "C-1", "--top", 2, "--sketch", 1)
+    assert (status, "--landmarks" in output) == (0, False)
 
 
 def test_what_has_to_be_known_of_a_search_is_shown_with_it(run, people: list[Made]) -> None:
