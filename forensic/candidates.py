@@ -83,6 +83,15 @@ def strength(log_lr: float | None, bounded: bool) -> str | None:
     return f"{sign}{round(log_lr, 1) + 0.0:+.1f}"  # + 0.0: no negative zero
 
 
+def narrowed(chosen: Mapping[str, Any]) -> str:
+    """A search's filter in words, with whom it left out."""
+    people = chosen["people"]
+    return (
+        f"only {', '.join(chosen['conditions'])} ({chosen['justification']}): {people['left_out']} people left out, "
+        f"{people['kept_for_want_of_a_value']} kept because nothing is recorded of them"
+    )
+
+
 FILTERED = (
     "likelihood ratios were fitted to the whole reference population; those left by a filter are more alike, so read "
     "them as less."
@@ -137,7 +146,7 @@ class Search:
     """One search and its answer.
 
     Attributes:
-        probe: The probe's path, or ``image`` where none was given; several with commas between.
+        probe: The probe's path or name, or ``image`` where none was given; several with commas between.
         sha256: Hash of the probe's file; of its pixels where there is no file; several with commas between.
         route: Name of the matcher: its routes with ``+`` between.
         models: Name and SHA-256 of every model that took part.

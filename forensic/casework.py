@@ -16,9 +16,10 @@ from forensic.gallery import Filter, Gallery, audit, cases
 from forensic.gallery.cases import Searched, Verdict
 from forensic.gallery.casework_models import Case, Sketch
 from forensic.identify import Identifier
+from forensic.searching import REPETITION, faces_of
 
-REPETITION = "repetition of search "
-"""How the purpose of a repetition is put on record, with the search's number behind."""
+KEPT = "whom the filter keeps"
+OWNERS = "whose the photos are (people were merged or split)"
 
 
 class Repetition(NamedTuple):
@@ -28,7 +29,7 @@ class Repetition(NamedTuple):
         before: The one on record.
         search: The new one, which is on record too.
         identical: Whether both lists are the same to the byte: ranks, people, photos and every figure.
-        changed: What else is not as it was: the gallery, models, code or libraries.
+        changed: What else is not as it was: the gallery, models, code, libraries, faces, ``KEPT`` or ``OWNERS``.
     """
 
     before: Searched
@@ -57,7 +58,7 @@ def search_case(
         only: Who is searched.
 
     Returns:
-        The sketches' names and the answer, for each search.
+        The sketches' names and the answer, for each search; an error says of which sketch it is.
 
     Raises:
         UsageError: The case has no such sketch, or none at all.
@@ -66,11 +67,10 @@ def search_case(
     chosen = chosen_sketches(identifier.gallery, reference, numbers)
     identifier.case = reference
     for group in [chosen] if together else [[sketch] for sketch in chosen]:
-        name = ", ".join(f"sketch {sketch.id} ({images.display_name(sketch.file_name)})" for sketch in group)
+        name = ", ".join(map(name_of, group))
         try:
-            pictures = [images.decode(sketch.data, sketch.file_name) for sketch in group]
-            search = identifier.search_together(pictures, k, only=only)
-            yield name, search.of_sketches({sketch.kind for sketch in group})
+            pictures = [images.decode(sketch.data, name_of(sketch)) for sketch in group]
+            yield name, identifier.search_together(pictures, k, only=only)
         except (ImageError, FaceError) as error:
             yield name, error
 
@@ -107,26 +107,29 @@ def rerun(
     chosen = record["filter"]
     only = None if chosen is None else Filter.parse(map(stated, chosen["conditions"]), chosen["justification"])
     points = [None if given is None else np.array(given) for given in record["landmarks"]]
-    search = identifier.search_together(pictures, record["asked_for"], landmarks=points, only=only)
+    # Found again, not taken over: whether the program still finds these faces is a part of the repetition.
+    faces = [None if face is None else face["asked"] for face in faces_of(record)]
+    search = identifier.search_together(pictures, record["asked_for"], landmarks=points, faces=faces, only=only)
     same, changed = compared(record, cases.searched(gallery, search.number or 0).record)
     return Repetition(before, search, same, changed)
-
-
-def repeats(record: Mapping[str, Any]) -> int | None:
-    """Number of the search that a search on record repeats; None for one of its own.
-
-    >>> repeats({"purpose": "repetition of search 12"}), repeats({"purpose": "robbery"})
-    (12, None)
-    """
-    number = record["purpose"].removeprefix(REPETITION)
-    return int(number) if number != record["purpose"] and number.isdecimal() else None
 
 
 def compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[bool, tuple[str, ...]]:
     """Whether the lists of two searches on record are the same to the byte, and what else on record differs."""
     same = audit.canonical(before["candidates"]) == audit.canonical(after["candidates"])
     parts = ("gallery", "filter", "models", "code", "versions", "device", "own_cohort", "calibration")
-    return same, tuple(part for part in parts if after[part] != before[part])
+    changed = [part for part in parts if after[part] != before[part]]
+    known = before.keys() & after.keys()  # older records have no more than those
+    if "faces" in known and after["faces"] != before["faces"]:
+        changed.append("faces")
+    if "kept" in known and after["kept"] != before["kept"]:
+        changed.append(KEPT)
+    if "owners" in known:
+        # Of photos that both lists come from: others are nearest where something else has changed, which is told.
+        was, now = (dict(map(tuple, record["owners"])) for record in (before, after))
+        if any(was[photo] != now[photo] for photo in was.keys() & now.keys()):
+            changed.append(OWNERS)
+    return same, tuple(changed)
 
 
 class Event(NamedTuple):
@@ -173,6 +176,11 @@ def chosen_sketches(gallery: Gallery, reference: str, numbers: Sequence[int] = (
     return pick(cases.sketches(gallery, reference), reference, numbers)
 
 
+def name_of(sketch: Sketch) -> str:
+    """What a case's sketch is called where it is searched with."""
+    return f"sketch {sketch.id} ({images.display_name(sketch.file_name)})"
+
+
 def pick(sketches: Iterable[Sketch], reference: str, numbers: Sequence[int]) -> list[Sketch]:
     """Those of a case's sketches that have these numbers; all where none is given.
 
@@ -209,7 +217,7 @@ def _probes(
         raise UsageError(
             f"No case holds the sketch {missing[0][:12]}... of search {before.number}. Give its file with --probe FILE."
         )
-    return [decode(held[sha256].data, held[sha256].file_name) for sha256 in wanted]
+    return [decode(held[sha256].data, name_of(held[sha256])) for sha256 in wanted]
 
 
 def stated(condition: str) -> str:

@@ -26,6 +26,7 @@ from forensic.explanation import Explanation, explain, matcher_score, portraits_
 from forensic.faces import Aligned, Finder, policy
 from forensic.gallery import Filter, Gallery, Matching, cases
 from forensic.gallery.models import now
+from forensic.gallery.records import Owner
 from forensic.loading import Loaded, Memory
 from forensic.matching import Matcher
 from forensic.preparing import Here, by_space
@@ -57,7 +58,8 @@ class Identifier:
         gallery: An open gallery.
         route: Name of the matcher, routes with ``+`` between, see `forensic.matching`.
         device: Where models run, as torch names it; a device that is not there is an error.
-        case: Reference of the case that its searches are for.
+        case: Reference of the case that its searches are for; of a sketch that it holds, no likelihood ratio is stated
+            that does not hold for its kind.
         purpose: What they are for where there is no case.
         approximate: "hnsw" or "ivf-pq" to look at a part of the gallery (`forensic.recognition.approximate`): somebody
             who is enrolled may be missing then, which every search says. The index is built when it is loaded.
@@ -177,12 +179,13 @@ class Identifier:
         k: int = 10,
         *,
         landmarks: Sequence[NDArray[np.floating] | None] | None = None,
+        faces: Sequence[int | None] | None = None,
         only: Filter | None = None,
     ) -> Search:
         """Search with several sketches **of one person** at once: their scores are averaged.
 
         Sketches of one person are no independent witnesses: the mean claims less than a product of likelihood
-        ratios would. ``landmarks`` are those of each sketch, as `search` takes them.
+        ratios would. ``landmarks`` and ``faces`` are those of each sketch, as `search` takes them.
 
         Raises:
             ImageError, FaceError: One of the sketches is not usable; leave it out.
@@ -191,9 +194,10 @@ class Identifier:
         if not images:
             raise UsageError("There is no sketch to search with.")
         cases.check(self.gallery, self.case)
-        started, given = now(), landmarks or [None] * len(images)
+        started, none = now(), [None] * len(images)
         with parallel.one_thread():
-            probes = [self._probe(image, None, points) for image, points in zip(images, given, strict=True)]
+            given = zip(images, faces or none, landmarks or none, strict=True)
+            probes = [self._probe(*one) for one in given]
             return self._search(probes, k, self._kept(only), started)
 
     def _probe(self, image: Picture, face: int | None, landmarks: NDArray[np.floating] | None) -> _Probe:
@@ -201,7 +205,7 @@ class Identifier:
         self._watch(STAGES[0])
         name, sha256, picture = _open(image)
         try:
-            return _Probe(name, sha256, self.finder.one(picture, face=face, landmarks=landmarks))
+            return _Probe(name, sha256, self.finder.one(picture, face=face, landmarks=landmarks), face)
         except FaceError as error:
             raise FaceError(f"{name}: {error}") from None
 
@@ -218,9 +222,9 @@ class Identifier:
             self._watch(STAGES[1])
             templates = [matcher.describe(probe.face, "probe") for probe in probes]
             self._watch(STAGES[2])
-            query = matcher.scoring.query(*templates)
+            query, owners = matcher.scoring.query(*templates), _Owners(self.gallery)
             try:
-                found = best_per_person(index, query.vector[None], self.gallery.labels, k)[0] if len(index) else []
+                found = best_per_person(index, query.vector[None], owners, k)[0] if len(index) else []
                 rows = index.rows([best.id for best in found]) if found else ()
             except KeyError:  # somebody was expunged since
                 continue
@@ -232,12 +236,31 @@ class Identifier:
                 continue
             candidates = []
             for rank, (best, row) in enumerate(zip(found, rows, strict=True), 1):
-                shown = photos[best.id], best.person, best.score + query.offset, _own_scores(matcher, templates, row)
+                shown = (
+                    photos[best.id],
+                    best.person.label,
+                    best.score + query.offset,
+                    _own_scores(matcher, templates, row),
+                )
                 candidates.append(_candidate(rank, *shown, matcher.scoring.calibration))
             answer = self._answer(probes, loaded, len(index), kept, candidates)
             self._watch(STAGES[3])
-            use = Use(started, now(), self.gallery.operator.name, self.case, self.purpose, k, loaded.root, self._device)
-            return replace(answer, number=cases.record_search(self.gallery, record_of(answer, use), case=self.case))
+            use = Use(
+                started=started,
+                ended=now(),
+                operator=self.gallery.operator.name,
+                case=self.case,
+                purpose=self.purpose,
+                k=k,
+                root=loaded.root,
+                device=self._device,
+                chosen=[probe.chosen for probe in probes],
+                owners={photo: owner.number for photo, owner in owners.told.items()},
+                kept=None if kept is None else kept.digest,
+            )
+            number = cases.record_search(self.gallery, record_of(answer, use), case=self.case)
+            kinds = cases.kinds(self.gallery, self.case, [probe.sha256 for probe in probes])
+            return replace(answer, number=number).of_sketches(kinds)
         raise StaleIndex(f"The templates were changed during each of {TRIES} searches in a row. Search again.")
 
     def _answer(
@@ -366,11 +389,24 @@ class Identifier:
 
 
 class _Probe(NamedTuple):
-    """A sketch whose face was found."""
+    """A sketch whose face was found; ``chosen`` is the number that was asked for."""
 
     name: str
     sha256: str
     face: Aligned
+    chosen: int | None
+
+
+class _Owners:
+    """Tells whose photos are, and keeps what it told: a list hangs on that too."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
+        self.told: dict[int, Owner] = {}
+
+    def __call__(self, photos: NDArray[np.int64]) -> dict[int, Owner]:
+        self.told = self._gallery.owners(photos)
+        return self.told
 
 
 def _candidate(
@@ -395,11 +431,10 @@ def _own_scores(matcher: Matcher, probes: Sequence[matching.Templates], photo: N
 
 def _open(image: Picture) -> tuple[str, str, Image.Image]:
     if isinstance(image, images.Decoded):
-        return "image", image.sha256, image.image
+        return images.display_name(image.name), image.sha256, image.image
     if isinstance(image, Image.Image):
         import hashlib
 
         picture = image.convert("RGB")
         return "image", hashlib.sha256(picture.tobytes()).hexdigest(), picture
-    decoded = images.read(image)
-    return images.display_name(image), decoded.sha256, decoded.image
+    return _open(images.read(image))

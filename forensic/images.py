@@ -48,12 +48,14 @@ class Decoded(NamedTuple):
         sha256: Hash of the file's bytes, 64 hexadecimal digits.
         data: The file's bytes as they are.
         format: One of ``FORMATS``.
+        name: What messages and lists call it.
     """
 
     image: Image.Image
     sha256: str
     data: bytes
     format: str
+    name: str = "image"
 
 
 def read(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Decoded:
@@ -71,7 +73,7 @@ def read(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Decod
 
 
 def decode(data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS) -> Decoded:
-    """Decode an image file that is already in memory; ``name`` is what errors call it.
+    """Decode an image file that is already in memory; ``name`` is what errors and lists call it.
 
     Raises:
         ImageError: As for `read`.
@@ -99,7 +101,7 @@ def decode(data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS) ->
         raise
     except Exception as error:  # Pillow's decoders raise many types on damaged files
         raise ImageError(f"{name}: truncated or damaged ({error}). Copy it again from its source.") from None
-    return Decoded(image, hashlib.sha256(data).hexdigest(), data, file_format)
+    return Decoded(image, hashlib.sha256(data).hexdigest(), data, file_format, name)
 
 
 def read_bytes(path: str | os.PathLike[str], start: int = 0, stop: int | None = None) -> bytes:

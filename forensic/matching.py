@@ -24,6 +24,7 @@ from forensic.recognition.calibration import Calibration
 from forensic.recognition.cohort import Cohort
 from forensic.recognition.fusion import Scoring
 from forensic.routes import Route, Side
+from forensic.searching import models_of
 
 DEFAULT = "direct+direct@patches"
 KIND = "scoring"
@@ -53,9 +54,10 @@ class Matcher:
 
     @property
     def models(self) -> dict[str, str]:
-        """Name and SHA-256 of every model that takes part."""
-        models = {name: digest for route in self.routes for name, digest in route.models.items()}
-        return models | ({} if self.scoring.digest is None else {KIND: self.scoring.digest})
+        """Name and SHA-256 of every model that takes part, see `forensic.searching.models_of`."""
+        return models_of({route.name: route.models for route in self.routes}) | (
+            {} if self.scoring.digest is None else {KIND: self.scoring.digest}
+        )
 
     def describe(self, face: Aligned, side: Side) -> Templates:
         """The face's template under every route."""

@@ -1,5 +1,6 @@
 import io
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,3 +124,10 @@ def test_find_files_is_sorted_and_ends_in_a_loop_of_links(tmp_path) -> None:
     (tmp_path / "b" / "loop").symlink_to(tmp_path)
     found = [str(path.relative_to(tmp_path)) for path in images.find_files(tmp_path)]
     assert found == ["c.png", "b/a.png"]
+
+
+def test_a_decoded_picture_has_the_name_that_it_came_with(tmp_path: Path) -> None:
+    Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    assert images.read(tmp_path / "a.png").name == str(tmp_path / "a.png")
+    assert (images.decode(data, "sketch 3").name, images.decode(data).name) == ("sketch 3", "image")

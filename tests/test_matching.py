@@ -1,17 +1,24 @@
 import dataclasses
+import hashlib
+import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from forensic import images, matching, weights
+from forensic import images, matching, searching, weights
 from forensic.commands import options
 from forensic.datasets.synthetic import Made
 from forensic.errors import DataError, ModelError, UsageError
 from forensic.faces import Aligned, Finder
+from forensic.matching import Matcher
 from forensic.recognition.calibration import Calibration
 from forensic.recognition.cohort import Cohort
+from forensic.recognition.fusion import Scoring
+from forensic.routes import ALIGNMENT, Route
 
 CALIBRATION = Calibration(
     kind="viewed",
@@ -127,6 +134,33 @@ def test_the_scoring_stands_among_the_models() -> None:
     matcher = matching.load()
     assert matcher.models["scoring"] == matcher.scoring.digest
     assert len(matcher.models) == 3
+
+
+def test_a_method_that_takes_part_both_ways_has_both_models_on_record() -> None:
+    """Keys and template spaces are of a route alone, so that nothing that was fitted or stored to them is lost."""
+    names = ["sketch-to-photo:painter", "photo-to-sketch:painter", "direct"]
+    painters = [SimpleNamespace(name="painter", digest=digest * 64) for digest in "ab"]
+    embedder = matching.load("direct").routes[0].embedder
+    both = (
+        Route(names[0], embedder, cast(Any, painters[0]), "probe"),
+        Route(names[1], embedder, cast(Any, painters[1]), "gallery"),
+        Route(names[2], embedder),
+    )
+    plain = Scoring.plain(1)
+    assert Matcher(both, Scoring.plain(3)).models == {
+        embedder.name: embedder.digest,
+        "painter (sketch-to-photo)": "a" * 64,
+        "painter (photo-to-sketch)": "b" * 64,
+    }
+    assert Matcher(both[:1], plain).models == {embedder.name: embedder.digest, "painter": "a" * 64}
+    assert both[0].models == {embedder.name: embedder.digest, "painter": "a" * 64}  # what keys are made of
+    made_by = {"alignment": ALIGNMENT, "translated": "probe", "models": both[0].models}
+    assert matching.key(both[0]) == hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]
+    for matcher in (Matcher(both, Scoring.plain(3)), Matcher(both[:2], Scoring.plain(2))):
+        for route in matcher.routes:
+            assert searching.made_with({"models": matcher.models}, route.name, route.models)
+        swapped = both[0].models | {"painter": "b" * 64}
+        assert not searching.made_with({"models": matcher.models}, names[0], swapped)
 
 
 def test_an_own_cohort_has_no_likelihood_ratios() -> None:

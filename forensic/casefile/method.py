@@ -9,6 +9,7 @@ from forensic.candidates import LEAD, SYNTHETIC
 from forensic.casefile.shown import Passage, Table
 from forensic.evaluation.tables import of_data, share
 from forensic.gallery.models import AccuracyReport
+from forensic.searching import made_with
 from forensic.text import printable
 
 Record = Mapping[str, Any]
@@ -154,16 +155,11 @@ def _measured(name: str, record: Record, report: AccuracyReport) -> str:
             _closed_set(row) for row in report.data["closed_set"] if (row["route"], row["subset"]) == (name, "all")
         ]
         lines += [_evidence(row) for row in report.data["evidence"] if (row["route"], row["distractors"]) == (name, 0)]
-        used = {
-            key: digest
-            for row in report.data["routes"]
-            if row["name"] in systems[name]
-            for key, digest in row["models"].items()
-        }
+        used = [row for row in report.data["routes"] if row["name"] in systems[name]]
+        same = all(made_with(record, row["name"], row["models"]) for row in used)
         about = f"Report {report.id}, made {report.created_at:%Y-%m-%d}, on {printable(of_data(report.data['data']))}. "
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):
         return ""
-    same = all(record["models"].get(key) == digest for key, digest in used.items())
     return (
         about + " ".join(lines) + ("" if same else " It was made with other models than the search: read it as theirs.")
     )

@@ -1,7 +1,7 @@
 """What a search's models saw: its sketches with their landmarks, aligned, and translated, made again for a report.
 
-A record keeps no pictures but the case's own sketches, and no landmarks but those that a person gave. The others are
-found again; the same program finds the same ones.
+A record keeps the landmarks that were used, and no pictures but the case's own sketches. Older records have none but
+those that a person gave; there the others are found again, and the same program finds the same ones.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from forensic.casefile.shown import Picture
 from forensic.errors import FaceError, ImageError, ModelError, UsageError
 from forensic.gallery.casework_models import Sketch
 from forensic.report import PROBE_SIDE, jpeg, stamped, with_landmarks
+from forensic.searching import faces_of, made_with
 
 if TYPE_CHECKING:
     from forensic.faces import Aligned
     from forensic.routes import Route
 
 Points = Sequence[Sequence[float]] | None
-"""Five landmarks of a person's hand, [x, y] each; None where the program finds them."""
+"""Five landmarks that a search used, [x, y] each; None where they have to be found again."""
 Decode = Callable[[bytes, str], images.Decoded]
 """Opens a picture, as `images.decode` does."""
 TRANSLATING = "sketch-to-photo:"
@@ -36,7 +37,7 @@ class Probes:
     """Makes the pictures of a search's probes.
 
     Args:
-        face: The face of a case's sketch, found or as a person says; raises `ImageError` or `FaceError`.
+        face: The face of a case's sketch, at its landmarks or found; raises `ImageError` or `FaceError`.
         route: The route of a name.
     """
 
@@ -54,8 +55,8 @@ class Probes:
             return Finder(Detector(device))
 
         def face(sketch: Sketch, points: Points) -> Aligned:
-            given = None if points is None else np.array(points, dtype=np.float32)
-            found: Aligned = finder().one(decode(sketch.data, sketch.file_name).image, landmarks=given)
+            picture = decode(sketch.data, sketch.file_name).image
+            found: Aligned = finder().one(picture) if points is None else finder().again(picture, np.array(points))
             return found
 
         @cache
@@ -73,21 +74,24 @@ class Probes:
             record: Of the search.
             held: SHA-256 of a file -> the sketch that the case holds.
         """
-        for number, (sha256, points) in enumerate(zip(record["probes"], record["landmarks"], strict=True)):
+        probes = zip(record["probes"], record["landmarks"], faces_of(record), strict=True)
+        for number, (sha256, by_hand, used) in enumerate(probes):
             sketch = held.get(sha256)
             if sketch is None:
                 yield Picture("Probe", None, f"The gallery does not hold this probe; its SHA-256 is {sha256}.")
                 continue
             name = f"sketch {sketch.id}"
             try:
-                face = self._face(sketch, points)
+                face = self._face(sketch, used["landmarks"] if used else by_hand)
             except (ImageError, FaceError, UsageError) as error:
                 yield Picture(f"Probe: {name}", None, f"It cannot be shown: {error}")
                 continue
-            how = "set by hand" if points is not None else f"found ({face.face.method}, {face.face.score:.2f})"
-            again = "" if record["code"] == provenance.code() else OTHER_CODE
-            landmarks = f"Probe: {name}, with its landmarks, {how}{again}"
-            yield Picture(landmarks, jpeg(with_landmarks(face), PROBE_SIDE))
+            method, score = (used["method"], used["score"]) if used else (face.face.method, face.face.score)
+            how = "set by hand" if by_hand is not None else f"found ({method}, {score:.2f})"
+            if used and used["asked"] is not None:
+                how = f"of face {used['asked']}, {how}"
+            again = "" if used or record["code"] == provenance.code() else OTHER_CODE
+            yield Picture(f"Probe: {name}, with its landmarks, {how}{again}", jpeg(with_landmarks(face), PROBE_SIDE))
             yield Picture(f"Aligned probe: {name} as it is compared", jpeg(face.portrait, PROBE_SIDE))
             if number == 0:
                 yield from self._synthesized(record, face)
@@ -103,7 +107,7 @@ class Probes:
             except (ModelError, UsageError) as error:
                 yield Picture(caption, None, f"It cannot be made again: {error}", synthetic=True)
                 continue
-            if any(record["models"].get(model) != digest for model, digest in route.models.items()):
+            if not made_with(record, name, route.models):
                 words = "It is not made again: the models installed now are not those of the search."
                 yield Picture(caption, None, words, synthetic=True)
                 continue

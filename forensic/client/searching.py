@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from forensic import images
 from forensic.candidates import Candidate, Search
-from forensic.casework import Repetition, compared, pick, stated
+from forensic.casework import Repetition, compared, name_of, pick, stated
 from forensic.client import jobs, reading
 from forensic.client.cases import Cases
 from forensic.client.connection import Connection, Sent
 from forensic.errors import FaceError, ForensicError, ImageError, UsageError
 from forensic.gallery import Filter
-from forensic.gallery.cases import Drawing, Kind
+from forensic.gallery.cases import Drawing, Kind, same
 from forensic.gallery.casework_models import Case, Sketch
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class RemoteIdentifier:
 
         Raises:
             UsageError: A face is chosen, which a server takes as landmarks alone; or the case lacks a file, and it is
-                not known how it came about.
+                not known how it came about, or has it as a sketch of another kind.
         """
         if face is not None:
             raise UsageError("--face is for a gallery's folder: give the face's --landmarks to a server.")
@@ -110,10 +110,14 @@ class RemoteIdentifier:
         return ask(self._connection, self._case, sketches, name, route=self._route, k=k, only=only, points=points)
 
     def _check(self, files: Sequence[str | os.PathLike[str]]) -> None:
-        """Stop where the kind of a new sketch is not known; a file that cannot be read is told of in its turn."""
-        for file in files if self._kind is None else ():
+        """Stop where a kind is not known, or is another one; a file that cannot be read is told of in its turn."""
+        for file in files:
             with suppress(ImageError):
-                if hashlib.sha256(images.read_bytes(file)).hexdigest() not in self._held:
+                data = images.read_bytes(file)
+                there = self._held.get(hashlib.sha256(data).hexdigest())
+                if there is not None and self._kind is not None:
+                    same(there, Drawing(data, images.display_name(file), Kind(self._kind)))
+                elif there is None and self._kind is None:
                     raise UsageError(
                         f"{images.display_name(file)} is no sketch of case {self._case.reference!r} yet and would be "
                         f"added to it: say how it came about with --kind {'|'.join(Kind)}."
@@ -213,9 +217,9 @@ def search_case(
     case = cases.find(reference)
     chosen = pick(cases.sketches(reference), reference, numbers)
     for group in [chosen] if together else [[sketch] for sketch in chosen]:
-        name = ", ".join(f"sketch {sketch.id} ({images.display_name(sketch.file_name)})" for sketch in group)
+        name = ", ".join(map(name_of, group))
         try:
-            yield name, ask(connection, case, group, ", ".join(["image"] * len(group)), route=route, k=k, only=only)
+            yield name, ask(connection, case, group, name, route=route, k=k, only=only)
         except (ImageError, FaceError) as error:
             yield name, error
 

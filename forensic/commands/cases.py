@@ -118,13 +118,13 @@ def search_case(
 ) -> int:
     """Search with the sketches of a case; every search is on record under its number."""
     from forensic.commands.match import print_searches
-    from forensic.errors import ForensicError, ImageError, UsageError
+    from forensic.errors import FaceError, ForensicError, ImageError, UsageError
     from forensic.gallery import Filter
 
     if justification and not where:
         raise UsageError("--justification is for --where; no filter was given.")
     only = Filter.parse(where, justification) if where else None
-    failures = 0
+    failures, advised = 0, False
     with open_place(gallery) as opened:
         answers = opened.search_case(
             reference, numbers, top, route=route, together=same_person, only=only, device=device
@@ -132,10 +132,15 @@ def search_case(
         for name, answer in answers:
             if isinstance(answer, ForensicError):
                 failures += 1
-                click.echo(f"Error: {name}: {answer}", err=True)
+                advised |= isinstance(answer, FaceError)
+                click.echo(f"Error: {answer}", err=True)
             else:
+                advised |= any(option in text for text in answer.warnings for option in ("--face", "--landmarks"))
                 click.echo(f"Search {answer.number}, {name}:")
                 print_searches([answer])
+    if advised:  # faces are found for every command alike, and told of in the words of match
+        by_hand = f"forensic match FILE --case {printable(reference)} --landmarks 'x,y x,y x,y x,y x,y'"
+        click.echo(f"--face and --landmarks are options of match, with the sketch's file: {by_hand}", err=True)
     return ImageError.exit_code if failures else 0
 
 
@@ -265,16 +270,21 @@ def _print_search(found: Searched, kinds: Mapping[str, str]) -> None:
         found: The search.
         kinds: Hash of each of the case's sketches -> its kind.
     """
-    from forensic.candidates import beyond, strength
+    from forensic.candidates import beyond, narrowed, strength
+    from forensic.searching import repeats
 
     record = found.record
     click.echo(
         f"search {found.number:<5} {record['started'][:16]} by {printable(record['operator'])}, {record['route']}, "
         f"{record['gallery']['photos']} photos, root {record['gallery']['root'][:12]}"
     )
+    if repeated := repeats(record):
+        click.echo(f"  repetition of search {repeated}")
+    if record["filter"]:
+        click.echo(f"  {printable(narrowed(record['filter']))}")
     warning = beyond(record["calibration"], {kinds[probe] for probe in record["probes"] if probe in kinds})
-    if warning:
-        click.echo(f"  warning: {warning}")
+    for text in [*record["warnings"], *([warning] if warning else [])]:
+        click.echo(f"  warning: {printable(text)}")
     for candidate in record["candidates"]:
         told = None if warning else strength(candidate["log_lr"], candidate["bounded"])
         stated = f", log10 LR {told}" if told else ""
@@ -320,7 +330,7 @@ def _sketch(row: Any) -> dict[str, Any]:
 
 def _circumstances(found: Searched, purpose: str) -> dict[str, str]:
     """Who, when, what for, with what; without what is not known."""
-    record, chosen = found.record, found.record["filter"]
+    record = found.record
     told = {
         "case": found.case,
         "purpose": purpose,
@@ -330,7 +340,6 @@ def _circumstances(found: Searched, purpose: str) -> dict[str, str]:
         "route": record["route"],
         "people asked": str(record["asked_for"]),
         "probe": ", ".join(record["probes"]),
-        "only": f"{', '.join(chosen['conditions'])} ({chosen['justification']})" if chosen else None,
         "code": record["code"],
         **{f"model {name}": sha256 for name, sha256 in sorted(record["models"].items())},
         "with": ", ".join(f"{name} {version}" for name, version in sorted(record["versions"].items())),
@@ -339,12 +348,17 @@ def _circumstances(found: Searched, purpose: str) -> dict[str, str]:
 
 
 def _search(found: Searched) -> dict[str, Any]:
+    from forensic.searching import repeats
+
     return {
         "search": found.number,
         "case": found.case,
+        "repeats": repeats(found.record),
         "started": found.record["started"],
         "operator": found.record["operator"],
         "route": found.record["route"],
+        "filter": found.record["filter"],
+        "warnings": found.record["warnings"],
         "candidates": [
             candidate | {"person": found.people.get(candidate["photo_id"])} for candidate in found.record["candidates"]
         ],

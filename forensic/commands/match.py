@@ -258,13 +258,9 @@ def _table(search: Search) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    caption = None
-    if search.filter:
-        people = search.filter["people"]
-        caption = Text(
-            f"only {', '.join(search.filter['conditions'])} ({search.filter['justification']}): {people['left_out']} "
-            f"people left out, {people['kept_for_want_of_a_value']} kept because nothing is recorded of them"
-        )
+    from forensic.candidates import narrowed
+
+    caption = Text(narrowed(search.filter)) if search.filter else None
     table = Table(title=Text(search.probe), title_justify="left", caption=caption, caption_justify="left")
     for heading, justify in (("rank", "right"), ("person", "left"), ("score", "right")):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]

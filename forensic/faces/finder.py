@@ -57,6 +57,10 @@ class Finder:
         chosen = found[(face or 1) - 1]
         return Aligned(image, chosen, tuple(_warnings(chosen, found, asked=face is not None)))
 
+    def again(self, image: Image.Image, landmarks: NDArray[np.floating]) -> Aligned:
+        """The face at landmarks that were used before; found ones may lie outside of the image, so none is refused."""
+        return Aligned(image, _at(np.asarray(landmarks, dtype=np.float32)))
+
     def find(self, images: Iterable[Image.Image]) -> list[Aligned | FaceError]:
         """The face of each image, or the error that says why there is none; never raises for one image."""
         with parallel.workers() as pool:
@@ -99,8 +103,11 @@ def _manual(image: Image.Image, landmarks: NDArray[np.floating]) -> Face:
         )
     if (points < 0).any() or (points > np.array(image.size)).any():
         raise UsageError(f"A landmark lies outside of the image's {image.width} x {image.height} pixels.")
-    box = np.concatenate([points.min(axis=0), points.max(axis=0)]).astype(np.float32)
-    return Face(box, points, 1.0, MANUAL)
+    return _at(points)
+
+
+def _at(points: NDArray[np.float32]) -> Face:
+    return Face(np.concatenate([points.min(axis=0), points.max(axis=0)]).astype(np.float32), points, 1.0, MANUAL)
 
 
 def read_landmarks(text: str | os.PathLike[str]) -> NDArray[np.float32]:

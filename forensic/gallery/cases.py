@@ -154,7 +154,7 @@ def add_sketch(gallery: Storage, reference: str, drawing: Drawing) -> int:
             )
         there = session.scalars(select(Sketch).where(Sketch.case_id == case.id, Sketch.sha256 == sha256)).first()
         if there is not None:
-            return _same(there, drawing)
+            return same(there, drawing)
         sketch = Sketch(
             case_id=case.id,
             sha256=sha256,
@@ -218,6 +218,16 @@ def sketches(gallery: Storage, reference: str) -> list[Sketch]:
     with gallery.reading() as session:
         query = select(Sketch).where(Sketch.case_id == find_case(session, reference).id).order_by(Sketch.id)
         return list(session.scalars(query.options(undefer(Sketch.data))))
+
+
+@needs(Right.SEARCH)
+def kinds(gallery: Storage, reference: str | None, hashes: Iterable[str]) -> set[str]:
+    """How those of some files that are sketches of a case came about; of none where there is no case."""
+    if reference is None:
+        return set()
+    with gallery.reading() as session:
+        held = select(Sketch.kind).where(Sketch.case_id == find_case(session, reference).id)
+        return set(session.scalars(held.where(Sketch.sha256.in_(list(hashes)))))
 
 
 @needs(Right.SEARCH)
@@ -358,8 +368,12 @@ def _opinion(decision: Decision, operator: Operator, decided: bool) -> Opinion:
     return Opinion(decision.rank, decision.examiner, verdict, decision.reason, decision.decided_at)
 
 
-def _same(there: Sketch, drawing: Drawing) -> int:
-    """The number of a sketch that is there already, if nothing else is said of it now."""
+def same(there: Sketch, drawing: Drawing) -> int:
+    """The number of a sketch that is there already, if nothing else is said of it now.
+
+    Raises:
+        UsageError: Something else is said of it.
+    """
     for name in ("kind", "made_by", "described_by", "drawn_on"):
         given, known = getattr(drawing, name), getattr(there, name)
         if given is not None and given != known:

@@ -4,6 +4,7 @@ Only metadata that somebody recorded are compared, never anything that a program
 value recorded is kept and counted: an incomplete record must never hide a suspect.
 """
 
+import hashlib
 import re
 import unicodedata
 from collections import Counter
@@ -170,6 +171,11 @@ class Matching(NamedTuple):
     def kept(self) -> int:
         """People who are searched."""
         return self.fulfilling + self.unknown
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the photos' numbers: the same counts may be of other people."""
+        return hashlib.sha256(self.photo_ids.astype("<i8").tobytes()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """Conditions, justification and counts as plain data, for the search's record."""

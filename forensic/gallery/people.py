@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, undefer
 from forensic.errors import NotFound
 from forensic.gallery.casework_models import Sketch
 from forensic.gallery.models import Person, Photo
-from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS, Metadata, parse_metadata
+from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS, Metadata, Owner, parse_metadata
 from forensic.gallery.templates import chunks
 
 COUNTED = undefer(Person.photo_count)
@@ -115,13 +115,13 @@ def sketches(session: Session, hashes: Sequence[str]) -> set[str]:
     return {found for some in chunks(hashes) for found in session.scalars(query.where(Sketch.sha256.in_(some)))}
 
 
-def labels(session: Session, photo_ids: Iterable[int]) -> dict[int, str]:
-    """Photo id -> label of its person, without the photos that are not there."""
-    query = select(Photo.id, Person.label).join(Person, Person.id == Photo.person_id)
+def owners(session: Session, photo_ids: Iterable[int]) -> dict[int, Owner]:
+    """Photo id -> its person, without the photos that are not there."""
+    query = select(Photo.id, Person.id, Person.label).join(Person, Person.id == Photo.person_id)
     return {
-        number: label
+        number: Owner(person, label)
         for some in chunks([int(number) for number in photo_ids])
-        for number, label in session.execute(query.where(Photo.id.in_(some)))
+        for number, person, label in session.execute(query.where(Photo.id.in_(some)))
     }
 
 

@@ -84,6 +84,13 @@ class Enrollment:
     quality: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
+class Owner(NamedTuple):
+    """Whose a photo is: the person's number, and the label, which may be given to somebody else later."""
+
+    number: int
+    label: str
+
+
 class Outcome(NamedTuple):
     """What became of one enrollment.
 

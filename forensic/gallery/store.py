@@ -15,6 +15,7 @@ from forensic.gallery.models import Cohort, Person, Photo
 from forensic.gallery.records import (
     Enrollment,
     Outcome,
+    Owner,
     Problem,
     Size,
     check,
@@ -165,10 +166,14 @@ class Gallery(Describing):
         return person, list(photos)
 
     @needs(Right.VIEW)
+    def owners(self, photo_ids: "Iterable[int] | NDArray[np.int64]") -> dict[int, Owner]:
+        """Photo id -> number and label of its person, for those of the photos that are enrolled."""
+        with self.reading() as session:
+            return people.owners(session, photo_ids)
+
     def labels(self, photo_ids: "Iterable[int] | NDArray[np.int64]") -> dict[int, str]:
         """Photo id -> label of its person, for those of the photos that are enrolled."""
-        with self.reading() as session:
-            return people.labels(session, photo_ids)
+        return {photo: owner.label for photo, owner in self.owners(photo_ids).items()}
 
     @needs(Right.VIEW)
     def matching(self, chosen: Filter) -> Matching:

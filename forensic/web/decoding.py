@@ -77,7 +77,7 @@ class Decoder:
             picture = Image.frombytes("RGB", (said["width"], said["height"]), pixels)
         except (KeyError, TypeError, ValueError):
             raise ImageError(f"{name}: the decoder's answer makes no sense. Save a plain copy.") from None
-        return images.Decoded(picture, hashlib.sha256(data).hexdigest(), data, said["format"])
+        return images.Decoded(picture, hashlib.sha256(data).hexdigest(), data, said["format"], name)
 
     def close(self) -> None:
         """End the processes; one that is at work ends with its picture."""

@@ -104,11 +104,26 @@ class Engine:
         points = None if landmarks is None else np.array(landmarks, dtype=np.float32)
 
         def find() -> Aligned:
-            picture = self.decoder.decode(sketch.data, display_name(sketch.file_name)).image
+            picture = self._picture(sketch)
             with self._looking:
                 return self.finder.one(picture, landmarks=points)
 
         return self.kept(_face(sketch.sha256, landmarks), find)
+
+    def face_again(self, sketch: Sketch, landmarks: Sequence[Sequence[float]] | None) -> Aligned:
+        """The face of a case's sketch as a search used it, or found where its record does not say.
+
+        Raises:
+            ImageError: The sketch is no usable image.
+            FaceError: No face was found.
+        """
+        if landmarks is None:
+            return self.face(sketch)
+        points = np.array(landmarks, dtype=np.float32)
+        return self.kept(_face(sketch.sha256, landmarks), lambda: self.finder.again(self._picture(sketch), points))
+
+    def _picture(self, sketch: Sketch) -> Image.Image:
+        return self.decoder.decode(sketch.data, display_name(sketch.file_name)).image
 
     def synthesized(self, route: str, face: Aligned, sha256: str) -> Image.Image | None:
         """The translated portrait of a probe's face, synthetic and not evidence; None where a route makes none.
@@ -131,24 +146,16 @@ class Engine:
 
         return self.kept(_portrait(sha256, face, route), make)
 
-    def remember(
-        self,
-        sha256: str,
-        landmarks: Sequence[Sequence[float]] | None,
-        face: Aligned,
-        route: str,
-        made: Image.Image | None,
-    ) -> None:
-        """Keep what a search found, so that its page need not find it again.
+    def remember(self, sha256: str, face: Aligned, route: str, made: Image.Image | None) -> None:
+        """Keep what a search found, so that its page need not make it again.
 
         Args:
             sha256: Hash of the sketch's file.
-            landmarks: Those that a person gave.
             face: Of the sketch.
             route: The search's.
             made: The translated portrait, if there is one.
         """
-        self.kept(_face(sha256, landmarks), lambda: face)
+        self.kept(_face(sha256, face.face.landmarks.tolist()), lambda: face)
         if made is not None:
             self.kept(_portrait(sha256, face, route), lambda: made)
 

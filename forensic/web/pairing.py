@@ -74,7 +74,7 @@ class Pair(NamedTuple):
         return f"?sketch={self.place}" + (f"&photo={self.photo.id}" if self.photo else "")
 
     def probe_portrait(self, engine: Engine, gallery: Gallery) -> Image.Image:
-        """The sketch's aligned portrait, by the landmarks that a person gave for the search or found again.
+        """The sketch's aligned portrait, by the landmarks that the search used.
 
         Raises:
             NotFound: No case holds the sketch.

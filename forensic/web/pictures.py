@@ -10,6 +10,7 @@ from forensic.faces import Aligned
 from forensic.gallery import Gallery, cases, listing
 from forensic.gallery.casework_models import Sketch
 from forensic.images import display_name
+from forensic.searching import faces_of
 from forensic.web.access import Visitor
 from forensic.web.engine import Engine
 
@@ -85,18 +86,19 @@ def of_search(visitor: Visitor, number: int, shown: Shown, index: int = 0) -> by
 
 
 def face_of(engine: Engine, gallery: Gallery, number: int, index: int = 0) -> tuple[Sketch, Aligned]:
-    """A search's sketch, with its bytes, and the face that was searched with: found again, or as it was marked.
+    """A search's sketch, with its bytes, and the face that was searched with; of an older record, found again.
 
     Raises:
         NotFound: There is no such search or sketch, or no case holds the sketch.
         FaceError, ImageError: The face cannot be found again.
     """
     found, case = cases.searched(gallery, number), listing.case_of(gallery, number)
-    probes, landmarks = found.record["probes"], found.record["landmarks"]
+    probes, used = found.record["probes"], faces_of(found.record)
     if not 0 <= index < len(probes):
         raise NotFound(f"Search {number} was made with {len(probes)} sketches; there is no sketch {index} of it.")
     held = [] if case is None else listing.sketches(gallery, case.id, hashes=[probes[index]])
     if not held:
         raise NotFound(f"No case holds this sketch of search {number}.")
     sketch = cases.sketch(gallery, held[0].id)
-    return sketch, engine.face(sketch, landmarks[index])
+    face = used[index]
+    return sketch, engine.face_again(sketch, face["landmarks"] if face else found.record["landmarks"][index])

@@ -66,7 +66,7 @@ def _probes(server: Server) -> Probes:
     """The server's own models and its memory of faces."""
 
     def face(sketch: Sketch, points: Points) -> Aligned:
-        return server.engine.face(sketch, points)
+        return server.engine.face_again(sketch, points)
 
     def route(name: str) -> Route:
         from forensic import routes

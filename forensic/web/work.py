@@ -51,7 +51,7 @@ def search(engine: Engine, work: Work) -> dict[str, Any]:
     except FaceError:
         raise FaceError(_faceless(engine, sketches, given)) from None
     for index, (sketch, face) in enumerate(zip(sketches, found.faces, strict=True)):
-        engine.remember(sketch.sha256, given[index], face, found.route, None if index else found.synthesized)
+        engine.remember(sketch.sha256, face, found.route, None if index else found.synthesized)
     return {"search": found.number}
 
 

@@ -242,6 +242,42 @@ def test_a_synthesized_picture_bears_its_mark_and_comes_of_the_search_s_own_mode
     assert len(images_of(content)) == len(images_of(reporting.of_search(case, 1, Form.PDF, probes=PROBES).content))
 
 
+def test_a_generator_that_worked_both_ways_is_known_by_its_way(case: Gallery) -> None:
+    both = {"route": "sketch-to-photo:painter+photo-to-sketch:painter", "landmarks": [POINTS]}
+    ways = {"painter (sketch-to-photo)": MODEL, "painter (photo-to-sketch)": "00" * 32}
+    said = text_of(reporting.of_search(case, recorded(case, **both, models=ways), Form.HTML, probes=PROBES).content)
+    assert "Model painter (photo-to-sketch)" in said
+    assert "not made again" not in said
+    turned = dict(zip(ways, reversed(ways.values()), strict=True))
+    said = text_of(reporting.of_search(case, recorded(case, **both, models=turned), Form.HTML, probes=PROBES).content)
+    assert "It is not made again: the models installed now are not those of the search." in said
+
+
+def test_the_probe_is_drawn_with_the_landmarks_that_were_used(case: Gallery) -> None:
+    drawn: list[Any] = []
+
+    def at(sketch: Any, points: Any) -> Aligned:
+        drawn.append(points)
+        return face(sketch, points)
+
+    used = {"asked": 2, "method": "mtcnn-far", "score": 0.914, "landmarks": POINTS}
+    content = reporting.of_search(case, recorded(case, faces=[used]), Form.HTML, probes=Probes(at, route)).content
+    assert drawn == [POINTS]
+    said = text_of(content)
+    assert "with its landmarks, of face 2, found (mtcnn-far, 0.91)" in said
+    assert "another version of the program" not in said  # nothing was found again
+
+
+def test_used_landmarks_may_lie_outside_of_the_sketch(case: Gallery) -> None:
+    beyond = [[-3.5, 150.0], *POINTS[1:]]
+    used = {"asked": None, "method": "mtcnn", "score": 0.914, "landmarks": beyond}
+    said = text_of(
+        reporting.of_search(case, recorded(case, faces=[used]), Form.HTML, probes=Probes.of_models()).content
+    )
+    assert "found (mtcnn, 0.91)" in said
+    assert "It cannot be shown" not in said
+
+
 def test_a_sketch_without_a_face_or_a_picture_is_told_in_words(case: Gallery) -> None:
     def none(*_: object) -> Aligned:
         raise FaceError("no face was found here")

@@ -40,6 +40,14 @@ def test_likelihood_ratios_are_hidden_where_they_do_not_hold(at_server, case: st
     assert (told.status, "log10 LR" in told.out, "none is shown for forensic ones" in told.out) == (0, False, True)
 
 
+def test_a_kind_that_the_case_does_not_state_is_refused(at_server, case: str, people: list[Made]) -> None:
+    match = ("match", people[9].sketch, "--case", case, *ROUTE, "--kind")
+    assert at_server("investigator", *match, "viewed").status == 0
+    told = at_server("investigator", *match, "composite")
+    assert (told.status, "with kind 'viewed', not 'composite'" in told.err) == (2, True)
+    assert at_server("investigator", *match, "viewed").status == 0
+
+
 def test_a_file_that_is_no_picture_ends_with_status_3(at_server, case: str, people: list[Made], tmp_path: Path) -> None:
     (tmp_path / "no-picture.png").write_bytes(b"nothing")
     lines = tmp_path / "answers.jsonl"
@@ -50,7 +58,7 @@ def test_a_file_that_is_no_picture_ends_with_status_3(at_server, case: str, peop
 
 
 def test_landmarks_and_several_sketches_of_one_person(at_server, case: str, people: list[Made]) -> None:
-    two = (people[7].sketch, people[8].sketch)
+    two = (people[7].sketch, people[10].sketch)
     told = at_server("investigator", "match", *two, "--case", case, "--kind", "viewed", "--same-person", *ROUTE)
     assert (told.status, told.out.count("On record as search")) == (0, 1)
     points = "103,128 153,128 128,158 107,187 149,187"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 from sqlalchemy import text
 
 from forensic import cli
@@ -57,6 +58,53 @@ def test_match_is_on_record_too(run, people: list[Made]) -> None:
     assert (status, "On record as search 1." in output) == (0, True)
     assert json.loads(run("search", "list", "--json")[1])["case"] == "C-1"
     assert run("match", people[3].sketch, "--case", "C-9")[0] == 4
+
+
+def test_match_for_a_case_states_no_likelihood_ratio_of_a_forensic_sketch(run, people: list[Made]) -> None:
+    open_case(run, people[3].sketch)
+    status, output = run("match", people[3].sketch, "--case", "C-1", "--json", "-")
+    answer = json.loads(output.splitlines()[0])
+    assert (status, answer["calibration"], {one["words"] for one in answer["candidates"]}) == (0, None, {None})
+    table = run("match", people[3].sketch, "--case", "C-1")[1]
+    assert ("log10 LR" in table, "none is shown for forensic ones" in table) == (False, True)
+
+
+def test_a_sketch_without_a_face_is_named_with_what_to_do(run, people: list[Made], tmp_path: Path) -> None:
+    open_case(run, people[3].sketch)
+    Image.new("RGB", (200, 250), "white").save(tmp_path / "blank.png")
+    assert run("case", "add", "C-1", tmp_path / "blank.png", "--kind", "forensic")[0] == 0
+    known = people[3].sketch.name
+    for words, searched in (((), 1), (("--same-person",), 0)):
+        status, output = run("case", "search", "C-1", "--top", 2, *words)
+        assert status == 3
+        assert output.count("Error: sketch 2 (blank.png): no face was found in 200 x 250 pixels.") == 1
+        assert output.count("forensic match FILE --case C-1 --landmarks") == 1
+        assert output.count("On record as search") == searched
+        assert sum(line.strip() == f"sketch 1 ({known})" for line in output.splitlines()) == searched  # a table's title
+    status, output = run("case", "search", "C-1", "--top", 2, "--sketch", 1)
+    assert (status, "--landmarks" in output) == (0, False)
+
+
+def test_what_has_to_be_known_of_a_search_is_shown_with_it(run, people: list[Made]) -> None:
+    """Its warnings, its filter and what it repeats, in the case as in the search."""
+    open_case(run, people[3].sketch)
+    narrowed = ("--where", "birth_year=1900..2030", "--justification", "the witness saw an adult")
+    assert run("case", "search", "C-1", "--top", 2, *narrowed)[0] == 0
+    assert run("search", "rerun", 1)[0] == 0
+    warnings = json.loads(run("search", "show", 1, "--json")[1])["record"]["warnings"]
+    assert any("those left by a filter are more alike" in words for words in warnings)
+    case, first, second = (
+        run(*words)[1] for words in (("case", "show", "C-1"), *(("search", "show", n) for n in (1, 2)))
+    )
+    told = "  only birth_year=1900..2030 (the witness saw an adult): 0 people left out, 0 kept because"
+    for words in warnings:
+        assert [page.count(f"  warning: {words}") for page in (case, first, second)] == [2, 1, 1]
+    assert [page.count(told) for page in (case, first, second)] == [2, 1, 1]
+    assert [page.count("repetition of search 1") for page in (case, first, second)] == [1, 0, 1]
+    plain = json.loads(run("case", "show", "C-1", "--json")[1])["searches"]
+    assert [one["repeats"] for one in plain] == [None, 1]
+    assert [one["warnings"] for one in plain] == [warnings] * 2
+    assert {one["filter"]["justification"] for one in plain} == {"the witness saw an adult"}
 
 
 def test_the_log_and_its_head(run, people: list[Made], tmp_path: Path) -> None:

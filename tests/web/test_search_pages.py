@@ -17,6 +17,7 @@ from forensic.errors import FaceError
 from forensic.faces.detect import plausible
 from forensic.gallery import Filter, Gallery, cases, users
 from forensic.gallery.cases import Drawing, Kind
+from forensic.web import pictures
 from forensic.web.jobs import Lane, Work
 from forensic.web.landmarks import NAMES
 from forensic.web.server import Server
@@ -268,3 +269,33 @@ def test_likelihood_ratios_are_shown_for_the_sketches_that_they_hold_for(examine
     assert "support: same person" not in hidden
     assert "none is shown for forensic ones" in hidden
     assert examiner.get(f"/searches/{viewed}/pictures/probe.jpg").status_code == 422  # no picture, and no crash
+
+
+def test_the_face_that_was_searched_with_is_shown_and_searched_with_again(examiner: TestClient, server: Server) -> None:
+    """Another one than is found in the sketch: of a search in which a face was chosen by its number."""
+    gallery = acting(server, "examiner")
+    answer = examiner.post("/cases/1/searches", data=form(1))
+    assert ended(examiner, answer.headers["location"]) == "/searches/1"
+    record = cases.searched(gallery, 1).record
+    chosen = [[x + 12.5, y - 4.0] for x, y in record["faces"][0]["landmarks"]]
+    faces = [{"asked": 2, "method": "mtcnn", "score": 0.9, "landmarks": chosen}]
+    second = cases.record_search(gallery, record | {"faces": faces}, case="C-1")
+    _, face = pictures.face_of(server.engine, gallery, second)
+    np.testing.assert_allclose(face.face.landmarks, chosen, atol=1e-3)
+    shown = [examiner.get(f"/searches/{number}/pictures/aligned.jpg") for number in (1, second)]
+    assert [one.status_code for one in shown] == [200, 200]
+    assert shown[0].content != shown[1].content
+    again = examiner.get(f"/cases/1/search?like={second}").text
+    offered = [float(value) for value in re.findall(r'name="landmark-1" value="([\d.]+)"', again)]
+    np.testing.assert_allclose(offered, np.ravel(chosen), atol=0.051)  # tenths of a pixel
+    assert 'name="landmark-1" value' not in examiner.get("/cases/1/search?like=1").text  # found anew there
+
+
+def test_a_found_landmark_outside_of_the_sketch_is_no_fault(examiner: TestClient, server: Server) -> None:
+    gallery = acting(server, "examiner")
+    answer = examiner.post("/cases/1/searches", data=form(1))
+    ended(examiner, answer.headers["location"])
+    record = cases.searched(gallery, 1).record
+    record["faces"][0]["landmarks"][4][0] = 1e4
+    number = cases.record_search(gallery, record, case="C-1")
+    assert examiner.get(f"/searches/{number}/pictures/probe.jpg").status_code == 200

@@ -15,6 +15,7 @@ from forensic.errors import FaceError, ForensicError, ImageError, UsageError
 from forensic.gallery import Filter, cases, listing
 from forensic.gallery.casework_models import Case
 from forensic.gallery.rights import Right
+from forensic.searching import faces_of
 from forensic.web import asking, views
 from forensic.web.access import Visitor, allowed
 from forensic.web.api.models import LARGEST
@@ -266,6 +267,9 @@ def _of_search(view: views.SearchView) -> Entries:
     """What a search on record was made with, to be asked for with changes."""
     record = view.record
     points = dict(zip(record["probes"], record["landmarks"], strict=True))
+    # A form knows no numbers of faces: one that was chosen by its number is stated by its landmarks.
+    used = zip(record["probes"], faces_of(record), strict=True)
+    points |= {sha256: face["landmarks"] for sha256, face in used if face and face["asked"]}
     chosen = record["filter"] or {"conditions": [], "justification": ""}
     return Entries(
         tuple(sketch.id for sketch in view.sketches),
