@@ -19,6 +19,7 @@ from forensic.faces import Finder
 from forensic.faces.policy import Policy
 from forensic.faces.policy import load as load_policy
 from forensic.gallery import Enrollment, Gallery
+from forensic.gallery.enrolling import check_day
 from forensic.gallery.records import Outcome, parse_label, parse_metadata
 from forensic.intake import Item, items_of, items_of_csv, shared_names
 from forensic.preparing import Failure, Fate, Here, Passed, Prepared, Preparer, Refused, by_space, gallery_space, read
@@ -39,7 +40,6 @@ __all__ = [
     "Fate",
 ]
 BATCH = 64
-KEPT = "The person is enrolled already, and what is recorded stays where the new row says something else."
 AHEAD = 2
 """Batches under way at once, where no cluster has work for more: it bounds memory, and keeps the workers busy during a
 commit."""
@@ -109,10 +109,11 @@ def enroll(
         workers: Threads that prepare photos; by default one a core.
 
     Raises:
+        UsageError: ``keep_until`` has passed.
         GalleryError: The gallery cannot be written; what was stored before stays.
     """
-    prepare_here = Here(by_space(routes), finder, policy or load_policy(), keep_until, decode, workers)
-    return enroll_by(prepare_here, gallery, items, progress=progress, told=told)
+    prepare_here = Here(by_space(routes), finder, policy or load_policy(), decode, workers)
+    return enroll_by(prepare_here, gallery, items, keep_until=keep_until, progress=progress, told=told)
 
 
 def enroll_by(
@@ -120,6 +121,7 @@ def enroll_by(
     gallery: Gallery,
     items: Sequence[Item],
     *,
+    keep_until: date | None = None,
     progress: Callable[[Summary], None] = lambda summary: None,
     told: Callable[[int, Fate], None] = lambda place, fate: None,
 ) -> Summary:
@@ -129,13 +131,16 @@ def enroll_by(
         preparer: Makes the records.
         gallery: Where to.
         items: What to enroll.
+        keep_until: As for `enroll`.
         progress: As for `enroll`.
         told: As for `enroll`.
 
     Raises:
+        UsageError: As for `enroll`.
         GalleryError: The gallery cannot be written; what was stored before stays.
         ClusterError: The cluster does no more work.
     """
+    check_day(keep_until)
     summary = Summary(warnings=shared_names(items))
     batch: dict[int, Enrollment] = {}
     with parallel.workers(preparer.threads) as pool:
@@ -147,10 +152,10 @@ def enroll_by(
                 else:
                     _count(summary, item, prepared, lambda fate, place=place: told(place, fate))  # type: ignore[misc]
                 if len(batch) == BATCH:
-                    _store(gallery, batch, summary, told)
+                    _store(gallery, batch, keep_until, summary, told)
                     batch = {}
                 progress(summary)
-            _store(gallery, batch, summary, told)
+            _store(gallery, batch, keep_until, summary, told)
             progress(summary)
         except BaseException:
             preparer.stop()
@@ -258,9 +263,14 @@ def _settled(begun: _Begun, known: Mapping[str, str], preparer: Preparer) -> Res
 
 
 def _store(
-    gallery: Gallery, batch: Mapping[int, Enrollment], summary: Summary, told: Callable[[int, Fate], None]
+    gallery: Gallery,
+    batch: Mapping[int, Enrollment],
+    keep_until: date | None,
+    summary: Summary,
+    told: Callable[[int, Fate], None],
 ) -> None:
-    for (place, record), outcome in zip(batch.items(), gallery.enroll(list(batch.values())), strict=True):
+    outcomes = gallery.enroll(list(batch.values()), keep_until=keep_until)
+    for (place, record), outcome in zip(batch.items(), outcomes, strict=True):
         told(place, _fate(record, outcome))
         if outcome.status == "enrolled":
             summary.enrolled += 1
@@ -279,7 +289,7 @@ def _fate(record: Enrollment, outcome: Outcome) -> Fate:
         return Fate("refused", reasons=(_fault(record),))
     verdict = str(record.quality["verdict"]) if record.quality else ""
     if outcome.status == "enrolled":
-        return Fate("enrolled", outcome.sha256, verdict, (*record.warnings, *([KEPT] if outcome.message else [])))
+        return Fate("enrolled", outcome.sha256, verdict, (*record.warnings, *outcome.findings))
     return Fate(outcome.status, outcome.sha256, verdict)
 
 

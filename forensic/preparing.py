@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -20,7 +19,6 @@ from forensic.errors import FaceError, ImageError, UsageError
 from forensic.faces import Finder
 from forensic.faces.policy import Policy
 from forensic.gallery import Enrollment, Space
-from forensic.gallery.records import with_default
 from forensic.intake import Item, reason_of
 from forensic.routes import Route
 
@@ -121,7 +119,6 @@ class Here(NamedTuple):
         routes: Routes whose gallery side is described.
         finder: Finds the faces.
         policy: What is good enough.
-        keep_until: Last day (UTC) on which new people may be kept, where their item says nothing of it.
         decode: Opens a photo from its bytes and the name that errors call it.
         threads: As `Preparer` has it.
     """
@@ -129,7 +126,6 @@ class Here(NamedTuple):
     routes: Mapping[str, Route]
     finder: Finder
     policy: Policy
-    keep_until: date | None = None
     decode: Callable[[bytes, str], images.Decoded] = images.decode
     threads: int | None = None
 
@@ -149,7 +145,6 @@ class Here(NamedTuple):
         if assessed.verdict == "refuse":
             failure = Failure(item.name, f"the policy on quality refuses it: {'; '.join(assessed.reasons)}.")
             return Refused(failure, Fate("refused", "", assessed.verdict, assessed.reasons))
-        until = self.keep_until
         remarks = (*(f"{reason}." for reason in assessed.reasons), *(item.record.warnings if item.record else ()))
         return Enrollment(
             person=item.person,
@@ -162,7 +157,7 @@ class Here(NamedTuple):
             method=aligned.face.method,
             score=aligned.face.score,
             warnings=(*aligned.warnings, *remarks),
-            metadata=with_default(item.metadata, "keep_until", until.isoformat()) if until else item.metadata,
+            metadata=item.metadata,
             templates={gallery_space(route): route.describe([aligned], "gallery")[0] for route in self.routes.values()},
             quality=assessed.to_json(),
         )

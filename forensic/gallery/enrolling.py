@@ -1,12 +1,13 @@
 """What a batch of enrollments comes to: which are new, which are known, which cannot be."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from forensic.errors import UsageError
-from forensic.gallery import people, templates
+from forensic.gallery import expunging, people, templates
 from forensic.gallery.models import Person, Photo, Template
 from forensic.gallery.records import (
     Enrollment,
@@ -18,6 +19,10 @@ from forensic.gallery.records import (
     template_bytes,
 )
 
+KEPT = "The person is enrolled already, and what is recorded stays where the new row says something else."
+DATED = "The person had no date until which they may be kept; the row's holds for all their photos now."
+PAST = "The row's date until which the person may be kept has passed."
+
 
 class Plan:
     """The batch's outcomes, and the rows and originals that are to be stored.
@@ -26,14 +31,20 @@ class Plan:
         records: the batch; of equal photos the first counts.
         known: content hash -> person of the photos that are enrolled already.
         sketches: content hashes of the sketches of cases, which are never enrolled.
+        keep_until: last day (UTC) on which new people may be kept, where their record says nothing of it.
 
     Raises:
         GalleryError: a template that does not fit its space.
     """
 
     def __init__(
-        self, records: Sequence[Enrollment], known: Mapping[str, str], sketches: Collection[str] = frozenset()
+        self,
+        records: Sequence[Enrollment],
+        known: Mapping[str, str],
+        sketches: Collection[str] = frozenset(),
+        keep_until: date | None = None,
     ) -> None:
+        self._keep_until = keep_until
         self.outcomes: list[Outcome] = []
         self.originals: dict[str, bytes] = {}
         self._fresh: list[tuple[int, Enrollment, Metadata]] = []
@@ -87,14 +98,31 @@ class Plan:
     def _photo(
         self, session: Session, persons: dict[str, Person], place: int, record: Enrollment, metadata: Metadata
     ) -> Photo:
-        outcome = self.outcomes[place]
-        person = persons.setdefault(outcome.person, Person(label=outcome.person, extra={}))
-        if kept := people.complete(person, metadata):
-            message = f"{outcome.person}: {'; '.join(kept)} ('forensic gallery update' changes it)."
-            self.outcomes[place] = outcome._replace(message=message)
+        label = self.outcomes[place].person
+        is_new = label not in persons
+        person = persons.setdefault(label, Person(label=label, extra={}))
+        self._complete(place, person, metadata, is_new=is_new)
+        if is_new and person.keep_until is None:
+            person.keep_until = self._keep_until
         photo = _photo(record, person, metadata)
         session.add(photo)
         return photo
+
+    def _complete(self, place: int, person: Person, metadata: Metadata, *, is_new: bool) -> None:
+        """Fill what is not known of a person, and remark what somebody should look at."""
+        had_date = person.keep_until is not None
+        kept = people.complete(person, metadata)
+        said, findings = kept, [KEPT] if kept else []
+        if person.keep_until is not None and not had_date:
+            if not is_new:
+                said = [*said, f"keep_until is {person.keep_until} for all photos now, there was none before"]
+                findings.append(DATED)
+            if person.keep_until < expunging.today():
+                said = [*said, f"keep_until {person.keep_until} has passed, so that 'forensic retention' has them due"]
+                findings.append(PAST)
+        if said:
+            message = f"{person.label}: {'; '.join(said)} ('forensic gallery update' changes it)."
+            self.outcomes[place] = self.outcomes[place]._replace(message=message, findings=tuple(findings))
 
     def _people(self, session: Session) -> dict[str, Person]:
         labels = sorted({self.outcomes[place].person for place, _, _ in self._fresh})
@@ -103,6 +131,19 @@ class Plan:
             for some in templates.chunks(labels)
             for person in session.scalars(select(Person).where(Person.label.in_(some)))
         }
+
+
+def check_day(keep_until: date | None) -> None:
+    """Refuse a day for new people that has passed: the next round of retention would expunge them.
+
+    Raises:
+        UsageError: it has.
+    """
+    if keep_until is not None and keep_until < (day := expunging.today()):
+        raise UsageError(
+            f"{keep_until} has passed, and nobody can be enrolled to be kept until then: today is {day} (UTC). "
+            "Give a later day."
+        )
 
 
 def _photo(record: Enrollment, person: Person, metadata: Metadata) -> Photo:

@@ -89,13 +89,15 @@ class Outcome(NamedTuple):
 
     ``already``: the same bytes are enrolled for the same person, nothing changed. ``conflict``: the same bytes
     are enrolled for another person. ``refused``: label or metadata cannot be stored. ``message`` says why, or
-    which metadata of an enrolled person was kept although the new row says something else; else it is empty.
+    what of the metadata a person should look at, such as what was kept although the new row says something else; else
+    it is empty. ``findings`` say the same without a label or a value.
     """
 
     status: Literal["enrolled", "already", "conflict", "refused"]
     person: str
     sha256: str
     message: str = ""
+    findings: tuple[str, ...] = ()
 
 
 class Part(NamedTuple):
@@ -245,18 +247,6 @@ def parse_day(text: str) -> date:
     except ValueError:  # such as the 30th of February
         pass
     raise UsageError(f"The date is {text[:40]!r}; expected a day as year-month-day, such as 2031-12-31.")
-
-
-def with_default(columns: Mapping[str, str], field: str, value: str) -> dict[str, str]:
-    """The columns with a value of a field where they have none, however they write its name.
-
-    >>> with_default({"Keep until": "", "eyes": "brown"}, "keep_until", "2031-12-31")
-    {'eyes': 'brown', 'keep_until': '2031-12-31'}
-    """
-    own = {column for column in columns if _folded(column) == field}
-    if any(columns[column].strip() for column in own):
-        return dict(columns)
-    return {column: text for column, text in columns.items() if column not in own} | {field: value}
 
 
 def _folded(column: str) -> str:

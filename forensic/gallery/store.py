@@ -1,6 +1,7 @@
 """The gallery's door: people, photos and templates, by name."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
@@ -59,10 +60,14 @@ class Gallery(Describing):
     # Enrolling
 
     @needs(Right.ENROLL)
-    def enroll(self, records: Sequence[Enrollment]) -> list[Outcome]:
+    def enroll(self, records: Sequence[Enrollment], *, keep_until: date | None = None) -> list[Outcome]:
         """Enroll a batch in one durable transaction.
 
         A photo (by content) is enrolled once. A new person takes the row's metadata; a known one only what it lacks.
+
+        Args:
+            records: the batch.
+            keep_until: last day (UTC) on which new people may be kept, where their record says nothing of it.
 
         Returns:
             One outcome a record, in the records' order.
@@ -75,7 +80,7 @@ class Gallery(Describing):
         with self._exclusive():
             with self._reading() as session:
                 hashes = [record.sha256 for record in records]
-                plan = Plan(records, people.known(session, hashes), people.sketches(session, hashes))
+                plan = Plan(records, people.known(session, hashes), people.sketches(session, hashes), keep_until)
             if plan.originals:
                 self._add(plan.originals, lambda session: self._enrolled(session, plan.store(session)))
         return plan.outcomes

@@ -45,4 +45,7 @@ def test_who_is_on_the_photos_has_to_be_said_once(program: Program, stranger: Ma
     assert analyst.post("/api/v1/enrollments", files=[*files, table], data={"person": "N-2"}).status_code == 422
     answer = analyst.post("/api/v1/enrollments", files=files, data={"person": "N-2", "metadata": "no JSON"})
     assert answer.status_code == 422
+    for day in ("2001-12-31", "soon"):
+        answer = analyst.post("/api/v1/enrollments", files=files, data={"person": "N-2", "keep_until": day})
+        assert answer.status_code == 422, day
     assert program("examiner").post("/api/v1/enrollments", files=files, data={"person": "N-2"}).status_code == 403
