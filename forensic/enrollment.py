@@ -20,7 +20,7 @@ from forensic.faces.policy import Policy
 from forensic.faces.policy import load as load_policy
 from forensic.gallery import Enrollment, Gallery
 from forensic.gallery.enrolling import check_day
-from forensic.gallery.records import Outcome, parse_label, parse_metadata
+from forensic.gallery.records import Outcome, Repeated, parse_label, parse_metadata
 from forensic.intake import Item, items_of, items_of_csv, shared_names
 from forensic.preparing import Failure, Fate, Here, Passed, Prepared, Preparer, Refused, by_space, gallery_space, read
 from forensic.routes import Route
@@ -44,15 +44,7 @@ AHEAD = 2
 """Batches under way at once, where no cluster has work for more: it bounds memory, and keeps the workers busy during a
 commit."""
 
-
-@dataclass(frozen=True)
-class Already:
-    """A photo that is enrolled already, for the same person."""
-
-    sha256: str
-
-
-Result = Prepared | Passed | Already
+Result = Prepared | Passed | Repeated
 """What became of an item before it came to the gallery."""
 
 
@@ -142,13 +134,15 @@ def enroll_by(
     """
     check_day(keep_until)
     summary = Summary(warnings=shared_names(items))
-    batch: dict[int, Enrollment] = {}
+    batch: dict[int, Enrollment | Repeated] = {}
     with parallel.workers(preparer.threads) as pool:
         try:
             for place, (item, prepared) in enumerate(_prepared(pool, gallery, items, preparer)):
                 if isinstance(prepared, Enrollment):
                     batch[place] = prepared
                     summary.warnings += [f"{item.name}: {text}" for text in prepared.warnings]
+                elif isinstance(prepared, Repeated) and any(prepared.metadata.values()):  # which may be news
+                    batch[place] = prepared
                 else:
                     _count(summary, item, prepared, lambda fate, place=place: told(place, fate))  # type: ignore[misc]
                 if len(batch) == BATCH:
@@ -164,10 +158,10 @@ def enroll_by(
 
 
 def _count(
-    summary: Summary, item: Item, prepared: Already | Passed | Failure | Refused, told: Callable[[Fate], None]
+    summary: Summary, item: Item, prepared: Repeated | Passed | Failure | Refused, told: Callable[[Fate], None]
 ) -> None:
     """Put on the summary what will not be stored."""
-    if isinstance(prepared, Already):
+    if isinstance(prepared, Repeated):
         summary.already += 1
         told(Fate("already", prepared.sha256))
     elif isinstance(prepared, Passed):
@@ -253,7 +247,7 @@ def _settled(begun: _Begun, known: Mapping[str, str], preparer: Preparer) -> Res
         if begun.future:
             begun.future.cancel()
         if known[sha256] == item.person.strip():
-            return Already(sha256)
+            return Repeated(item.person, sha256, item.file_name, item.metadata)
         reason = f"the same image is already enrolled as {known[sha256]!r}; expunge that one first"
         return Refused(Failure(item.name, reason), Fate("conflict", sha256))
     if begun.future:
@@ -264,7 +258,7 @@ def _settled(begun: _Begun, known: Mapping[str, str], preparer: Preparer) -> Res
 
 def _store(
     gallery: Gallery,
-    batch: Mapping[int, Enrollment],
+    batch: Mapping[int, Enrollment | Repeated],
     keep_until: date | None,
     summary: Summary,
     told: Callable[[int, Fate], None],
@@ -283,17 +277,18 @@ def _store(
             summary.warnings.append(f"{images.display_name(record.file_name)}: {outcome.message}")
 
 
-def _fate(record: Enrollment, outcome: Outcome) -> Fate:
+def _fate(record: Enrollment | Repeated, outcome: Outcome) -> Fate:
     """What a gallery made of a record, without the values that its message may quote."""
     if outcome.status == "refused":
         return Fate("refused", reasons=(_fault(record),))
+    if isinstance(record, Repeated):
+        return Fate(outcome.status, outcome.sha256, reasons=outcome.findings)
     verdict = str(record.quality["verdict"]) if record.quality else ""
-    if outcome.status == "enrolled":
-        return Fate("enrolled", outcome.sha256, verdict, (*record.warnings, *outcome.findings))
-    return Fate(outcome.status, outcome.sha256, verdict)
+    warnings = record.warnings if outcome.status == "enrolled" else ()
+    return Fate(outcome.status, outcome.sha256, verdict, (*warnings, *outcome.findings))
 
 
-def _fault(record: Enrollment) -> str:
+def _fault(record: Enrollment | Repeated) -> str:
     """Why a gallery refuses a record."""
     try:
         parse_label(record.person)

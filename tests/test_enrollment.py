@@ -258,6 +258,28 @@ def test_a_killed_enrollment_resumes_to_the_same_gallery(
     assert partial >= kills // 3, "hardly a kill fell into the middle of an enrollment; the test proved nothing"
 
 
+def test_a_table_enrolled_again_brings_what_is_new(people: list[Made], tmp_path: Path) -> None:
+    photo, table = tmp_path / "a.jpg", tmp_path / "people.csv"
+    photo.write_bytes(people[0].photos[0].read_bytes())
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        identifier = Identifier(gallery, "direct@patches")
+
+        def enroll(columns: str, row: str) -> enrollment.Summary:
+            table.write_text(f"person,file,{columns}\nA,a.jpg,{row}\n")
+            return identifier.enroll(table)
+
+        enroll("birth_year", "1980")
+        later = enroll("birth_year,name,keep_until,hair", "1970,Ada,2931-01-01,red")
+        assert (later.enrolled, later.already, later.failures) == (0, 1, [])
+        (warning,) = later.warnings
+        assert "birth_year stays 1980, not 1970" in warning
+        assert "keep_until is 2931-01-01 for all photos now" in warning
+        person, digest = gallery.person("A"), gallery.digest()
+        assert (person.name, person.keep_until, person.extra) == ("Ada", date(2931, 1, 1), {"hair": "red"})
+        again = enroll("birth_year,name,keep_until,hair", "1980,Ada,2931-01-01,red")
+        assert (again.already, again.warnings, gallery.digest()) == (1, [], digest)
+
+
 def test_a_date_for_whoever_has_none(people: list[Made], tmp_path: Path) -> None:
     first, second = people[0].photos[0], people[1].photos[0]
     items = [enrollment.Item("A", first, {}), enrollment.Item("B", second, {"keep_until": "2050-01-01"})]

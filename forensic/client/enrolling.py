@@ -139,12 +139,13 @@ def _send(
 def _count(summary: Summary, item: Item, told: reading.Plain) -> None:
     """Add what became of a file, in the words of an enrollment on a folder."""
     status, reasons = told["status"], list(told["reasons"])
-    if status == "enrolled":
-        summary.enrolled += 1
-        reasons += item.record.warnings if item.record else ()
+    if status in ("enrolled", "already"):
+        if status == "enrolled":
+            summary.enrolled += 1
+            reasons += item.record.warnings if item.record else ()
+        else:
+            summary.already += 1
         summary.warnings += [f"{item.name}: {reason}" for reason in reasons]
-    elif status == "already":
-        summary.already += 1
     elif status == "conflict":
         summary.failures.append(Failure(item.name, CONFLICT))
     elif told["verdict"] == "refuse":

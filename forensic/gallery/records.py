@@ -84,13 +84,29 @@ class Enrollment:
     quality: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
+class Repeated(NamedTuple):
+    """A row whose photo is enrolled already: what it says may be news, and nothing else of it is looked at.
+
+    Args:
+        person: as of an enrollment.
+        sha256: hex digest of the photo.
+        file_name: as of an enrollment.
+        metadata: as of an enrollment.
+    """
+
+    person: str
+    sha256: str
+    file_name: str
+    metadata: Mapping[str, str]
+
+
 class Outcome(NamedTuple):
     """What became of one enrollment.
 
-    ``already``: the same bytes are enrolled for the same person, nothing changed. ``conflict``: the same bytes
-    are enrolled for another person. ``refused``: label or metadata cannot be stored. ``message`` says why, or
-    what of the metadata a person should look at, such as what was kept although the new row says something else; else
-    it is empty. ``findings`` say the same without a label or a value.
+    ``already``: the same bytes are enrolled for the same person; what was lacking of the metadata is known now.
+    ``conflict``: the same bytes are enrolled for another person. ``refused``: label or metadata cannot be stored.
+    ``message`` says why, or what of the metadata a person should look at, such as what was kept although the new row
+    says something else; else it is empty. ``findings`` say the same without a label or a value.
     """
 
     status: Literal["enrolled", "already", "conflict", "refused"]
