@@ -3,7 +3,7 @@ import os
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from forensic import images
 from forensic.errors import ImageError
@@ -62,6 +62,51 @@ def test_sixteen_bit_grey_keeps_its_scale() -> None:
     deep = np.full((32, 32), 0x4000, dtype=np.uint16)
     decoded = images.decode(encoded(Image.fromarray(deep), "PNG"))
     assert np.unique(np.asarray(decoded.image)).tolist() == [64]
+
+
+def deep_tiff(values: np.ndarray, *, white_is_zero: bool = False) -> bytes:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[262] = 0 if white_is_zero else 1
+    return encoded(Image.fromarray(values), "TIFF", tiffinfo=tags)
+
+
+def greys(data: bytes) -> np.ndarray:
+    """The picture's greys, which are the same in all three channels."""
+    pixels = np.asarray(images.decode(data).image)
+    assert (pixels == pixels[..., :1]).all()
+    return pixels[..., 0]
+
+
+@pytest.mark.parametrize(("dtype", "white"), [(np.uint16, 65535), (np.float32, 1.0)])
+def test_a_tiff_whose_zero_is_white_is_no_negative(dtype: type, white: float) -> None:
+    """Oracle: the TIFF 6.0 specification, by which 0 is imaged as white then and the highest value as black."""
+    share = np.linspace(0, 1, 40 * 30).reshape(40, 30)
+    stored = (share * white).astype(dtype)
+    data = deep_tiff(stored, white_is_zero=True)
+    with Image.open(io.BytesIO(data)) as opened:
+        assert opened.tag_v2[262] == 0
+        assert opened.mode in ("I;16", "F")
+        np.testing.assert_array_equal(np.asarray(images.upright_rgb(opened)), np.asarray(images.decode(data).image))
+    np.testing.assert_allclose(greys(data), 255 * (1 - share), atol=0.51)
+    np.testing.assert_allclose(greys(deep_tiff(stored)), 255 * share, atol=0.51)
+
+
+@pytest.mark.parametrize("white", [1.0, 255.0, 65535.0])
+@pytest.mark.parametrize("overshoot", [1.0, 1.001, 1.3])
+def test_floats_are_read_on_their_own_scale(white: float, overshoot: float) -> None:
+    """What overshoots white is white; the rest stays as it is. What is no number is none of the scale's business."""
+    share = np.linspace(0, 1, 40 * 30).reshape(40, 30).astype(np.float32)
+    values = share * white
+    values[0, 0], values[0, 1], values[0, 2] = overshoot * white, np.nan, np.inf
+    shown = greys(deep_tiff(values))
+    np.testing.assert_allclose(shown.flat[3:], 255 * share.flat[3:], atol=0.51)
+    assert shown[0, :3].tolist() == [255, 0, 255]
+
+
+def test_floats_on_no_known_scale_are_refused_with_the_reason() -> None:
+    values = np.full((32, 32), 1e6, np.float32)
+    with pytest.raises(ImageError, match=r"scan\.tif: its floating-point values reach 1e\+06"):
+        images.decode(deep_tiff(values), "scan.tif")
 
 
 def test_transparency_shows_white_paper() -> None:
