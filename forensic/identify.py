@@ -399,7 +399,7 @@ def _open(image: Picture) -> tuple[str, str, Image.Image]:
     if isinstance(image, Image.Image):
         import hashlib
 
-        picture = image.convert("RGB")
+        picture = images.upright_rgb(image)
         return "image", hashlib.sha256(picture.tobytes()).hexdigest(), picture
     decoded = images.read(image)
     return images.display_name(image), decoded.sha256, decoded.image
