@@ -134,15 +134,15 @@ def enroll_by(
     """
     check_day(keep_until)
     summary = Summary(warnings=shared_names(items))
-    batch: dict[int, Enrollment | Repeated] = {}
+    batch: dict[int, tuple[Item, Enrollment | Repeated]] = {}
     with parallel.workers(preparer.threads) as pool:
         try:
             for place, (item, prepared) in enumerate(_prepared(pool, gallery, items, preparer)):
                 if isinstance(prepared, Enrollment):
-                    batch[place] = prepared
+                    batch[place] = item, prepared
                     summary.warnings += [f"{item.name}: {text}" for text in prepared.warnings]
                 elif isinstance(prepared, Repeated) and any(prepared.metadata.values()):  # which may be news
-                    batch[place] = prepared
+                    batch[place] = item, prepared
                 else:
                     _count(summary, item, prepared, lambda fate, place=place: told(place, fate))  # type: ignore[misc]
                 if len(batch) == BATCH:
@@ -258,23 +258,23 @@ def _settled(begun: _Begun, known: Mapping[str, str], preparer: Preparer) -> Res
 
 def _store(
     gallery: Gallery,
-    batch: Mapping[int, Enrollment | Repeated],
+    batch: Mapping[int, tuple[Item, Enrollment | Repeated]],
     keep_until: date | None,
     summary: Summary,
     told: Callable[[int, Fate], None],
 ) -> None:
-    outcomes = gallery.enroll(list(batch.values()), keep_until=keep_until)
-    for (place, record), outcome in zip(batch.items(), outcomes, strict=True):
+    outcomes = gallery.enroll([record for _, record in batch.values()], keep_until=keep_until)
+    for (place, (item, record)), outcome in zip(batch.items(), outcomes, strict=True):
         told(place, _fate(record, outcome))
         if outcome.status == "enrolled":
             summary.enrolled += 1
         elif outcome.status == "already":
             summary.already += 1
         else:
-            summary.failures.append(Failure(images.display_name(record.file_name), outcome.message))
+            summary.failures.append(Failure(item.name, outcome.message))
             continue
         if outcome.message:
-            summary.warnings.append(f"{images.display_name(record.file_name)}: {outcome.message}")
+            summary.warnings.append(f"{item.name}: {outcome.message}")
 
 
 def _fate(record: Enrollment | Repeated, outcome: Outcome) -> Fate:
