@@ -55,7 +55,8 @@ class Summary:
     Attributes:
         enrolled: Photos that are new in the gallery.
         already: Photos that were there before.
-        passed: Records of ANSI/NIST-ITL files that show no face but, say, a tattoo; a warning names each.
+        passed: Records of ANSI/NIST-ITL files that show no face but, say, a tattoo, and links to folders; a warning
+            names each.
         failures: Files that were not enrolled.
         warnings: What a person should look at, a line each.
     """
@@ -166,8 +167,8 @@ def _count(
         told(Fate("already", prepared.sha256))
     elif isinstance(prepared, Passed):
         summary.passed += 1
-        summary.warnings.append(f"{item.name}: passed over, it shows {prepared.image_type!r} and no FACE.")
-        told(Fate("passed", reasons=(f"It shows {prepared.image_type!r} and no FACE.",)))
+        summary.warnings.append(f"{item.name}: passed over, {prepared.reason}.")
+        told(Fate("passed", reasons=(f"{prepared.reason[0].upper()}{prepared.reason[1:]}.",)))
     elif isinstance(prepared, Failure):
         summary.failures.append(prepared)
         told(Fate("refused", reasons=(prepared.reason,)))

@@ -14,7 +14,7 @@ import io
 import os
 import stat
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -182,20 +182,29 @@ def to_image(tensor: Tensor) -> Image.Image:
     return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
 
 
-def find_files(path: str | os.PathLike[str]) -> Iterator[Path]:
+def find_files(path: str | os.PathLike[str], linked: Callable[[Path], object] = lambda link: None) -> Iterator[Path]:
     """The file itself, or every file in a folder and its sub-folders, sorted by name, hidden ones left out.
 
-    Links to folders are not followed, so a loop of links ends.
+    A folder that cannot be listed comes among the files, at the end: `read_bytes` tells why.
+
+    Args:
+        path: The file or folder.
+        linked: Called with each link to a folder; they are not followed, so a loop of links ends.
     """
     root = Path(path)
-    if not root.is_dir():
+    if not os.path.isdir(root):  # Path.is_dir raises where a folder above is closed
         yield root
         return
-    for folder, folders, files in os.walk(root):
+    closed: list[Path] = []
+    for folder, folders, files in os.walk(root, onerror=lambda error: closed.append(Path(error.filename or root))):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in folders:
+            if os.path.islink(os.path.join(folder, name)):
+                linked(Path(folder, name))
         for name in sorted(files):
             if not name.startswith("."):
                 yield Path(folder, name)
+    yield from closed
 
 
 def _check_header(opened: Image.Image, name: str, max_pixels: int) -> None:

@@ -29,6 +29,7 @@ class Item(NamedTuple):
         data: The file's bytes, where they came by another way than the disk.
         url: Where the file lies, if it is not on this machine's disk; see `forensic.urls`.
         line: Of the table that names it, from 1; None without a table.
+        link: Whether it is a link to a folder, which is not followed.
     """
 
     person: str
@@ -38,6 +39,7 @@ class Item(NamedTuple):
     data: bytes | None = None
     url: str = ""
     line: int | None = None
+    link: bool = False
 
     @property
     def name(self) -> str:
@@ -77,7 +79,9 @@ def items_of(paths: Iterable[str | os.PathLike[str]], columns: Mapping[str, str]
         else:
             if not os.path.lexists(path):
                 raise UsageError(f"{images.display_name(path)} does not exist. Give files or folders of photos.")
-            found = [Item(file.stem, file, {}) for file in images.find_files(path)]
+            links: list[Path] = []
+            found = [Item(file.stem, file, {}) for file in images.find_files(path, links.append)]
+            found += [Item(link.name, link, {}, link=True) for link in links]
         items += _all(found, fields)
     if not items:
         raise UsageError("There is no file to enroll. Give files, folders of photos, or --csv FILE.")
@@ -130,7 +134,7 @@ def _all(files: Sequence[Item], fields: Mapping[str, str]) -> list[Item]:
 def _items(item: Item, fields: Mapping[str, str]) -> list[Item]:
     """The item itself, or one for each face record of an ANSI/NIST-ITL file."""
     if not item.url:
-        if not nist.is_nist(item.path):
+        if item.link or not nist.is_nist(item.path):
             return [item]
         content = None
     else:

@@ -38,9 +38,13 @@ class Failure:
 
 @dataclass(frozen=True)
 class Passed:
-    """A record of a file that is no face by its own word, so that nothing went wrong."""
+    """What holds no photo by its own word, so that nothing went wrong.
 
-    image_type: str
+    Attributes:
+        reason: In words that name nobody, without a full stop.
+    """
+
+    reason: str
 
 
 class Fate(NamedTuple):
@@ -187,9 +191,11 @@ def gallery_space(route: Route) -> Space:
 def read(item: Item) -> Content:
     """A photo's bytes and their SHA-256; or why there are none."""
     start, stop = 0, None
+    if item.link:
+        return Passed("it is a link to a folder, and links are not followed: name the folder too")
     if item.record:
         if item.record.passed:
-            return Passed(item.record.passed)
+            return Passed(f"it shows {item.record.passed!r} and no FACE")
         if item.record.problem:
             return Failure(item.name, item.record.problem)
         start, stop = item.record.start, item.record.stop

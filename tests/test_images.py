@@ -1,5 +1,10 @@
 import io
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -166,5 +171,35 @@ def test_find_files_is_sorted_and_ends_in_a_loop_of_links(tmp_path) -> None:
     for name in ("c.png", "b/a.png", ".hidden.png"):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "b" / "loop").symlink_to(tmp_path)
-    found = [str(path.relative_to(tmp_path)) for path in images.find_files(tmp_path)]
+    links: list[Path] = []
+    found = [str(path.relative_to(tmp_path)) for path in images.find_files(tmp_path, links.append)]
     assert found == ["c.png", "b/a.png"]
+    assert links == [tmp_path / "b" / "loop"]
+
+
+@contextmanager
+def as_nobody() -> Iterator[Path]:
+    """A folder of somebody whom closed folders stop, as they do not stop a superuser."""
+    folder, user = Path(tempfile.mkdtemp()), os.geteuid()
+    folder.chmod(0o755)
+    try:
+        if user == 0:
+            os.chown(folder, 65534, -1)
+            os.seteuid(65534)
+        yield folder
+    finally:
+        os.seteuid(user)
+        shutil.rmtree(folder)
+
+
+def test_a_folder_that_cannot_be_listed_is_told_when_it_is_read() -> None:
+    with as_nobody() as folder:
+        for name in ("closed", "open"):
+            (folder / name).mkdir()
+            (folder / name / "a.png").write_bytes(b"x")
+        (folder / "closed").chmod(0)
+        assert list(images.find_files(folder)) == [folder / "open" / "a.png", folder / "closed"]
+        assert list(images.find_files(folder / "closed")) == [folder / "closed"]
+        with pytest.raises(ImageError, match=r"closed: cannot be read \(Permission denied\)"):
+            images.read(folder / "closed")
+        (folder / "closed").chmod(0o700)

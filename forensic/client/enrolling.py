@@ -108,7 +108,7 @@ def _batches(items: Sequence[Item], summary: Summary) -> Iterator[list[Row]]:
             summary.failures.append(content)
         elif isinstance(content, Passed):
             summary.passed += 1
-            summary.warnings.append(f"{item.name}: passed over, it shows {content.image_type!r} and no FACE.")
+            summary.warnings.append(f"{item.name}: passed over, {content.reason}.")
         else:
             row = Row(item, content[0])
             if batch and not _fits(batch, row):
