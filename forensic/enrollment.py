@@ -19,7 +19,8 @@ from forensic.faces import Finder
 from forensic.faces.policy import Policy
 from forensic.faces.policy import load as load_policy
 from forensic.gallery import Enrollment, Gallery
-from forensic.gallery.records import Outcome, parse_label, parse_metadata
+from forensic.gallery.enrolling import check_day
+from forensic.gallery.records import Outcome, Repeated, parse_label, parse_metadata
 from forensic.intake import Item, items_of, items_of_csv, shared_names
 from forensic.preparing import Failure, Fate, Here, Passed, Prepared, Preparer, Refused, by_space, gallery_space, read
 from forensic.routes import Route
@@ -39,20 +40,11 @@ __all__ = [
     "Fate",
 ]
 BATCH = 64
-KEPT = "The person is enrolled already, and what is recorded stays where the new row says something else."
 AHEAD = 2
 """Batches under way at once, where no cluster has work for more: it bounds memory, and keeps the workers busy during a
 commit."""
 
-
-@dataclass(frozen=True)
-class Already:
-    """A photo that is enrolled already, for the same person."""
-
-    sha256: str
-
-
-Result = Prepared | Passed | Already
+Result = Prepared | Passed | Repeated
 """What became of an item before it came to the gallery."""
 
 
@@ -63,7 +55,8 @@ class Summary:
     Attributes:
         enrolled: Photos that are new in the gallery.
         already: Photos that were there before.
-        passed: Records of ANSI/NIST-ITL files that show no face but, say, a tattoo; a warning names each.
+        passed: Records of ANSI/NIST-ITL files that show no face but, say, a tattoo, and links to folders; a warning
+            names each.
         failures: Files that were not enrolled.
         warnings: What a person should look at, a line each.
     """
@@ -109,10 +102,11 @@ def enroll(
         workers: Threads that prepare photos; by default one a core.
 
     Raises:
+        UsageError: ``keep_until`` has passed.
         GalleryError: The gallery cannot be written; what was stored before stays.
     """
-    prepare_here = Here(by_space(routes), finder, policy or load_policy(), keep_until, decode, workers)
-    return enroll_by(prepare_here, gallery, items, progress=progress, told=told)
+    prepare_here = Here(by_space(routes), finder, policy or load_policy(), decode, workers)
+    return enroll_by(prepare_here, gallery, items, keep_until=keep_until, progress=progress, told=told)
 
 
 def enroll_by(
@@ -120,6 +114,7 @@ def enroll_by(
     gallery: Gallery,
     items: Sequence[Item],
     *,
+    keep_until: date | None = None,
     progress: Callable[[Summary], None] = lambda summary: None,
     told: Callable[[int, Fate], None] = lambda place, fate: None,
 ) -> Summary:
@@ -129,28 +124,33 @@ def enroll_by(
         preparer: Makes the records.
         gallery: Where to.
         items: What to enroll.
+        keep_until: As for `enroll`.
         progress: As for `enroll`.
         told: As for `enroll`.
 
     Raises:
+        UsageError: As for `enroll`.
         GalleryError: The gallery cannot be written; what was stored before stays.
         ClusterError: The cluster does no more work.
     """
+    check_day(keep_until)
     summary = Summary(warnings=shared_names(items))
-    batch: dict[int, Enrollment] = {}
+    batch: dict[int, tuple[Item, Enrollment | Repeated]] = {}
     with parallel.workers(preparer.threads) as pool:
         try:
             for place, (item, prepared) in enumerate(_prepared(pool, gallery, items, preparer)):
                 if isinstance(prepared, Enrollment):
-                    batch[place] = prepared
+                    batch[place] = item, prepared
                     summary.warnings += [f"{item.name}: {text}" for text in prepared.warnings]
+                elif isinstance(prepared, Repeated) and any(prepared.metadata.values()):  # which may be news
+                    batch[place] = item, prepared
                 else:
                     _count(summary, item, prepared, lambda fate, place=place: told(place, fate))  # type: ignore[misc]
                 if len(batch) == BATCH:
-                    _store(gallery, batch, summary, told)
+                    _store(gallery, batch, keep_until, summary, told)
                     batch = {}
                 progress(summary)
-            _store(gallery, batch, summary, told)
+            _store(gallery, batch, keep_until, summary, told)
             progress(summary)
         except BaseException:
             preparer.stop()
@@ -159,16 +159,16 @@ def enroll_by(
 
 
 def _count(
-    summary: Summary, item: Item, prepared: Already | Passed | Failure | Refused, told: Callable[[Fate], None]
+    summary: Summary, item: Item, prepared: Repeated | Passed | Failure | Refused, told: Callable[[Fate], None]
 ) -> None:
     """Put on the summary what will not be stored."""
-    if isinstance(prepared, Already):
+    if isinstance(prepared, Repeated):
         summary.already += 1
         told(Fate("already", prepared.sha256))
     elif isinstance(prepared, Passed):
         summary.passed += 1
-        summary.warnings.append(f"{item.name}: passed over, it shows {prepared.image_type!r} and no FACE.")
-        told(Fate("passed", reasons=(f"It shows {prepared.image_type!r} and no FACE.",)))
+        summary.warnings.append(f"{item.name}: passed over, {prepared.reason}.")
+        told(Fate("passed", reasons=(f"{prepared.reason[0].upper()}{prepared.reason[1:]}.",)))
     elif isinstance(prepared, Failure):
         summary.failures.append(prepared)
         told(Fate("refused", reasons=(prepared.reason,)))
@@ -248,7 +248,7 @@ def _settled(begun: _Begun, known: Mapping[str, str], preparer: Preparer) -> Res
         if begun.future:
             begun.future.cancel()
         if known[sha256] == item.person.strip():
-            return Already(sha256)
+            return Repeated(item.person, sha256, item.file_name, item.metadata)
         reason = f"the same image is already enrolled as {known[sha256]!r}; expunge that one first"
         return Refused(Failure(item.name, reason), Fate("conflict", sha256))
     if begun.future:
@@ -258,32 +258,38 @@ def _settled(begun: _Begun, known: Mapping[str, str], preparer: Preparer) -> Res
 
 
 def _store(
-    gallery: Gallery, batch: Mapping[int, Enrollment], summary: Summary, told: Callable[[int, Fate], None]
+    gallery: Gallery,
+    batch: Mapping[int, tuple[Item, Enrollment | Repeated]],
+    keep_until: date | None,
+    summary: Summary,
+    told: Callable[[int, Fate], None],
 ) -> None:
-    for (place, record), outcome in zip(batch.items(), gallery.enroll(list(batch.values())), strict=True):
+    outcomes = gallery.enroll([record for _, record in batch.values()], keep_until=keep_until)
+    for (place, (item, record)), outcome in zip(batch.items(), outcomes, strict=True):
         told(place, _fate(record, outcome))
         if outcome.status == "enrolled":
             summary.enrolled += 1
         elif outcome.status == "already":
             summary.already += 1
         else:
-            summary.failures.append(Failure(images.display_name(record.file_name), outcome.message))
+            summary.failures.append(Failure(item.name, outcome.message))
             continue
         if outcome.message:
-            summary.warnings.append(f"{images.display_name(record.file_name)}: {outcome.message}")
+            summary.warnings.append(f"{item.name}: {outcome.message}")
 
 
-def _fate(record: Enrollment, outcome: Outcome) -> Fate:
+def _fate(record: Enrollment | Repeated, outcome: Outcome) -> Fate:
     """What a gallery made of a record, without the values that its message may quote."""
     if outcome.status == "refused":
         return Fate("refused", reasons=(_fault(record),))
+    if isinstance(record, Repeated):
+        return Fate(outcome.status, outcome.sha256, reasons=outcome.findings)
     verdict = str(record.quality["verdict"]) if record.quality else ""
-    if outcome.status == "enrolled":
-        return Fate("enrolled", outcome.sha256, verdict, (*record.warnings, *([KEPT] if outcome.message else [])))
-    return Fate(outcome.status, outcome.sha256, verdict)
+    warnings = record.warnings if outcome.status == "enrolled" else ()
+    return Fate(outcome.status, outcome.sha256, verdict, (*warnings, *outcome.findings))
 
 
-def _fault(record: Enrollment) -> str:
+def _fault(record: Enrollment | Repeated) -> str:
     """Why a gallery refuses a record."""
     try:
         parse_label(record.person)

@@ -435,6 +435,6 @@ def _open(image: Picture) -> tuple[str, str, Image.Image]:
     if isinstance(image, Image.Image):
         import hashlib
 
-        picture = image.convert("RGB")
+        picture = images.upright_rgb(image)
         return "image", hashlib.sha256(picture.tobytes()).hexdigest(), picture
     return _open(images.read(image))

@@ -14,12 +14,13 @@ import io
 import os
 import stat
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from forensic.errors import ImageError
 from forensic.text import printable
@@ -34,6 +35,10 @@ MAX_BYTES = 256 * 1024 * 1024
 MIN_SIDE = 16
 MAX_ASPECT = 20
 STRIP_PIXELS = 1_000_000
+FLOAT_WHITES = (1.0, 255.0, 65535.0)
+"""What stands for white in pictures of floating-point grey."""
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
+"""TIFF's tag PhotometricInterpretation, and its value where 0 is white."""
 PAPER = (255, 255, 255)
 """Transparent pixels show white paper."""
 
@@ -86,8 +91,9 @@ def decode(data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS) ->
                 _check_header(opened, name, max_pixels)
                 file_format = "JPEG" if opened.format == "MPO" else str(opened.format)
                 opened.load()
-                ImageOps.exif_transpose(opened, in_place=True)
-                image = _to_rgb(opened)
+                negative = _is_negative(opened)
+                ImageOps.exif_transpose(opened, in_place=True)  # a copy would take memory
+                image = _to_rgb(opened, name, negative=negative)
     except UnidentifiedImageError:
         raise ImageError(
             f"{name}: the content is no PNG, JPEG, TIFF, BMP or WebP image, whatever the name says. "
@@ -102,6 +108,15 @@ def decode(data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS) ->
     except Exception as error:  # Pillow's decoders raise many types on damaged files
         raise ImageError(f"{name}: truncated or damaged ({error}). Copy it again from its source.") from None
     return Decoded(image, hashlib.sha256(data).hexdigest(), data, file_format, name)
+
+
+def upright_rgb(image: Image.Image, name: str = "image") -> Image.Image:
+    """A picture that somebody opened with Pillow, as `decode` reads its file; the given one stays as it is.
+
+    Raises:
+        ImageError: Its numbers are on no known scale. The message begins with ``name``.
+    """
+    return _to_rgb(ImageOps.exif_transpose(image), name, negative=_is_negative(image))
 
 
 def read_bytes(path: str | os.PathLike[str], start: int = 0, stop: int | None = None) -> bytes:
@@ -169,20 +184,29 @@ def to_image(tensor: Tensor) -> Image.Image:
     return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
 
 
-def find_files(path: str | os.PathLike[str]) -> Iterator[Path]:
+def find_files(path: str | os.PathLike[str], linked: Callable[[Path], object] = lambda link: None) -> Iterator[Path]:
     """The file itself, or every file in a folder and its sub-folders, sorted by name, hidden ones left out.
 
-    Links to folders are not followed, so a loop of links ends.
+    A folder that cannot be listed comes among the files, at the end: `read_bytes` tells why.
+
+    Args:
+        path: The file or folder.
+        linked: Called with each link to a folder; they are not followed, so a loop of links ends.
     """
     root = Path(path)
-    if not root.is_dir():
+    if not os.path.isdir(root):  # Path.is_dir raises where a folder above is closed
         yield root
         return
-    for folder, folders, files in os.walk(root):
+    closed: list[Path] = []
+    for folder, folders, files in os.walk(root, onerror=lambda error: closed.append(Path(error.filename or root))):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in folders:
+            if os.path.islink(os.path.join(folder, name)):
+                linked(Path(folder, name))
         for name in sorted(files):
             if not name.startswith("."):
                 yield Path(folder, name)
+    yield from closed
 
 
 def _check_header(opened: Image.Image, name: str, max_pixels: int) -> None:
@@ -203,18 +227,27 @@ def _check_header(opened: Image.Image, name: str, max_pixels: int) -> None:
         )
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _is_deep(image: Image.Image) -> bool:
+    return image.mode in ("I", "F") or image.mode.startswith("I;16")
+
+
+def _is_negative(image: Image.Image) -> bool:
+    """Whether a file says that 0 is white, and Pillow left it so: it heeds TIFF's word up to 8 bits."""
+    return _is_deep(image) and isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO
+
+
+def _to_rgb(image: Image.Image, name: str, *, negative: bool) -> Image.Image:
     """Any mode to 8-bit RGB: deep greys are scaled, transparency is laid on white paper.
 
     Both take many bytes a pixel on the way, so they are done strip by strip.
     """
-    deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
+    deep = _is_deep(image)
     if not deep and not image.has_transparency_data:
         return image.convert("RGB")
-    full = max(_full_scale(strip) for _, strip in _strips(image)) if deep else 0.0
+    full = _full_scale(image.mode, max(_highest(strip) for _, strip in _strips(image)), name) if deep else 0.0
     result = Image.new("RGB", image.size)
     for top, strip in _strips(image):
-        result.paste(_scale(strip, full) if deep else _on_paper(strip), (0, top))
+        result.paste(_scale(strip, full, negative=negative) if deep else _on_paper(strip), (0, top))
     return result
 
 
@@ -230,15 +263,30 @@ def _on_paper(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, (*PAPER, 255)), clear).convert("RGB")
 
 
-def _full_scale(image: Image.Image) -> float:
-    """What stands for white in 16-bit, 32-bit or floating-point grey: the range that its type has, not that it uses."""
-    highest = np.nan_to_num(np.asarray(image, dtype=np.float64)).max(initial=0.0)
-    if image.mode == "F":
-        return 1.0 if highest <= 1.0 else 255.0
-    return 65535.0 if highest <= 65535.0 else 2.0**31 - 1  # Pillow opens 16-bit files as "I" too
+def _highest(image: Image.Image) -> float:
+    values = np.asarray(image, dtype=np.float64)
+    return float(values.max(initial=0.0, where=np.isfinite(values)))
 
 
-def _scale(image: Image.Image, full: float) -> Image.Image:
+def _full_scale(mode: str, highest: float, name: str) -> float:
+    """What stands for white in 16-bit, 32-bit or floating-point grey: the range that its type has, not that it uses.
+
+    Floats have none. Theirs is the first of the usual ones that they overshoot at most twofold, as sharpening makes
+    them: on the next one such a picture would be black.
+    """
+    if mode != "F":
+        return 65535.0 if highest <= 65535.0 else 2.0**31 - 1  # Pillow opens 16-bit files as "I" too
+    for full in FLOAT_WHITES:
+        if highest <= 2 * full:
+            return full
+    raise ImageError(
+        f"{name}: its floating-point values reach {highest:g}; expected white to be 1, 255 or 65535. "
+        "Save it with 8 or 16 bits."
+    )
+
+
+def _scale(image: Image.Image, full: float, *, negative: bool) -> Image.Image:
     """Deep grey to 8 bits."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    return Image.fromarray(np.clip(values / full * 255.0, 0, 255).round().astype(np.uint8)).convert("RGB")
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64)) / full
+    grey = np.clip(1.0 - values if negative else values, 0, 1) * 255.0
+    return Image.fromarray(grey.round().astype(np.uint8)).convert("RGB")

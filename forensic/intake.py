@@ -28,6 +28,8 @@ class Item(NamedTuple):
         record: Which part of the file it is.
         data: The file's bytes, where they came by another way than the disk.
         url: Where the file lies, if it is not on this machine's disk; see `forensic.urls`.
+        line: Of the table that names it, from 1; None without a table.
+        link: Whether it is a link to a folder, which is not followed.
     """
 
     person: str
@@ -36,11 +38,13 @@ class Item(NamedTuple):
     record: nist.Record | None = None
     data: bytes | None = None
     url: str = ""
+    line: int | None = None
+    link: bool = False
 
     @property
     def name(self) -> str:
-        """What messages call it."""
-        return self.file + self._place
+        """What messages call it: of two rows with one file too, it tells which is meant."""
+        return self.file + self._place + (f" (line {self.line})" if self.line else "")
 
     @property
     def file(self) -> str:
@@ -75,7 +79,9 @@ def items_of(paths: Iterable[str | os.PathLike[str]], columns: Mapping[str, str]
         else:
             if not os.path.lexists(path):
                 raise UsageError(f"{images.display_name(path)} does not exist. Give files or folders of photos.")
-            found = [Item(file.stem, file, {}) for file in images.find_files(path)]
+            links: list[Path] = []
+            found = [Item(file.stem, file, {}) for file in images.find_files(path, links.append)]
+            found += [Item(link.name, link, {}, link=True) for link in links]
         items += _all(found, fields)
     if not items:
         raise UsageError("There is no file to enroll. Give files, folders of photos, or --csv FILE.")
@@ -102,7 +108,7 @@ def items_of_csv(
     rows: list[Item] = []
     for row in exchange.read_table(Path(path)):
         if not urls.is_url(row.cell):
-            rows.append(Item(row.person, row.file, row.metadata))
+            rows.append(Item(row.person, row.file, row.metadata, line=row.line))
             continue
         url = urls.check(row.cell)
         if not urls.is_within(url, stores):
@@ -110,7 +116,7 @@ def items_of_csv(
                 f"{images.display_name(path)}, line {row.line}: {printable(url)} is in none of the folders that may be "
                 "read for a table. Name its folder with --store URL, if you trust the table."
             )
-        rows.append(Item(row.person, urls.path_of(url), row.metadata, url=url))
+        rows.append(Item(row.person, urls.path_of(url), row.metadata, url=url, line=row.line))
     items = _all(rows, fields)
     if not items:
         raise DataError(f"{images.display_name(path)}: the table has no rows.")
@@ -128,7 +134,7 @@ def _all(files: Sequence[Item], fields: Mapping[str, str]) -> list[Item]:
 def _items(item: Item, fields: Mapping[str, str]) -> list[Item]:
     """The item itself, or one for each face record of an ANSI/NIST-ITL file."""
     if not item.url:
-        if not nist.is_nist(item.path):
+        if item.link or not nist.is_nist(item.path):
             return [item]
         content = None
     else:

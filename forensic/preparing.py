@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -20,7 +19,6 @@ from forensic.errors import FaceError, ImageError, UsageError
 from forensic.faces import Finder
 from forensic.faces.policy import Policy
 from forensic.gallery import Enrollment, Space
-from forensic.gallery.records import with_default
 from forensic.intake import Item, reason_of
 from forensic.routes import Route
 
@@ -40,9 +38,13 @@ class Failure:
 
 @dataclass(frozen=True)
 class Passed:
-    """A record of a file that is no face by its own word, so that nothing went wrong."""
+    """What holds no photo by its own word, so that nothing went wrong.
 
-    image_type: str
+    Attributes:
+        reason: In words that name nobody, without a full stop.
+    """
+
+    reason: str
 
 
 class Fate(NamedTuple):
@@ -121,7 +123,6 @@ class Here(NamedTuple):
         routes: Routes whose gallery side is described.
         finder: Finds the faces.
         policy: What is good enough.
-        keep_until: Last day (UTC) on which new people may be kept, where their item says nothing of it.
         decode: Opens a photo from its bytes and the name that errors call it.
         threads: As `Preparer` has it.
     """
@@ -129,7 +130,6 @@ class Here(NamedTuple):
     routes: Mapping[str, Route]
     finder: Finder
     policy: Policy
-    keep_until: date | None = None
     decode: Callable[[bytes, str], images.Decoded] = images.decode
     threads: int | None = None
 
@@ -149,7 +149,6 @@ class Here(NamedTuple):
         if assessed.verdict == "refuse":
             failure = Failure(item.name, f"the policy on quality refuses it: {'; '.join(assessed.reasons)}.")
             return Refused(failure, Fate("refused", "", assessed.verdict, assessed.reasons))
-        until = self.keep_until
         remarks = (*(f"{reason}." for reason in assessed.reasons), *(item.record.warnings if item.record else ()))
         return Enrollment(
             person=item.person,
@@ -162,7 +161,7 @@ class Here(NamedTuple):
             method=aligned.face.method,
             score=aligned.face.score,
             warnings=(*aligned.warnings, *remarks),
-            metadata=with_default(item.metadata, "keep_until", until.isoformat()) if until else item.metadata,
+            metadata=item.metadata,
             templates={gallery_space(route): route.describe([aligned], "gallery")[0] for route in self.routes.values()},
             quality=assessed.to_json(),
         )
@@ -192,9 +191,11 @@ def gallery_space(route: Route) -> Space:
 def read(item: Item) -> Content:
     """A photo's bytes and their SHA-256; or why there are none."""
     start, stop = 0, None
+    if item.link:
+        return Passed("it is a link to a folder, and links are not followed: name the folder too")
     if item.record:
         if item.record.passed:
-            return Passed(item.record.passed)
+            return Passed(f"it shows {item.record.passed!r} and no FACE")
         if item.record.problem:
             return Failure(item.name, item.record.problem)
         start, stop = item.record.start, item.record.stop

@@ -14,7 +14,6 @@ import queue
 import threading
 import time
 from dataclasses import replace
-from datetime import date
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -54,13 +53,11 @@ class Orders(NamedTuple):
         routes: Names of the routes whose gallery side is described.
         device: Where its models run.
         policy: What is good enough.
-        keep_until: As `forensic.enrollment.enroll` has it.
     """
 
     routes: tuple[str, ...]
     device: str
     policy: Policy
-    keep_until: date | None = None
 
 
 class Worker:
@@ -81,7 +78,7 @@ class Worker:
         torch.set_num_threads(1)
         devices.find(orders.device)
         found = [routes.load(name, device=orders.device) for name in orders.routes]
-        self._here = Here(by_space(found), Finder(Detector(orders.device)), orders.policy, orders.keep_until)
+        self._here = Here(by_space(found), Finder(Detector(orders.device)), orders.policy)
         return fingerprint(found)
 
     def hash(self, item: Item) -> Content:
@@ -133,7 +130,6 @@ class Elsewhere:
         cluster: Which one, and how many actors.
         routes: Routes whose gallery side is described, loaded on this machine; actors must have the same.
         policy: What is good enough.
-        keep_until: As `forensic.enrollment.enroll` has it.
         device: Where the actors' models run.
 
     Raises:
@@ -147,12 +143,11 @@ class Elsewhere:
         routes: Sequence[Route],
         policy: Policy,
         *,
-        keep_until: date | None = None,
         device: str = "cpu",
     ) -> None:
         own = list(by_space(routes).values())
         ray_cluster.check(cluster, device)
-        self._orders = Orders(tuple(route.name for route in own), device, policy, keep_until)
+        self._orders = Orders(tuple(route.name for route in own), device, policy)
         self._expected = fingerprint(own)
         self._cluster = ray_cluster.connected(cluster)
         self._gpus, self._count = cluster.gpus, cluster.actors

@@ -1,15 +1,18 @@
 """The command line as a user meets it: exit codes, words, files."""
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from forensic import cli
+from forensic import Gallery, cli
 from forensic.datasets.synthetic import Made
 
 Captured = pytest.CaptureFixture[str]
@@ -200,6 +203,61 @@ def test_enroll_lists_failures_and_goes_on(people: list[Made], tmp_path: Path, c
     assert summary["enrolled"] == summary["photos"] == 1
     assert summary["failures"][0]["file"].endswith("notes.txt")
     assert "notes.txt" in shown.err
+
+
+def test_closed_and_linked_folders_are_told(
+    people: list[Made], searchable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    folder, elsewhere = tmp_path / "photos", tmp_path / "elsewhere"
+    for made in (folder / "closed", elsewhere):
+        made.mkdir(parents=True)
+    (folder / "A.jpg").write_bytes(people[0].photos[0].read_bytes())
+    (folder / "linked").symlink_to(elsewhere)
+    listed = os.scandir
+
+    def scandir(path: str | Path) -> Any:
+        if str(path).endswith("closed"):  # a superuser can list any folder
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    gallery = tmp_path / "gallery"
+    assert forensic("enroll", folder, "--gallery", gallery, "--route", "direct@patches", "--json") == 3
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["enrolled"], summary["passed"]) == (1, 1)
+    assert [failure["file"] for failure in summary["failures"]] == [str(folder / "closed")]
+    assert any(f"{folder / 'linked'}: passed over, it is a link" in warning for warning in summary["warnings"])
+    assert forensic("match", folder, "--gallery", searchable) == 3
+    told = capsys.readouterr()
+    assert f"Error: {folder / 'closed'}: cannot be read" in told.err
+    assert f"{folder / 'linked'} is a link to a folder" in told.err
+
+
+def test_a_date_for_new_people_leaves_others_as_they_are(people: list[Made], tmp_path: Path, capsys: Captured) -> None:
+    folder, photos = tmp_path / "gallery", [made.photos[0].read_bytes() for made in people[:3]]
+    table = tmp_path / "people.csv"
+    for k, photo in enumerate(photos):
+        (tmp_path / f"{k}.jpg").write_bytes(photo)
+
+    def enroll(rows: str, *more: str) -> int:
+        table.write_text(f"person,file\n{rows}")
+        return forensic("enroll", "--csv", table, "--gallery", folder, "--route", "direct@patches", *more)
+
+    assert enroll("A,0.jpg\n", "--keep-until", "2001-12-31") == 2
+    assert "2001-12-31 has passed" in capsys.readouterr().err
+    assert not folder.exists()
+    assert enroll("A,0.jpg\n") == 0
+    capsys.readouterr()
+    assert enroll("A,0.jpg\nA,1.jpg\nB,2.jpg\n", "--keep-until", "2931-12-31") == 0
+    shown = capsys.readouterr()
+    assert "2 enrolled, 1 already" in shown.out
+    assert "--keep-until is for new people" in shown.out
+    assert "warning" not in shown.err
+    with Gallery(folder) as gallery:
+        assert [(person.label, str(person.keep_until)) for person in gallery.people()] == [
+            ("A", "None"),
+            ("B", "2931-12-31"),
+        ]
 
 
 def test_an_interrupt_ends_in_words(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:

@@ -258,6 +258,44 @@ def test_a_killed_enrollment_resumes_to_the_same_gallery(
     assert partial >= kills // 3, "hardly a kill fell into the middle of an enrollment; the test proved nothing"
 
 
+def test_a_table_enrolled_again_brings_what_is_new(people: list[Made], tmp_path: Path) -> None:
+    photo, table = tmp_path / "a.jpg", tmp_path / "people.csv"
+    photo.write_bytes(people[0].photos[0].read_bytes())
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        identifier = Identifier(gallery, "direct@patches")
+
+        def enroll(columns: str, row: str) -> enrollment.Summary:
+            table.write_text(f"person,file,{columns}\nA,a.jpg,{row}\n")
+            return identifier.enroll(table)
+
+        enroll("birth_year", "1980")
+        later = enroll("birth_year,name,keep_until,hair", "1970,Ada,2931-01-01,red")
+        assert (later.enrolled, later.already, later.failures) == (0, 1, [])
+        (warning,) = later.warnings
+        assert "birth_year stays 1980, not 1970" in warning
+        assert "keep_until is 2931-01-01 for all photos now" in warning
+        person, digest = gallery.person("A"), gallery.digest()
+        assert (person.name, person.keep_until, person.extra) == ("Ada", date(2931, 1, 1), {"hair": "red"})
+        again = enroll("birth_year,name,keep_until,hair", "1980,Ada,2931-01-01,red")
+        assert (again.already, again.warnings, gallery.digest()) == (1, [], digest)
+
+
+def test_failures_and_warnings_of_a_table_tell_which_row_is_meant(people: list[Made], tmp_path: Path) -> None:
+    for folder, made in zip("abc", people, strict=False):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "front.jpg").write_bytes(made.photos[0].read_bytes())
+    table = tmp_path / "people.csv"
+    rows = ("A,a/front.jpg,1980", "A,b/front.jpg,1970", "C,c/front.jpg,x", "D,a/front.jpg,1980", "E,e/front.jpg,1980")
+    table.write_text("\n".join(("person,file,birth_year", *rows)))
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        summary = Identifier(gallery, "direct@patches").enroll(table)
+    called = [f"{tmp_path}/{name}" for name in ("c/front.jpg (line 4)", "a/front.jpg (line 5)", "e/front.jpg (line 6)")]
+    assert sorted(failure.file for failure in summary.failures) == sorted(called)
+    assert not any(str(tmp_path) in failure.reason for failure in summary.failures)
+    (warning,) = [warning for warning in summary.warnings if "stays" in warning]
+    assert warning.startswith(f"{tmp_path}/b/front.jpg (line 3): A: birth_year stays 1980")
+
+
 def test_a_date_for_whoever_has_none(people: list[Made], tmp_path: Path) -> None:
     first, second = people[0].photos[0], people[1].photos[0]
     items = [enrollment.Item("A", first, {}), enrollment.Item("B", second, {"keep_until": "2050-01-01"})]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from forensic import Gallery, Identifier, images, matching
+from forensic import Gallery, Identifier, identify, images, matching
 from forensic.candidates import Search
 from forensic.datasets.synthetic import Made
 from forensic.errors import FaceError, GalleryError, ImageError, StaleIndex, UsageError
@@ -309,3 +309,21 @@ def test_json_is_plain_and_complete(gallery: Gallery, people: list[Made]) -> Non
     assert {"rank", "person", "photo", "score", "log_lr", "words", "routes"} <= set(line["candidates"][0])
     fields = {field.name for field in dataclasses.fields(Identifier(gallery).search(people[0].sketch))}
     assert set(line) <= fields | {"supported"}
+
+
+@pytest.mark.parametrize("kind", ["upright", "turned", "deep", "clear"])
+def test_a_picture_that_is_open_is_read_as_its_file(kind: str, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
+    picture, exif = Image.fromarray(values), Image.Exif()
+    if kind == "turned":
+        exif[0x0112] = 6
+    elif kind == "deep":
+        picture = Image.fromarray(values[..., 0].astype(np.uint16) * 100)
+    elif kind == "clear":
+        picture.putalpha(Image.fromarray(values[..., 0]))
+    file = tmp_path / "sketch.png"
+    picture.save(file, exif=exif)
+    with Image.open(file) as opened:
+        _, _, shown = identify._open(opened)
+    assert (shown.mode, shown.size) == ("RGB", (40, 30) if kind == "turned" else (30, 40))
+    np.testing.assert_array_equal(np.asarray(shown), np.asarray(images.read(file).image))

@@ -1,10 +1,14 @@
 import io
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from forensic import images
 from forensic.errors import ImageError
@@ -65,6 +69,51 @@ def test_sixteen_bit_grey_keeps_its_scale() -> None:
     assert np.unique(np.asarray(decoded.image)).tolist() == [64]
 
 
+def deep_tiff(values: np.ndarray, *, white_is_zero: bool = False) -> bytes:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[262] = 0 if white_is_zero else 1
+    return encoded(Image.fromarray(values), "TIFF", tiffinfo=tags)
+
+
+def greys(data: bytes) -> np.ndarray:
+    """The picture's greys, which are the same in all three channels."""
+    pixels = np.asarray(images.decode(data).image)
+    assert (pixels == pixels[..., :1]).all()
+    return pixels[..., 0]
+
+
+@pytest.mark.parametrize(("dtype", "white"), [(np.uint16, 65535), (np.float32, 1.0)])
+def test_a_tiff_whose_zero_is_white_is_no_negative(dtype: type, white: float) -> None:
+    """Oracle: the TIFF 6.0 specification, by which 0 is imaged as white then and the highest value as black."""
+    share = np.linspace(0, 1, 40 * 30).reshape(40, 30)
+    stored = (share * white).astype(dtype)
+    data = deep_tiff(stored, white_is_zero=True)
+    with Image.open(io.BytesIO(data)) as opened:
+        assert opened.tag_v2[262] == 0
+        assert opened.mode in ("I;16", "F")
+        np.testing.assert_array_equal(np.asarray(images.upright_rgb(opened)), np.asarray(images.decode(data).image))
+    np.testing.assert_allclose(greys(data), 255 * (1 - share), atol=0.51)
+    np.testing.assert_allclose(greys(deep_tiff(stored)), 255 * share, atol=0.51)
+
+
+@pytest.mark.parametrize("white", [1.0, 255.0, 65535.0])
+@pytest.mark.parametrize("overshoot", [1.0, 1.001, 1.3])
+def test_floats_are_read_on_their_own_scale(white: float, overshoot: float) -> None:
+    """What overshoots white is white; the rest stays as it is. What is no number is none of the scale's business."""
+    share = np.linspace(0, 1, 40 * 30).reshape(40, 30).astype(np.float32)
+    values = share * white
+    values[0, 0], values[0, 1], values[0, 2] = overshoot * white, np.nan, np.inf
+    shown = greys(deep_tiff(values))
+    np.testing.assert_allclose(shown.flat[3:], 255 * share.flat[3:], atol=0.51)
+    assert shown[0, :3].tolist() == [255, 0, 255]
+
+
+def test_floats_on_no_known_scale_are_refused_with_the_reason() -> None:
+    values = np.full((32, 32), 1e6, np.float32)
+    with pytest.raises(ImageError, match=r"scan\.tif: its floating-point values reach 1e\+06"):
+        images.decode(deep_tiff(values), "scan.tif")
+
+
 def test_transparency_shows_white_paper() -> None:
     clear = Image.new("RGBA", (20, 20), (255, 0, 0, 0))
     assert images.decode(encoded(clear, "PNG")).image.getpixel((5, 5)) == (255, 255, 255)
@@ -122,7 +171,8 @@ def test_find_files_is_sorted_and_ends_in_a_loop_of_links(tmp_path) -> None:
     for name in ("c.png", "b/a.png", ".hidden.png"):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "b" / "loop").symlink_to(tmp_path)
-    found = [str(path.relative_to(tmp_path)) for path in images.find_files(tmp_path)]
+    links: list[Path] = []
+    found = [str(path.relative_to(tmp_path)) for path in images.find_files(tmp_path, links.append)]
     assert found == ["c.png", "b/a.png"]
 
 
@@ -131,3 +181,32 @@ def test_a_decoded_picture_has_the_name_that_it_came_with(tmp_path: Path) -> Non
     data = (tmp_path / "a.png").read_bytes()
     assert images.read(tmp_path / "a.png").name == str(tmp_path / "a.png")
     assert (images.decode(data, "sketch 3").name, images.decode(data).name) == ("sketch 3", "image")
+    assert links == [tmp_path / "b" / "loop"]
+
+
+@contextmanager
+def as_nobody() -> Iterator[Path]:
+    """A folder of somebody whom closed folders stop, as they do not stop a superuser."""
+    folder, user = Path(tempfile.mkdtemp()), os.geteuid()
+    folder.chmod(0o755)
+    try:
+        if user == 0:
+            os.chown(folder, 65534, -1)
+            os.seteuid(65534)
+        yield folder
+    finally:
+        os.seteuid(user)
+        shutil.rmtree(folder)
+
+
+def test_a_folder_that_cannot_be_listed_is_told_when_it_is_read() -> None:
+    with as_nobody() as folder:
+        for name in ("closed", "open"):
+            (folder / name).mkdir()
+            (folder / name / "a.png").write_bytes(b"x")
+        (folder / "closed").chmod(0)
+        assert list(images.find_files(folder)) == [folder / "open" / "a.png", folder / "closed"]
+        assert list(images.find_files(folder / "closed")) == [folder / "closed"]
+        with pytest.raises(ImageError, match=r"closed: cannot be read \(Permission denied\)"):
+            images.read(folder / "closed")
+        (folder / "closed").chmod(0o700)

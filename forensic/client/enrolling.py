@@ -16,7 +16,6 @@ from typing import NamedTuple
 from forensic.client import jobs, reading
 from forensic.client.connection import Connection, File, Sent
 from forensic.enrollment import Failure, Passed, Summary, read
-from forensic.gallery.records import with_default
 from forensic.intake import Item, shared_names
 
 FILES = 32
@@ -109,7 +108,7 @@ def _batches(items: Sequence[Item], summary: Summary) -> Iterator[list[Row]]:
             summary.failures.append(content)
         elif isinstance(content, Passed):
             summary.passed += 1
-            summary.warnings.append(f"{item.name}: passed over, it shows {content.image_type!r} and no FACE.")
+            summary.warnings.append(f"{item.name}: passed over, {content.reason}.")
         else:
             row = Row(item, content[0])
             if batch and not _fits(batch, row):
@@ -131,7 +130,8 @@ def _send(
 ) -> list[reading.Plain]:
     """Send a batch and wait for its end; what became of each file, by its ``index``."""
     files = [("files", File(row.item.file_name, row.data)) for row in batch]
-    sent = Sent(files=[*files, ("table", File("table.csv", _table(batch, keep_until)))])
+    until = {"keep_until": keep_until.isoformat()} if keep_until else None
+    sent = Sent(data=until, files=[*files, ("table", File("table.csv", _table(batch)))])
     told: list[reading.Plain] = jobs.finished(connection, "/enrollments", sent, watch=watch, every=LOOK)["files"]
     return told
 
@@ -139,12 +139,13 @@ def _send(
 def _count(summary: Summary, item: Item, told: reading.Plain) -> None:
     """Add what became of a file, in the words of an enrollment on a folder."""
     status, reasons = told["status"], list(told["reasons"])
-    if status == "enrolled":
-        summary.enrolled += 1
-        reasons += item.record.warnings if item.record else ()
+    if status in ("enrolled", "already"):
+        if status == "enrolled":
+            summary.enrolled += 1
+            reasons += item.record.warnings if item.record else ()
+        else:
+            summary.already += 1
         summary.warnings += [f"{item.name}: {reason}" for reason in reasons]
-    elif status == "already":
-        summary.already += 1
     elif status == "conflict":
         summary.failures.append(Failure(item.name, CONFLICT))
     elif told["verdict"] == "refuse":
@@ -153,12 +154,9 @@ def _count(summary: Summary, item: Item, told: reading.Plain) -> None:
         summary.failures.append(Failure(item.name, " ".join(reasons)))
 
 
-def _table(batch: Sequence[Row], keep_until: date | None) -> bytes:
+def _table(batch: Sequence[Row]) -> bytes:
     """The table that says whose photos these are, with what is known of them."""
-    rows = [{"person": row.item.person, "file": row.item.file_name} for row in batch]
-    for written, row in zip(rows, batch, strict=True):
-        known = row.item.metadata
-        written |= with_default(known, "keep_until", keep_until.isoformat()) if keep_until else known
+    rows = [{"person": row.item.person, "file": row.item.file_name, **row.item.metadata} for row in batch]
     columns = list(dict.fromkeys(column for written in rows for column in written))
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, restval="")

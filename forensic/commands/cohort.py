@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from forensic.commands.options import Place, gallery_option, open_gallery
+from forensic.commands.options import Place, files_of, gallery_option, open_gallery
 from forensic.commands.output import Column, echo_json, print_table
 from forensic.progress import bar
 from forensic.text import printable
@@ -88,7 +88,7 @@ def add(paths: tuple[Path, ...], gallery: Path, name: str | None, device: str, a
     for path in paths:
         if not os.path.lexists(path):
             raise UsageError(f"{images.display_name(path)} does not exist. Give sketches or folders of sketches.")
-    files = [file for path in paths for file in images.find_files(path)]
+    files = files_of(paths)
     if not files:
         raise UsageError(f"There is no file in {', '.join(map(images.display_name, paths))}.")
     devices.find(device)

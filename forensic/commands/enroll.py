@@ -68,7 +68,7 @@ SHOWN = 20
     "--keep-until",
     callback=day,
     metavar="DATE",
-    help="Last day (UTC) on which they may be kept, such as 2031-12-31, for rows without a date of their own.",
+    help="Last day (UTC) on which new people may be kept, such as 2031-12-31, for rows without a date of their own.",
 )
 @click.option(
     "--database",
@@ -101,8 +101,8 @@ def enroll(
 ) -> int:
     """Enroll photos in a gallery, which is made if it is not there.
 
-    PATHS are photos, ANSI/NIST-ITL files, or folders of both, sub-folders included; each file names its person by its
-    stem. A table given with --csv names people itself, several photos a person, with metadata: name, sex, birth_year,
+    PATHS are photos, ANSI/NIST-ITL files, or folders of both, sub-folders included but for links to folders; each file
+    names its person by its stem. A table given with --csv names people itself, several photos a person, with metadata: name, sex, birth_year,
     case_reference, keep_until, source, date_taken, and any column of your own. Its files are relative to the table.
 
     ANSI/NIST-ITL files (.an2, .eft, .nist) are known by their content. Each Type-10 record of a FACE is a photo of one
@@ -114,8 +114,8 @@ def enroll(
 
     With --ray a cluster prepares the photos, in the same way: the gallery is the same as without it.
 
-    Whoever is enrolled already keeps what is known of them, also the date until which they may be kept; 'forensic
-    gallery update' changes it, and 'forensic retention' shows who is due.
+    Whoever is enrolled already keeps what is known of them, and gets from a table what is not known yet. --keep-until
+    is for new people alone. 'forensic gallery update' changes what is known, and 'forensic retention' shows who is due.
 
     The quality of each photo is measured and kept. What the policy warns of is enrolled with a warning; what it
     refuses is not enrolled.
@@ -132,12 +132,15 @@ def enroll(
     Exit codes: 0 all enrolled, 3 some files were not, 4 gallery or model trouble.
     """
     from forensic import devices
+    from forensic.gallery.enrolling import check_day
 
+    check_day(keep_until)
     cluster = cluster_of(ray, ray_actors, ray_gpus)
     if cluster is None:
         devices.find(device)
     items = _items(paths, table, columns, stores)
     with open_place(gallery, create=True, url=database) as opened, bar("Enrolling", len(items)) as shown:
+        dated = keep_until is not None and opened.people.size().people > 0
         summary = opened.enroll(
             items,
             route_names=route_names,
@@ -149,7 +152,7 @@ def enroll(
         )
         size, where = opened.people.size(), opened.name
     _print_failures(summary, "enrolled")
-    _print_enrolled(summary, size, where, dated=keep_until is not None, as_json=as_json)
+    _print_enrolled(summary, size, where, dated=dated, as_json=as_json)
     return 3 if summary.failures else 0
 
 
@@ -216,11 +219,11 @@ def _print(summary: Summary) -> None:
 
 
 def _print_enrolled(summary: Summary, size: Size, where: str, *, dated: bool, as_json: bool) -> None:
-    """The same, and what the gallery holds now; ``dated``: new people got a date."""
+    """The same, and what the gallery holds now; ``dated``: a date was for new people, and others were there."""
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(summary) | size._asdict()))
         return
     _print(summary)
-    if dated and summary.already:
+    if dated:
         click.echo("--keep-until is for new people: 'forensic gallery update' sets the date of others.")
     click.echo(f"The gallery {where} holds {size.photos} photos of {size.people} people.")

@@ -151,8 +151,8 @@ class Local:
             )
         from forensic.ray_workers import Elsewhere
 
-        with Elsewhere(cluster, routes, limits, keep_until=keep_until, device=device) as preparer:
-            return enrollment.enroll_by(preparer, self.gallery, items, progress=progress)
+        with Elsewhere(cluster, routes, limits, device=device) as preparer:
+            return enrollment.enroll_by(preparer, self.gallery, items, keep_until=keep_until, progress=progress)
 
     def reindex(
         self,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forensic.commands import outputs
-from forensic.commands.options import KINDS, FolderOption, Place, open_place, place_option, route_option
+from forensic.commands.options import KINDS, FolderOption, Place, files_of, open_place, place_option, route_option
 from forensic.progress import bar
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _probes(paths: Sequence[Path], *, one: bool, same_person: bool, reported: bo
     from forensic import images
     from forensic.errors import UsageError
 
-    probes = [file for path in paths for file in images.find_files(path)]
+    probes = files_of(paths)
     if not probes:
         raise UsageError(f"There is no file in {', '.join(map(images.display_name, paths))}.")
     if one and (same_person or len(probes) > 1):

@@ -6,7 +6,7 @@ import getpass
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -336,6 +336,16 @@ def day(context: click.Context, parameter: click.Parameter, text: str | None) ->
     from forensic.gallery.records import parse_day
 
     return None if text is None else parse_day(text)
+
+
+def files_of(paths: Iterable[Path]) -> list[Path]:
+    """The files, and those of folders; a link to a folder is not followed, which is said."""
+    from forensic import images
+
+    def warn(link: Path) -> None:
+        click.echo(f"warning: {images.display_name(link)} is a link to a folder, and is not followed.", err=True)
+
+    return [file for path in paths for file in images.find_files(path, warn)]
 
 
 def pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

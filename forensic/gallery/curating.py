@@ -8,7 +8,7 @@ from sqlalchemy import select
 from forensic.errors import DuplicateError, UsageError
 from forensic.gallery import assessing, merging, people, templates
 from forensic.gallery.models import Person, Photo
-from forensic.gallery.records import parse_label, parse_metadata, parse_photo_metadata
+from forensic.gallery.records import Metadata, parse_label, parse_metadata, parse_photo_metadata
 from forensic.gallery.rights import Right, needs
 from forensic.gallery.storage import Storage
 
@@ -36,18 +36,18 @@ class Curating(Storage):
                     raise DuplicateError(f"{new!r} is already someone's label; {label!r} keeps its own.")
                 person.label = new
                 templates.touch_people(session, [person.id])
-            self.note(session, "update", person=person.id, fields=sorted(metadata), renamed=rename is not None)
+            self.note(session, "update", person=person.id, **people.named(parsed), renamed=rename is not None)
         return person
 
     @needs(Right.ENROLL)
     def update_photo(self, photo_id: int, metadata: Mapping[str, str]) -> Photo:
         """Change a photo's ``date_taken`` or ``source``; an empty value takes it away."""
-        changes = parse_photo_metadata(metadata)
+        changes = Metadata({}, parse_photo_metadata(metadata), {})
         with self.writing() as session:
             photo = people.find_photo(session, photo_id)
-            for key, value in changes.items():
+            for key, value in changes.photo.items():
                 setattr(photo, key, value)
-            self.note(session, "update", photo=photo.id, fields=sorted(metadata))
+            self.note(session, "update", photo=photo.id, **people.named(changes))
         return photo
 
     @needs(Right.ENROLL)

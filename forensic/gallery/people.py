@@ -145,26 +145,39 @@ def sample(session: Session, count: int) -> list[Photo]:
     return list(chosen.values())
 
 
-def complete(person: Person, metadata: Metadata) -> list[str]:
-    """Fill what is not known of a person yet.
+def complete(person: Person, metadata: Metadata, photo: Photo | None = None) -> list[str]:
+    """Fill what is not known of a person yet, and of a photo that was there.
 
     Returns:
         A remark for each value that differs from what is stored; the stored one stays.
     """
-    kept: list[str] = []
-    for key, value in metadata.person.items():
-        stored = getattr(person, key)
-        if stored is None:
-            setattr(person, key, value)
-        elif value not in (None, stored):
-            kept.append(f"{key} stays {_plain(stored)!r}, not {_plain(value)!r}")
-    fresh = {key: text for key, text in metadata.extra.items() if text is not None and key not in person.extra}
-    for key, text in metadata.extra.items():
-        if text is not None and text != person.extra.get(key, text):
-            kept.append(f"{key} stays {person.extra[key]!r}, not {text!r}")
-    if fresh:
-        person.extra = person.extra | fresh
+    kept = contradictions(person, metadata, photo)
+    fresh = lacking(person, metadata, photo)
+    change(person, fresh)
+    for key, value in fresh.photo.items():
+        setattr(photo, key, value)
     return kept
+
+
+def lacking(person: Person, metadata: Metadata, photo: Photo | None = None) -> Metadata:
+    """What of a row's metadata is not known yet."""
+    return Metadata(
+        {key: value for key, value in metadata.person.items() if value is not None and getattr(person, key) is None},
+        {key: text for key, text in metadata.photo.items() if text and photo and getattr(photo, key) is None},
+        {key: text for key, text in metadata.extra.items() if text is not None and key not in person.extra},
+    )
+
+
+def contradictions(person: Person, metadata: Metadata, photo: Photo | None = None) -> list[str]:
+    """A remark for each of a row's values that differs from what is stored."""
+    known = [(key, getattr(person, key), value) for key, value in metadata.person.items()]
+    known += [(key, getattr(photo, key), text) for key, text in metadata.photo.items() if photo]
+    known += [(key, person.extra.get(key), text) for key, text in metadata.extra.items()]
+    return [
+        f"{key} stays {_plain(stored)!r}, not {_plain(value)!r}"
+        for key, stored, value in known
+        if stored is not None and value is not None and value != stored
+    ]
 
 
 def change(person: Person, metadata: Metadata) -> None:
@@ -174,6 +187,11 @@ def change(person: Person, metadata: Metadata) -> None:
     if metadata.extra:
         changed = {**person.extra, **metadata.extra}
         person.extra = {key: text for key, text in changed.items() if text is not None}
+
+
+def named(metadata: Metadata) -> dict[str, object]:
+    """What the log says of changed metadata: own columns are counted, since a column's name may tell whose it is."""
+    return {"fields": sorted([*metadata.person, *metadata.photo]), "own_columns": len(metadata.extra)}
 
 
 def described(person: Person | Row[Any]) -> dict[str, str | int]:

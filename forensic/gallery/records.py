@@ -91,18 +91,36 @@ class Owner(NamedTuple):
     label: str
 
 
+class Repeated(NamedTuple):
+    """A row whose photo is enrolled already: what it says may be news, and nothing else of it is looked at.
+
+    Args:
+        person: as of an enrollment.
+        sha256: hex digest of the photo.
+        file_name: as of an enrollment.
+        metadata: as of an enrollment.
+    """
+
+    person: str
+    sha256: str
+    file_name: str
+    metadata: Mapping[str, str]
+
+
 class Outcome(NamedTuple):
     """What became of one enrollment.
 
-    ``already``: the same bytes are enrolled for the same person, nothing changed. ``conflict``: the same bytes
-    are enrolled for another person. ``refused``: label or metadata cannot be stored. ``message`` says why, or
-    which metadata of an enrolled person was kept although the new row says something else; else it is empty.
+    ``already``: the same bytes are enrolled for the same person; what was lacking of the metadata is known now.
+    ``conflict``: the same bytes are enrolled for another person. ``refused``: label or metadata cannot be stored.
+    ``message`` says why, or what of the metadata a person should look at, such as what was kept although the new row
+    says something else; else it is empty. ``findings`` say the same without a label or a value.
     """
 
     status: Literal["enrolled", "already", "conflict", "refused"]
     person: str
     sha256: str
     message: str = ""
+    findings: tuple[str, ...] = ()
 
 
 class Part(NamedTuple):
@@ -252,18 +270,6 @@ def parse_day(text: str) -> date:
     except ValueError:  # such as the 30th of February
         pass
     raise UsageError(f"The date is {text[:40]!r}; expected a day as year-month-day, such as 2031-12-31.")
-
-
-def with_default(columns: Mapping[str, str], field: str, value: str) -> dict[str, str]:
-    """The columns with a value of a field where they have none, however they write its name.
-
-    >>> with_default({"Keep until": "", "eyes": "brown"}, "keep_until", "2031-12-31")
-    {'eyes': 'brown', 'keep_until': '2031-12-31'}
-    """
-    own = {column for column in columns if _folded(column) == field}
-    if any(columns[column].strip() for column in own):
-        return dict(columns)
-    return {column: text for column, text in columns.items() if column not in own} | {field: value}
 
 
 def _folded(column: str) -> str:

@@ -1,6 +1,7 @@
 """The gallery's door: people, photos and templates, by name."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
@@ -9,7 +10,7 @@ from sqlalchemy.orm import Session
 from forensic.errors import GalleryError
 from forensic.gallery import audit, cohorts, filtering, people, users
 from forensic.gallery.describing import Describing
-from forensic.gallery.enrolling import Plan
+from forensic.gallery.enrolling import Plan, Stored
 from forensic.gallery.filtering import Filter, Matching
 from forensic.gallery.models import Cohort, Person, Photo
 from forensic.gallery.records import (
@@ -17,6 +18,7 @@ from forensic.gallery.records import (
     Outcome,
     Owner,
     Problem,
+    Repeated,
     Size,
     check,
 )
@@ -60,10 +62,15 @@ class Gallery(Describing):
     # Enrolling
 
     @needs(Right.ENROLL)
-    def enroll(self, records: Sequence[Enrollment]) -> list[Outcome]:
+    def enroll(self, records: Sequence[Enrollment | Repeated], *, keep_until: date | None = None) -> list[Outcome]:
         """Enroll a batch in one durable transaction.
 
-        A photo (by content) is enrolled once. A new person takes the row's metadata; a known one only what it lacks.
+        A photo (by content) is enrolled once. A new person takes the row's metadata; a known one only what it lacks,
+        from photos that are there too.
+
+        Args:
+            records: the batch.
+            keep_until: last day (UTC) on which new people may be kept, where their record says nothing of it.
 
         Returns:
             One outcome a record, in the records' order.
@@ -71,19 +78,30 @@ class Gallery(Describing):
         Raises:
             GalleryError: a record whose hash, landmarks or templates are wrong; then none is enrolled.
         """
-        for record in records:
-            check(record)
+        photos = [record for record in records if isinstance(record, Enrollment)]
+        for photo in photos:
+            check(photo)
+        if not photos and not (planned := self._planned(records, keep_until))[1]:
+            return planned[0].outcomes  # without a wait for whoever is writing
         with self._exclusive():
-            with self._reading() as session:
-                hashes = [record.sha256 for record in records]
-                plan = Plan(records, people.known(session, hashes), people.sketches(session, hashes))
-            if plan.originals:
+            plan, is_news = self._planned(records, keep_until)
+            if is_news:
                 self._add(plan.originals, lambda session: self._enrolled(session, plan.store(session)))
         return plan.outcomes
 
-    def _enrolled(self, session: Session, photos: list[tuple[int, int]]) -> None:
-        numbers, owners = ([pair[side] for pair in photos] for side in (0, 1))
-        self.note(session, "enroll", photos=numbers, people=owners)
+    def _planned(self, records: Sequence[Enrollment | Repeated], keep_until: date | None) -> tuple[Plan, bool]:
+        """A batch's plan, and whether it changes anything."""
+        hashes = [record.sha256 for record in records]
+        with self.reading() as session:
+            plan = Plan(records, people.known(session, hashes), people.sketches(session, hashes), keep_until)
+            return plan, plan.is_news(session)
+
+    def _enrolled(self, session: Session, stored: Stored) -> None:
+        if stored.photos:
+            numbers, owners = ([pair[side] for pair in stored.photos] for side in (0, 1))
+            self.note(session, "enroll", photos=numbers, people=owners)
+        for update in stored.updates:
+            self.note(session, "update", **update)
 
     # Looking up
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from starlette.datastructures import UploadFile
 from forensic import images
 from forensic.errors import UsageError
 from forensic.gallery import exchange
+from forensic.gallery.enrolling import check_day
 from forensic.gallery.records import parse_label, parse_metadata
 from forensic.gallery.rights import Right, check
 from forensic.web import uploads
@@ -48,7 +50,13 @@ class Row(NamedTuple):
     fault: str = ""
 
 
-def ask_for_person(visitor: Visitor, person: str, metadata: Mapping[str, str], photos: Sequence[UploadFile]) -> Job:
+def ask_for_person(
+    visitor: Visitor,
+    person: str,
+    metadata: Mapping[str, str],
+    photos: Sequence[UploadFile],
+    keep_until: date | None = None,
+) -> Job:
     """Enroll photos of one person.
 
     Args:
@@ -56,10 +64,11 @@ def ask_for_person(visitor: Visitor, person: str, metadata: Mapping[str, str], p
         person: The label; somebody who is enrolled already gets further photos.
         metadata: Columns, as in a table.
         photos: The files.
+        keep_until: Last day (UTC) on which new people may be kept, where nothing else is said of it.
 
     Raises:
         RightsError: The visitor may not.
-        UsageError: There is no file, or label or metadata cannot be stored.
+        UsageError: There is no file, label or metadata cannot be stored, or the day has passed.
         Busy: The queue is full.
     """
     check(visitor.gallery, Right.ENROLL)
@@ -67,10 +76,12 @@ def ask_for_person(visitor: Visitor, person: str, metadata: Mapping[str, str], p
     parse_metadata(metadata)
     files, faults = _take(visitor, photos)
     rows = [Row(index, None, label, dict(metadata), fault) for index, fault in enumerate(faults)]
-    return _submit(visitor, rows, files)
+    return _submit(visitor, rows, files, keep_until)
 
 
-def ask_for_table(visitor: Visitor, table: UploadFile, photos: Sequence[UploadFile]) -> Job:
+def ask_for_table(
+    visitor: Visitor, table: UploadFile, photos: Sequence[UploadFile], keep_until: date | None = None
+) -> Job:
     """Enroll photos as a CSV table with the columns ``person,file`` and any metadata says.
 
     A row's file is found among the uploaded ones by its path, or else by its name alone.
@@ -79,11 +90,12 @@ def ask_for_table(visitor: Visitor, table: UploadFile, photos: Sequence[UploadFi
         visitor: Who asks.
         table: The table.
         photos: The files that it names.
+        keep_until: As for `ask_for_person`.
 
     Raises:
         RightsError: The visitor may not.
         DataError: The table cannot be read.
-        UsageError: There is no file, or the table has no rows or names several files of one name.
+        UsageError: There is no file, the table has no rows or names several files of one name, or the day has passed.
         TooLarge: The table has more bytes than the server takes.
         Busy: The queue is full.
     """
@@ -102,7 +114,7 @@ def ask_for_table(visitor: Visitor, table: UploadFile, photos: Sequence[UploadFi
         found.append(Row(index, row.line, row.person, row.metadata, fault))
     named = {row.file for row in found}
     found += [Row(index, None, "", {}, NOT_NAMED) for index in range(len(photos)) if index not in named]
-    return _submit(visitor, found, files)
+    return _submit(visitor, found, files, keep_until)
 
 
 def rows_of(file: File) -> list[Row]:
@@ -116,9 +128,10 @@ def names_of(visitor: Visitor, job: str) -> list[str]:
     return found
 
 
-def _submit(visitor: Visitor, rows: Sequence[Row], files: Sequence[File]) -> Job:
+def _submit(visitor: Visitor, rows: Sequence[Row], files: Sequence[File], keep_until: date | None) -> Job:
+    check_day(keep_until)
     content = json.dumps([list(row) for row in rows]).encode()
-    asked: dict[str, Any] = {"rows": len(rows)}
+    asked: dict[str, Any] = {"rows": len(rows), "keep_until": keep_until and keep_until.isoformat()}
     job = visitor.server.jobs.submit("enroll", asked, visitor.operator, [File(ROWS, content), *files])
     visitor.server.engine.kept(("names of files", job.id), lambda: [file.name for file in files])
     return job

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,13 @@ def enroll(engine: Engine, work: Work) -> dict[str, Any]:
         for file in [uploaded[rows[place].file or 0]]
     ]
     done = itertools.count(len(fates) + 1)
+    until = work.asked.get("keep_until")  # a job of an older version says nothing of it
     enrollment.enroll(
         work.gallery,
         items,
         routes,
         engine.finder,
+        keep_until=date.fromisoformat(until) if until else None,
         decode=lambda data, name: _decode(engine, data, name),
         progress=lambda summary: work.tell("enrolling", min(next(done), len(rows)), len(rows)),
         told=lambda place, fate: fates.update({places[place]: fate}),

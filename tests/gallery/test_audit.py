@@ -267,3 +267,15 @@ def test_one_entry_is_checked_by_itself(busy):
     assert "does not follow" in trail.entry(busy, 3).fault
     with pytest.raises(NotFound, match="no entry 99999"):
         trail.entry(busy, 99999)
+
+
+def test_an_update_names_known_fields_and_counts_own_columns(gallery, making):
+    """A column of the agency's own may be called after the person who has it."""
+    gallery.enroll([making.record(0)])
+    gallery.update("P0000", {"Birth year": "1970", "alias Zorro": "yes", "eyes": ""})
+    gallery.update_photo(gallery.photos("P0000")[0].id, {"Source": "web"})
+    photo, person = (entry["details"] for entry in trail.entries(gallery, action="update"))
+    assert (person["fields"], person["own_columns"]) == (["birth_year"], 2)
+    assert (photo["fields"], photo["own_columns"]) == (["source"], 0)
+    gallery.expunge("P0000")
+    assert not any("zorro" in str(entry).lower() for entry in trail.entries(gallery))

@@ -9,8 +9,9 @@ from click.testing import CliRunner
 from forensic.commands.retention import retention as group
 from forensic.errors import GalleryError, UsageError
 from forensic.gallery import Gallery, expunging, trail
+from forensic.gallery.enrolling import DATED, PAST, check_day
 from forensic.gallery.exchange import export, read_table
-from forensic.gallery.records import parse_day, with_default
+from forensic.gallery.records import parse_day
 
 TODAY = date(2031, 5, 1)
 DATES = ["2031-04-30", "2031-05-01", "2030-12-31", "", "2044-02-29"]
@@ -57,12 +58,32 @@ def test_an_export_enrolled_again_has_the_dates(kept, making, tmp_path):
         assert [(p.label, p.keep_until) for p in other.people()] == [(p.label, p.keep_until) for p in kept.people()]
 
 
-def test_a_default_is_for_whom_nothing_is_said():
-    assert with_default({"Keep-Until": "2030-01-01"}, "keep_until", "2031-01-01") == {"Keep-Until": "2030-01-01"}
-    assert with_default({"keep until": " ", "a": "b"}, "keep_until", "2031-01-01") == {
-        "a": "b",
-        "keep_until": "2031-01-01",
-    }
+def test_a_default_is_for_new_people_of_whom_nothing_is_said(kept, making):
+    """P0003 is enrolled without a date, and stays so whatever is the default for others."""
+    asked = [(7, {}), (20, {"keep until": " "}), (21, {}), (22, {"Keep-Until": "2033-03-03"})]
+    outcomes = kept.enroll([making.record(n, metadata=said) for n, said in asked], keep_until=date(2050, 1, 1))
+    assert [(outcome.status, outcome.message) for outcome in outcomes] == [("enrolled", "")] * 4
+    dates = {person.label: person.keep_until for person in kept.people()}
+    assert len(kept.photos("P0003")) == 2
+    assert (dates["P0003"], dates["P0010"], dates["P0011"]) == (None, date(2050, 1, 1), date(2033, 3, 3))
+
+
+def test_a_date_for_photos_that_were_there_is_pointed_out(kept, making):
+    (outcome,) = kept.enroll([making.record(7, metadata={"keep_until": "2050-01-01"})])
+    assert "P0003: keep_until is 2050-01-01 for all photos now, there was none before" in outcome.message
+    assert outcome.findings == (DATED,)
+    assert kept.person("P0003").keep_until == date(2050, 1, 1)
+
+
+def test_a_date_that_has_passed_is_pointed_out(kept, making):
+    rows = [(20, "2031-04-30"), (22, "2031-05-01"), (7, "2031-04-30")]
+    outcomes = kept.enroll([making.record(n, metadata={"keep_until": text}) for n, text in rows])
+    assert [outcome.findings for outcome in outcomes] == [(PAST,), (), (DATED, PAST)]
+    assert "keep_until 2031-04-30 has passed" in outcomes[0].message
+    check_day(TODAY)
+    check_day(None)
+    with pytest.raises(UsageError, match=r"2031-04-30 has passed.*today is 2031-05-01"):
+        check_day(date(2031, 4, 30))
 
 
 def test_who_is_due_and_when(kept):

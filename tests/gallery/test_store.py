@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from forensic.errors import GalleryError, UsageError
-from forensic.gallery import Gallery, Outcome
+from forensic.gallery import Gallery, Outcome, trail
+from forensic.gallery.enrolling import DATED, KEPT, PAST
+from forensic.gallery.records import Repeated
 
 
 def test_what_is_enrolled_comes_back(gallery, making):
@@ -36,10 +38,66 @@ def test_a_photo_is_enrolled_once(gallery, making):
     before = gallery.digest()
     outcomes = gallery.enroll([making.record(0, metadata={"name": "changed"}), other, making.record(1)])
     assert [outcome.status for outcome in outcomes] == ["already", "conflict", "enrolled"]
+    assert "name stays 'Name 0', not 'changed'" in outcomes[0].message
     assert "enrolled as 'P0000', so not as 'Q'" in outcomes[1].message
     assert gallery.size() == (1, 2)
     gallery.expunge_photo(next(p.id for p in gallery.photos() if p.sha256 == outcomes[2].sha256))
     assert gallery.digest() == before
+
+
+def again(record, **metadata):
+    return Repeated(record.person, record.sha256, record.file_name, metadata)
+
+
+def test_a_row_of_a_known_photo_tells_what_was_not_known(gallery, making):
+    """As a row with another photo does: what is lacking is filled, what differs stays and is remarked."""
+    first = making.record(0, metadata={"birth_year": "1980", "source": "booking"})
+    gallery.enroll([first, making.record(2)])
+    said = {"name": "Ada", "birth_year": "1970", "hair": "red", "Source": "web", "date_taken": "2020", "sex": ""}
+    (outcome,) = gallery.enroll([again(first, **said)])
+    assert (outcome.status, outcome.findings) == ("already", (KEPT,))
+    assert "birth_year stays 1980, not 1970" in outcome.message
+    assert "source stays 'booking', not 'web'" in outcome.message
+    person, (photo,) = gallery.person("P0000"), gallery.photos("P0000")
+    assert (person.name, person.sex, person.birth_year, person.extra) == ("Ada", None, 1980, {"hair": "red"})
+    assert (photo.source, photo.date_taken) == ("booking", "2020")
+    entries = [entry["details"] for entry in trail.entries(gallery, action="update")]
+    assert sorted(entries, key=lambda entry: "photo" in entry) == [
+        {"person": person.id, "fields": ["name"], "own_columns": 1},
+        {"photo": photo.id, "fields": ["date_taken"], "own_columns": 0},
+    ]
+    assert gallery.verify() == []
+
+
+def test_a_row_of_a_known_photo_without_news_writes_nothing(gallery, making, monkeypatch):
+    first = making.record(0, metadata={"name": "Ada", "hair": "red"})
+    gallery.enroll([first])
+    entries, revision = trail.entries(gallery), gallery.person("P0000").updated_at
+
+    def locked(*arguments, **options):
+        raise AssertionError("the writer's lock was taken")
+
+    monkeypatch.setattr(Gallery, "_lock", locked)
+    rows = [again(first, name="Ada"), again(first, hair="red", eyes=""), again(first, hair="grey")]
+    outcomes = gallery.enroll(rows)
+    assert [outcome.status for outcome in outcomes] == ["already"] * 3
+    assert [bool(outcome.message) for outcome in outcomes] == [False, False, True]
+    assert "hair stays 'red', not 'grey'" in outcomes[2].message
+    assert (trail.entries(gallery), gallery.person("P0000").updated_at) == (entries, revision)
+
+
+def test_rows_of_known_photos_beside_new_ones_and_wrong_ones(gallery, making):
+    first, new = making.record(0, metadata={}), making.record(1, metadata={"eyes": "grey"})
+    gallery.enroll([first])
+    rows = [again(first, eyes="brown"), new, again(new, hair="red"), again(first, birth_year="x")]
+    outcomes = gallery.enroll([*rows, again(making.record(8), name="gone"), again(first, keep_until="2001-01-01")])
+    states = ["already", "enrolled", "already", "refused", "already", "already"]
+    assert [outcome.status for outcome in outcomes] == states
+    assert "eyes stays 'brown', not 'grey'" in outcomes[1].message
+    assert "birth year" in outcomes[3].message
+    assert outcomes[5].findings == (DATED, PAST)
+    assert gallery.person("P0000").extra == {"eyes": "brown", "hair": "red"}
+    assert gallery.size() == (1, 2)
 
 
 @pytest.mark.parametrize(

@@ -45,4 +45,19 @@ def test_who_is_on_the_photos_has_to_be_said_once(program: Program, stranger: Ma
     assert analyst.post("/api/v1/enrollments", files=[*files, table], data={"person": "N-2"}).status_code == 422
     answer = analyst.post("/api/v1/enrollments", files=files, data={"person": "N-2", "metadata": "no JSON"})
     assert answer.status_code == 422
+    for day in ("2001-12-31", "soon"):
+        answer = analyst.post("/api/v1/enrollments", files=files, data={"person": "N-2", "keep_until": day})
+        assert answer.status_code == 422, day
     assert program("examiner").post("/api/v1/enrollments", files=files, data={"person": "N-2"}).status_code == 403
+
+
+def test_a_photo_that_is_there_brings_what_is_new(program: Program, people: list[Made]) -> None:
+    """Of two values for one thing the first stays, and the answer says so without either of them."""
+    analyst, photo = program("analyst"), people[0].photos[0]
+    for eyes, reasons in (("brown", 0), ("brown", 0), ("grey", 1)):
+        about = {"person": people[0].label, "metadata": json.dumps({"eyes": eyes})}
+        answer = analyst.post("/api/v1/enrollments", files=[upload(photo)], data=about, headers=AWAITED)
+        (told,) = answer.json()["answer"]["files"]
+        assert (told["status"], len(told["reasons"])) == ("already", reasons)
+        assert eyes not in " ".join(told["reasons"])
+    assert analyst.get(f"/api/v1/people/{told['person']}").json()["metadata"]["eyes"] == "brown"

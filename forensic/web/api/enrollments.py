@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
@@ -42,6 +43,13 @@ async def enrolled(
         Annotated[str, StringConstraints(max_length=100_000, pattern=NUL_FREE)] | None,
         Form(description="With `person`: a JSON object of columns and values.", examples=['{"sex": "female"}']),
     ] = None,
+    keep_until: Annotated[
+        date | None,
+        Form(
+            description="Last day, in UTC, on which new people may be kept, where nothing else is said of it.",
+            examples=["2031-12-31"],
+        ),
+    ] = None,
 ) -> Response:
     """Enroll photos of one person, or of many as a table says. One bad file never stops the others.
 
@@ -54,10 +62,10 @@ async def enrolled(
         if table is not None:
             if person is not None or columns:
                 raise UsageError("Give a table, or a person with metadata, not both.")
-            return enrolling.ask_for_table(visitor, table, files)
+            return enrolling.ask_for_table(visitor, table, files, keep_until)
         if person is None:
             raise UsageError("Say who is on the photos: give a person, or a table with the columns person,file.")
-        return enrolling.ask_for_person(visitor, person, columns, files)
+        return enrolling.ask_for_person(visitor, person, columns, files, keep_until)
 
     return await answered(request, visitor, seconds, submit)
 
