@@ -21,6 +21,15 @@ def tidy(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
+def forms(text: str) -> tuple[str, ...]:
+    r"""How a text may have been stored: as it is given, composed (NFC) and decomposed (NFD), each once.
+
+    >>> len(forms("Jos\u00e9")), len(forms("Jose\u0301")), forms("Ann")
+    (2, 2, ('Ann',))
+    """
+    return tuple(dict.fromkeys((text, *(unicodedata.normalize(form, text) for form in ("NFC", "NFD")))))
+
+
 def fold(text: str) -> str:
     r"""The text as it is compared: without case, without what nobody sees, compatible characters alike, blanks as one.
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from forensic.errors import UsageError
@@ -17,6 +16,7 @@ from forensic.gallery.records import (
     parse_metadata,
     template_bytes,
 )
+from forensic.text import forms
 
 
 class Plan:
@@ -50,7 +50,7 @@ class Plan:
                 self.outcomes.append(Outcome("refused", label, record.sha256, message))
                 continue
             owner = owners.setdefault(record.sha256, label)
-            if owner != label:
+            if label not in forms(owner):  # a label of an earlier version may be decomposed
                 message = f"{record.file_name} is enrolled as {owner!r}, so not as {label!r}: the bytes are the same."
                 self.outcomes.append(Outcome("conflict", label, record.sha256, message))
             elif record.sha256 in known or record.sha256 in self.originals:
@@ -97,12 +97,7 @@ class Plan:
         return photo
 
     def _people(self, session: Session) -> dict[str, Person]:
-        labels = sorted({self.outcomes[place].person for place, _, _ in self._fresh})
-        return {
-            person.label: person
-            for some in templates.chunks(labels)
-            for person in session.scalars(select(Person).where(Person.label.in_(some)))
-        }
+        return people.by_label(session, {self.outcomes[place].person for place, _, _ in self._fresh})
 
 
 def _photo(record: Enrollment, person: Person, metadata: Metadata) -> Photo:

@@ -52,11 +52,11 @@ class Expunging(Curating):
 
         Raises:
             GalleryError: a label is unknown (nobody is removed then), or another process reads without end.
-            UsageError: the reason names one of them, or is too long.
+            UsageError: the reason names one of them, or is too long; or a label is two people's.
         """
 
         def remove(session: Session) -> Sequence[str]:
-            gone = [people.find(session, label) for label in labels]
+            gone = [people.alone(session, label) for label in labels]
             return self._removed(session, sorted({person.id for person in gone}), **_why(reason, gone))
 
         return self._expunge(remove)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,6 +75,10 @@ def _permissions(folder: Path) -> Iterator[Problem]:
 def _people(session: Session) -> Iterator[Problem]:
     for label in session.scalars(select(Person.label).where(Person.photo_count == 0).order_by(Person.label)):
         yield Problem("person", label, "Has no photo: expunge this person.")
+    labels = session.scalars(select(Person.label).order_by(Person.label)).all()
+    counts = Counter(unicodedata.normalize("NFC", label) for label in labels)
+    for label in (label for label in counts if counts[label] > 1):
+        yield Problem("person", label, "Two people have this label, in two Unicode forms: rename one, or merge them.")
 
 
 def _originals(gallery: Storage) -> Iterator[Problem]:
