@@ -65,8 +65,8 @@ def _permissions(folder: Path) -> Iterator[Problem]:
         return
     for path in (folder, *sorted(folder.rglob("*"))):
         try:
-            mode = path.lstat().st_mode & 0o777
-        except FileNotFoundError:  # another process is at work
+            mode = path.stat().st_mode & 0o777  # of a link's target: a link itself is open to all, and chmod follows it
+        except OSError:  # another process is at work, or a link leads nowhere
             continue
         if mode & 0o077:
             yield Problem("permissions", str(path), f"Others may use it (mode {mode:o}): chmod go= it.")
