@@ -149,13 +149,14 @@ def restore(
     Args:
         destination: The backup's folder.
         key_file: Its keys.
-        folder: For the gallery; new, or empty.
+        folder: For the gallery; new, or empty and on the disk of the folder that it lies in.
         number: Of the snapshot.
         incomplete: Leave out what is damaged too, instead of stopping there.
         progress: Told of people and photos.
 
     Raises:
-        GalleryError: The backup cannot be opened or is damaged, or the folder is not new. Nothing is left in it then.
+        GalleryError: The backup cannot be opened or is damaged, or the folder is not new, or cannot be replaced since a
+            disk is mounted there. Nothing is left in it then.
     """
     snapshot = Snapshot.open(destination.absolute(), key_file.absolute(), number)
     if snapshot.said["revision"] > database.HEAD:
@@ -163,8 +164,8 @@ def restore(
             f"The snapshot was made by a newer version (schema {snapshot.said['revision']}, this one knows "
             f"{database.HEAD}): upgrade this program."
         )
-    folder = folder.absolute()
     with database.in_words(str(folder)):
+        folder = Path(os.path.realpath(folder))  # what a link leads to is replaced, not the link
         if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
             raise GalleryError(f"{folder} is there already: a gallery is restored into a new or an empty folder alone.")
         with _beside(folder) as unfinished:
@@ -190,9 +191,24 @@ def _beside(folder: Path) -> Iterator[Path]:
         with FileLock(beside / LOCK):
             (beside / MARKER).touch()  # after the lock: what has it and is not locked is nobody's
             (beside / "gallery").mkdir(mode=0o700)
+            _try_to_replace(folder, beside / "gallery")
             yield beside / "gallery"
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _try_to_replace(folder: Path, empty: Path) -> None:
+    """Replace an empty folder by another one, as is done at the end with the gallery: hours later, if it fails then."""
+    if not folder.exists():
+        return
+    try:
+        os.replace(empty, folder)
+    except OSError as error:
+        raise GalleryError(
+            f"{folder} cannot be replaced by a gallery ({error.strerror}), as where a disk is mounted: name a new "
+            "folder in it, or elsewhere."
+        ) from None
+    empty.mkdir(mode=0o700)
 
 
 def _part(snapshot: Snapshot, key: Key, part: Part) -> tuple[Rows, bytes | None]:
