@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from forensic.errors import DataError, GalleryError, UsageError
+from forensic.gallery import address
 from forensic.gallery.records import MEASURED, PERSON_FIELDS, PHOTO_FIELDS, RESERVED
 from forensic.gallery.rights import Right, needs
 
@@ -143,10 +144,11 @@ def export(gallery: "Gallery", out: Path) -> Path:
 
     Raises:
         GalleryError: an original is missing or altered.
-        UsageError: the table or the originals' folder is there already.
+        UsageError: the table or the originals' folder is there already, or would lie in a gallery.
     """
     table = out if out.suffix.lower() == ".csv" else out / "gallery.csv"
     folder = table.with_suffix("")
+    address.check_outside(table)
     if table.exists() or folder.exists():
         raise UsageError(f"{table} or {folder} is there already; give another name, or remove it first.")
     with gallery.writing() as session:

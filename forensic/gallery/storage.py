@@ -115,6 +115,11 @@ class Storage:
         """Give the database's connections back."""
         self.engine.dispose()
 
+    def strange(self) -> list[Path]:
+        """What lies in the folder and is not the gallery's."""
+        own = {self.folder: OWN_NAMES} if self.sealing is None else {self.folder: OUTSIDE, self.home: OWN_NAMES}
+        return [path for folder, names in own.items() for path in sorted(folder.iterdir()) if path.name not in names]
+
     # Opening
 
     def _is_made(self) -> bool:

@@ -26,6 +26,8 @@ from forensic.gallery.templates import CHUNK, load, seal
 if TYPE_CHECKING:
     from forensic.gallery.store import Gallery
 
+PLAIN = "Lies in plain beside the encrypted gallery, and is not of it: move it elsewhere, or destroy it."
+STRANGE = "Is not the gallery's, and no expunge reaches it: move it elsewhere, or delete it."
 STRAY = "No photo has this file: delete it."
 ORPHAN = (
     "No photo has this original, which may be the only copy of one whose row was lost: see that the database is the "
@@ -54,9 +56,9 @@ def verify(gallery: Gallery, exported: audit.Head | None = None) -> list[Problem
         problems += _key(gallery, entries)
         problems += keyfiles.remaining(session, everywhere=False)
         problems += engines.problems(session)
-    if gallery.sealing is not None:
-        left = "Lies in plain beside the encrypted gallery, and is not of it: move it elsewhere, or destroy it."
-        problems += [Problem("plain", str(path), left) for path in encrypting.plain_files(gallery.folder)]
+    plain = [] if gallery.sealing is None else encrypting.plain_files(gallery.folder)
+    problems += [Problem("plain", str(path), PLAIN) for path in plain]
+    problems += [Problem("folder", str(path), STRANGE) for path in gallery.strange() if path not in plain]
     return [*problems, *originals.problems(gallery), *_originals(gallery), *_indexes(gallery)]
 
 

@@ -163,3 +163,10 @@ def test_a_link_is_as_open_as_what_it_leads_to(full, tmp_path):
     assert ("permissions", str(inside)) in kinds(full)
     subprocess.run(["chmod", "go=", inside], check=True)
     assert [found for found in kinds(full) if found[0] == "permissions"] == []
+
+
+def test_what_is_not_the_gallerys_is_named(full):
+    """Such as an export of an earlier version: no expunge reaches it."""
+    (full.home / "exp").mkdir(mode=0o700)
+    (full.folder / "a.html").touch(mode=0o600)
+    assert sorted(kinds(full)) == sorted(("folder", str(path)) for path in (full.home / "exp", full.folder / "a.html"))
