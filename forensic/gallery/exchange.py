@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from forensic.errors import DataError, GalleryError, UsageError
 from forensic.gallery import address
+from forensic.gallery.objects import private_folders
 from forensic.gallery.records import MEASURED, PERSON_FIELDS, PHOTO_FIELDS, RESERVED
 from forensic.gallery.rights import Right, needs
 
@@ -156,7 +157,7 @@ def export(gallery: "Gallery", out: Path) -> Path:
     photos = sorted(gallery.photos(), key=lambda photo: (photo.person.label, photo.sha256))
     extras = sorted({key for photo in photos for key in photo.person.extra})
     try:
-        folder.mkdir(mode=0o700, parents=True)
+        private_folders(folder)
         with _private(table).open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(map(escape, [*RESERVED, *PERSON_FIELDS, *PHOTO_FIELDS, *extras, *MEASURED]))

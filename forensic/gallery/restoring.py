@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from forensic.errors import GalleryError
 from forensic.gallery import address, audit, database
 from forensic.gallery.destination import Damaged
-from forensic.gallery.objects import FolderStore, sync, write_private
+from forensic.gallery.objects import FolderStore, private_folders, sync, write_private
 from forensic.gallery.records import Problem
 from forensic.gallery.rows import Rows, insert
 from forensic.gallery.sealing import Key
@@ -180,7 +180,7 @@ def _beside(folder: Path) -> Iterator[Path]:
     """An empty folder on the same disk, that goes at the end; those of restorings that were killed go too."""
     from filelock import FileLock, Timeout
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    private_folders(folder.parent)
     prefix = folder.name + RESTORING
     for path in folder.parent.iterdir():
         if path.name.startswith(prefix) and os.path.isfile(path / MARKER):
@@ -234,8 +234,7 @@ class _Restoring:
 
     def run(self) -> Restored:
         """Make the database as it was, with the originals beside it, and bring it to the newest schema."""
-        for name in ("objects", "index"):
-            (self.folder / name).mkdir(mode=0o700)
+        private_folders(self.folder / "objects", self.folder / "index")
         self._bring_audit_key()
         file = self.folder / address.FILE
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
