@@ -28,7 +28,7 @@ from forensic.casefile.layout import (
 from forensic.casefile.probes import Decode
 from forensic.casefile.verifying import Contents
 from forensic.errors import GalleryError, UsageError
-from forensic.gallery import Gallery, disclosing
+from forensic.gallery import Gallery, address, disclosing
 from forensic.gallery.objects import partial, write_private
 from forensic.report import CANDIDATE_SIDE, jpeg
 from forensic.text import printable
@@ -87,8 +87,9 @@ def reserved(out: Path) -> Iterator[None]:
     """A place to write to, known to be one before anything is on record; nothing is left beside it.
 
     Raises:
-        UsageError: The file is there already, or cannot be written.
+        UsageError: The file is there already, would lie in a gallery, or cannot be written.
     """
+    address.check_outside(out)
     beside = partial(out)
     try:
         if out.exists():

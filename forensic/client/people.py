@@ -14,6 +14,7 @@ from forensic.gallery import merging
 from forensic.gallery.expunging import Due
 from forensic.gallery.models import Person, Photo
 from forensic.gallery.records import Size, parse_photo_metadata
+from forensic.text import forms
 
 if TYPE_CHECKING:
     from forensic.duplicates import Duplicates
@@ -40,9 +41,11 @@ class People:
 
     def person(self, label: str) -> Person:
         """The person with this label."""
-        for person in self._connection.pages_of("/people/search", reading.person, {"where": {"person": label}}):
-            if person.label == label:  # to a search, an end in * stands for all that begin so
-                return person
+        found = self._connection.pages_of("/people/search", reading.person, {"where": {"person": label}})
+        there = {person.label: person for person in found}  # to a search, an end in * stands for all that begin so
+        for form in forms(label):
+            if form in there:
+                return there[form]
         raise NotFound(f"No person {label!r} in the gallery; 'forensic gallery list' shows who is enrolled.")
 
     def view(self, label: str) -> tuple[Person, list[Photo]]:

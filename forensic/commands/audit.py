@@ -116,7 +116,10 @@ def head(gallery: Path, out: Path | None) -> None:
     """Export the signed head of the log, to be kept where nobody who can write the gallery can write."""
     from forensic import weights
     from forensic.errors import UsageError
+    from forensic.gallery import address
 
+    if out is not None:
+        address.check_outside(out)
     with open_place(gallery) as opened:
         content = json.dumps(opened.records.export_head()._asdict())
     if out is None:

@@ -102,8 +102,9 @@ def enroll(
     """Enroll photos in a gallery, which is made if it is not there.
 
     PATHS are photos, ANSI/NIST-ITL files, or folders of both, sub-folders included but for links to folders; each file
-    names its person by its stem. A table given with --csv names people itself, several photos a person, with metadata: name, sex, birth_year,
-    case_reference, keep_until, source, date_taken, and any column of your own. Its files are relative to the table.
+    names its person by its stem. A table given with --csv names people itself, several photos a person, with metadata:
+    name, sex, birth_year, case_reference, keep_until, source, date_taken, and any column of your own. Its files are
+    relative to the table.
 
     ANSI/NIST-ITL files (.an2, .eft, .nist) are known by their content. Each Type-10 record of a FACE is a photo of one
     person, named by the file's stem, or by the field of --nist person=FIELD: which fields hold a number or a name is

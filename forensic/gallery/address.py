@@ -4,13 +4,15 @@ The record is written once, when the gallery is made, so that no later command c
 with the database of another. It holds no password: that comes from PGPASSWORD or ~/.pgpass.
 """
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from forensic.errors import GalleryError
+from forensic.errors import GalleryError, UsageError
+from forensic.gallery.encryption import KEY_FILE
 from forensic.gallery.objects import write_private
 
 FILE = "gallery.db"
@@ -63,6 +65,23 @@ def find(folder: Path, given: str | None = None, *, home: Path | None = None) ->
             "(--database, FORENSIC_DATABASE), or name another folder."
         )
     return Address(url, settled=recorded is not None)
+
+
+def is_gallery(folder: Path) -> bool:
+    """Whether a folder is a gallery's, by the files that say so."""
+    return any(os.path.exists(folder / name) for name in (FILE, RECORD, KEY_FILE))
+
+
+def check_outside(path: Path) -> None:
+    """Stop before something is written into a gallery's folder, where no expunge reaches it.
+
+    Raises:
+        UsageError: The path lies in one.
+    """
+    real = Path(os.path.realpath(path))
+    for folder in (real, *real.parents):
+        if is_gallery(folder):
+            raise UsageError(f"{path} lies in the gallery {folder}, where no expunge reaches it: name a place outside.")
 
 
 def record(folder: Path, url: URL) -> None:

@@ -25,6 +25,7 @@ from forensic.gallery.models import Person, Photo, now
 from forensic.gallery.records import Problem, parse_label
 from forensic.gallery.rights import Operator, Right, Role, needs
 from forensic.gallery.storage import Storage
+from forensic.text import forms
 
 
 class Kind(StrEnum):
@@ -119,7 +120,7 @@ def open_case(gallery: Storage, reference: str, *, purpose: str, legal_basis: st
     if not purpose.strip() or not legal_basis.strip():
         raise UsageError("A case needs a purpose and a legal basis, in words that a court can read.")
     with gallery.writing() as session:
-        if session.scalars(select(Case.id).where(Case.reference == reference)).first() is not None:
+        if _with(session, reference) is not None:
             raise UsageError(f"There is a case {reference!r} already; 'forensic case show {reference}' shows it.")
         case = Case(
             reference=reference,
@@ -397,10 +398,17 @@ def find_case(session: Session, reference: str) -> Case:
     Raises:
         NotFound: There is none.
     """
-    case = session.scalars(select(Case).where(Case.reference == reference.strip())).one_or_none()
+    case = _with(session, reference.strip())
     if case is None:
         raise NotFound(f"There is no case {reference!r}; 'forensic case list' shows those there are.")
     return case
+
+
+def _with(session: Session, reference: str) -> Case | None:
+    """The case with a reference, however that is composed; where two differ in that alone, the one as it is given."""
+    ways = forms(reference)
+    found = session.scalars(select(Case).where(Case.reference.in_(ways))).all()
+    return min(found, key=lambda case: ways.index(case.reference), default=None)
 
 
 def find_search(session: Session, number: int) -> SearchRecord:

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select
-
 from forensic.errors import DuplicateError, UsageError
 from forensic.gallery import assessing, merging, people, templates
 from forensic.gallery.models import Person, Photo
@@ -31,8 +29,8 @@ class Curating(Storage):
         with self.writing() as session:
             person = people.find(session, label)
             people.change(person, parsed)
-            if rename is not None and (new := parse_label(rename)) != label:
-                if session.scalars(select(Person.id).where(Person.label == new)).first() is not None:
+            if rename is not None and (new := parse_label(rename)) != person.label:
+                if people.by_label(session, [new]).get(new, person) is not person:
                     raise DuplicateError(f"{new!r} is already someone's label; {label!r} keeps its own.")
                 person.label = new
                 templates.touch_people(session, [person.id])

@@ -18,7 +18,7 @@ from forensic.gallery import templates
 from forensic.gallery.expunging import Expunging
 from forensic.gallery.locks import Locked
 from forensic.gallery.models import IndexFile, Photo, TemplateSpace
-from forensic.gallery.objects import sync, write_private
+from forensic.gallery.objects import private_folders, sync, write_private
 from forensic.gallery.records import Part, Space, Templates
 from forensic.gallery.rights import Right, needs
 
@@ -134,7 +134,7 @@ class Describing(Expunging):
         with suppress(Locked), self._exclusive(patience=0):
             if self.revision(space) != revision:
                 return False
-            self.index_folder.mkdir(mode=0o700, exist_ok=True)
+            private_folders(self.index_folder)
             (self.index_folder / name).unlink(missing_ok=True)  # a crash may leave none, but never one of another hash
             sync([self.index_folder])
             moment, digest = time.time_ns(), hashlib.sha256(data).hexdigest()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from forensic.errors import DataError, GalleryError
-from forensic.gallery.objects import partial, sync, write_private
+from forensic.gallery.objects import partial, private_folders, sync, write_private
 from forensic.gallery.sealing import OVERHEAD, Key
 
 FORMAT = "forensic backup 1"
@@ -73,8 +73,7 @@ class Destination:
     def begin(self, name: str) -> None:
         """Make the folder that of a backup."""
         with self._in_words():
-            for folder in (self._blobs, self._snapshots):
-                folder.mkdir(mode=0o700, exist_ok=True)
+            private_folders(self._blobs, self._snapshots)
             write_private({self.folder / MARKER: json.dumps({"format": FORMAT, "backup": name}).encode()})
 
     @contextmanager
@@ -88,7 +87,7 @@ class Destination:
 
         self.name()
         with self._in_words():
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folders(self.folder)
             lock = FileLock(self.folder / LOCK, timeout=0, mode=0o600)
             try:
                 lock.acquire()
@@ -119,11 +118,8 @@ class Destination:
         paths = {self._path(name): data for name, data in sealed.items()}
         with self._in_words():
             try:
-                new = {path.parent for path in paths if not path.parent.is_dir()}
-                for folder in new:
-                    folder.mkdir(mode=0o700, parents=True)
+                private_folders(*{path.parent for path in paths})
                 write_private(paths)
-                sync({self._blobs} if new else ())
             except OSError:
                 for path in paths:
                     with suppress(OSError):

@@ -25,7 +25,7 @@ from forensic.gallery.encryption import KEY_FILE, SEALED, UNFINISHED, Envelope, 
 from forensic.gallery.keys import UserKey
 from forensic.gallery.locks import locked
 from forensic.gallery.models import IndexFile
-from forensic.gallery.objects import PARTIAL, FolderStore, sync
+from forensic.gallery.objects import PARTIAL, FolderStore, private_folders, sync
 from forensic.gallery.rights import Right, needs
 from forensic.gallery.storage import DATABASE_FILES, OWN_NAMES, Storage
 from forensic.gallery.templates import chunks
@@ -51,7 +51,7 @@ def create(folder: Path, user: UserKey) -> None:
     with database.in_words(str(folder)):
         if folder.exists() and {path.name for path in folder.iterdir()} - OWN_NAMES:
             raise GalleryError(f"{folder} is no gallery and holds other things; give a new or an empty folder.")
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folders(folder)
         with locked(folder, PATIENCE):
             if Envelope.read(folder) is None:  # else an earlier making was killed, or another process was first
                 _check_empty(folder)

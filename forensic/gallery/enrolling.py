@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from forensic.errors import UsageError
@@ -20,6 +19,7 @@ from forensic.gallery.records import (
     parse_metadata,
     template_bytes,
 )
+from forensic.text import forms
 
 KEPT = "The person is enrolled already, and what is recorded stays where the new row says something else."
 DATED = "The person had no date until which they may be kept; the row's holds for all their photos now."
@@ -78,7 +78,7 @@ class Plan:
                 self.outcomes.append(Outcome("refused", label, record.sha256, message))
                 continue
             owner = owners.setdefault(record.sha256, label)
-            if owner != label:
+            if label not in forms(owner):  # a label of an earlier version may be decomposed
                 message = f"{record.file_name} is enrolled as {owner!r}, so not as {label!r}: the bytes are the same."
                 self.outcomes.append(Outcome("conflict", label, record.sha256, message))
             elif record.sha256 in known or record.sha256 in self.originals:
@@ -170,12 +170,7 @@ class Plan:
             self.outcomes[place] = outcome._replace(message=message, findings=tuple(findings))
 
     def _people(self, session: Session) -> dict[str, Person]:
-        labels = sorted({self.outcomes[place].person for place, _, _ in self._rows})
-        return {
-            person.label: person
-            for some in templates.chunks(labels)
-            for person in session.scalars(select(Person).where(Person.label.in_(some)))
-        }
+        return people.by_label(session, {self.outcomes[place].person for place, _, _ in self._rows})
 
     def _photos(self, session: Session) -> dict[str, Photo]:
         """The photos that were there, by their hashes."""

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from forensic.errors import DataError, GalleryError, UsageError
+from forensic.gallery import address
+from forensic.gallery.objects import private_folders
 from forensic.gallery.records import MEASURED, PERSON_FIELDS, PHOTO_FIELDS, RESERVED
 from forensic.gallery.rights import Right, needs
 
@@ -143,10 +145,11 @@ def export(gallery: "Gallery", out: Path) -> Path:
 
     Raises:
         GalleryError: an original is missing or altered.
-        UsageError: the table or the originals' folder is there already.
+        UsageError: the table or the originals' folder is there already, or would lie in a gallery.
     """
     table = out if out.suffix.lower() == ".csv" else out / "gallery.csv"
     folder = table.with_suffix("")
+    address.check_outside(table)
     if table.exists() or folder.exists():
         raise UsageError(f"{table} or {folder} is there already; give another name, or remove it first.")
     with gallery.writing() as session:
@@ -154,7 +157,7 @@ def export(gallery: "Gallery", out: Path) -> Path:
     photos = sorted(gallery.photos(), key=lambda photo: (photo.person.label, photo.sha256))
     extras = sorted({key for photo in photos for key in photo.person.extra})
     try:
-        folder.mkdir(mode=0o700, parents=True)
+        private_folders(folder)
         with _private(table).open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(map(escape, [*RESERVED, *PERSON_FIELDS, *PHOTO_FIELDS, *extras, *MEASURED]))

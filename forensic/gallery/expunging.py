@@ -1,6 +1,5 @@
 """How people leave a gallery for good: named, photo by photo, or all whose time has passed."""
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from forensic.gallery import database, engines, keyfiles, people, serving, templ
 from forensic.gallery.curating import Curating
 from forensic.gallery.models import Person, Photo, now
 from forensic.gallery.rights import Right, needs
+from forensic.text import mentions, tidy
 
 LONGEST_REASON = 500
 
@@ -52,11 +52,11 @@ class Expunging(Curating):
 
         Raises:
             GalleryError: a label is unknown (nobody is removed then), or another process reads without end.
-            UsageError: the reason names one of them, or is too long.
+            UsageError: the reason names one of them, or is too long; or a label is two people's.
         """
 
         def remove(session: Session) -> Sequence[str]:
-            gone = [people.find(session, label) for label in labels]
+            gone = [people.alone(session, label) for label in labels]
             return self._removed(session, sorted({person.id for person in gone}), **_why(reason, gone))
 
         return self._expunge(remove)
@@ -174,12 +174,12 @@ def _why(reason: str, gone: Iterable[Person]) -> dict[str, str]:
     Raises:
         UsageError: it names somebody, or is too long.
     """
-    reason = " ".join(reason.split())
+    reason = tidy(reason)
     if len(reason) > LONGEST_REASON:
         raise UsageError(f"The reason has {len(reason)} characters; expected at most {LONGEST_REASON}.")
     for person in gone:
         for name in filter(None, (person.label, person.name)):
-            if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", reason, re.IGNORECASE):
+            if mentions(reason, name):
                 raise UsageError(
                     "The reason names the person, and it stays in the log for good. Give an order's or a file's number."
                 )

@@ -6,7 +6,6 @@ value recorded is kept and counted: an incomplete record must never hide a suspe
 
 import hashlib
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from sqlalchemy.orm import Session
 from forensic.errors import UsageError
 from forensic.gallery.models import Person, Photo
 from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS
-from forensic.text import printable
+from forensic.text import fold, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +56,7 @@ class Condition(NamedTuple):
 
     Attributes:
         column: A field of people or photos, or a column of the user's own, as `fold_column` writes it.
-        alternatives: Values, as `fold` writes them, or ranges; one has to hold.
+        alternatives: Values, as `forensic.text.fold` writes them, or ranges; one has to hold.
         text: The condition in words, for records.
     """
 
@@ -181,15 +180,6 @@ class Matching(NamedTuple):
         """Conditions, justification and counts as plain data, for the search's record."""
         people = {"kept": self.kept, "kept_for_want_of_a_value": self.unknown, "left_out": self.left_out}
         return self.filter.to_json() | {"people": people, "photos": len(self.photo_ids)}
-
-
-def fold(value: str) -> str:
-    """A value as it is compared: composed, without case, each run of blanks one blank.
-
-    >>> fold("  Dark  BROWN ")
-    'dark brown'
-    """
-    return unicodedata.normalize("NFC", " ".join(unicodedata.normalize("NFC", value).casefold().split()))
 
 
 def fold_column(name: str) -> str:

@@ -91,7 +91,7 @@ def split(session: Session, label: str, photo_ids: Sequence[int], new: str) -> P
             f"{len(chosen)} of the {len(own)} photos of {label!r} were named; expected at least one and not all of "
             "them. 'forensic gallery update PERSON --person LABEL' gives a person another label."
         )
-    if session.scalars(select(Person.id).where(Person.label == fresh)).first() is not None:
+    if people.by_label(session, [fresh]):
         raise DuplicateError(
             f"{fresh!r} is someone's label; give a new one, and merge the two afterwards if they are one."
         )
@@ -107,9 +107,10 @@ def split(session: Session, label: str, photo_ids: Sequence[int], new: str) -> P
 
 
 def _two(session: Session, label: str, other: str) -> tuple[Person, Person]:
-    if label == other:
+    one, two = people.find(session, label), people.find(session, other)
+    if one is two:
         raise UsageError(f"{label!r} was named twice; give two people.")
-    return people.find(session, label), people.find(session, other)
+    return one, two
 
 
 def _keep_until(person: Person, gone: Person) -> list[str]:

@@ -232,10 +232,8 @@ class FolderStore(ObjectStore):
     def _put(self, files: Mapping[str, bytes]) -> None:
         """All files are written before the first is synced, so that the disk takes them together."""
         paths = {self.folder / name: data for name, data in files.items()}
-        for folder in (self.folder, *{path.parent for path in paths}):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folders(*{path.parent for path in paths})
         write_private(paths)
-        sync([self.folder])  # it may have new folders
 
     def _get(self, name: str) -> bytes:
         return (self.folder / name).read_bytes()
@@ -253,6 +251,20 @@ def is_original(name: str) -> bool:
 def partial(path: Path) -> Path:
     """Where a file lies while it is being written."""
     return path.with_name(path.name + PARTIAL)
+
+
+def private_folders(*folders: Path) -> None:
+    """Make folders, and those above that are missing, for their owner alone; on return they outlast a power cut.
+
+    One that is there stays as it is, but its entry is synced too: whoever made it may have been killed before that.
+    """
+    above: set[Path] = set()
+    for folder in folders:
+        missing = [path for path in folder.parents if not path.exists()]
+        for path in (*reversed(missing), folder):
+            path.mkdir(mode=0o700, exist_ok=True)
+            above.add(path.parent)
+    sync([path for path in above if os.access(path, os.R_OK)])  # else it may be written to, but not opened to be synced
 
 
 def write_private(files: Mapping[Path, bytes]) -> None:

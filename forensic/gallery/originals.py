@@ -25,7 +25,6 @@ from sqlalchemy.orm import Session
 from forensic.errors import GalleryError, UsageError
 from forensic.gallery import address, serving
 from forensic.gallery.casework_models import Identity
-from forensic.gallery.encryption import KEY_FILE
 from forensic.gallery.models import OriginalsPlace, Photo
 from forensic.gallery.objects import OWNER, UNFINISHED, FolderStore, ObjectStore, is_original
 from forensic.gallery.records import Problem
@@ -191,7 +190,7 @@ def _check_free(gallery: Storage, there: ObjectStore, url: str | None, identity:
         store, owner = _store(gallery, above), None
         with suppress(PermissionError):  # whoever may not look there has no originals there
             owner = store.owner()
-        if owner is not None or (isinstance(store, FolderStore) and _is_gallery(store.folder)):
+        if owner is not None or (isinstance(store, FolderStore) and address.is_gallery(store.folder)):
             raise GalleryError(f"{there.place} lies within a gallery's place, {store.place}: name another one.")
 
 
@@ -208,10 +207,6 @@ def _above(url: str) -> Iterator[str]:
     while "/" in path:
         path = path.rpartition("/")[0]
         yield f"{protocol}://{path}"
-
-
-def _is_gallery(folder: Path) -> bool:
-    return any((folder / name).exists() for name in (address.FILE, address.RECORD, KEY_FILE))
 
 
 def _write(gallery: Storage, place: OriginalsPlace, note: str | None = None) -> None:

@@ -1,6 +1,6 @@
 """People and photos inside one transaction: find, filter, describe. ``Gallery`` is the door to these functions."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import islice
 from typing import Any
@@ -8,13 +8,17 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, undefer
 
-from forensic.errors import NotFound
+from forensic.errors import NotFound, UsageError
 from forensic.gallery.casework_models import Sketch
 from forensic.gallery.models import Person, Photo
 from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS, Metadata, Owner, parse_metadata
 from forensic.gallery.templates import chunks
+from forensic.text import fold, forms
 
 COUNTED = undefer(Person.photo_count)
+Check = tuple[InstrumentedAttribute[Any], Callable[[Any], bool]]
+"""A column, and what tells whether a value of it is asked for."""
+Checks = Sequence[Check]
 
 
 def find(session: Session, label: str) -> Person:
@@ -23,11 +27,41 @@ def find(session: Session, label: str) -> Person:
     Raises:
         NotFound: there is none.
     """
-    query = select(Person).where(Person.label == label).options(COUNTED)
-    person = session.scalars(query).one_or_none()
+    person = by_label(session, [label]).get(label)
     if person is None:
         raise NotFound(f"No person {label!r} in the gallery; 'forensic gallery list' shows who is enrolled.")
     return person
+
+
+def by_label(session: Session, labels: Iterable[str]) -> dict[str, Person]:
+    """Label -> person, for those who are there; one that was stored in another Unicode form is found too.
+
+    Where both forms are somebody's, as earlier versions allowed, the label finds the one who has it as it is given.
+    """
+    given = {label: forms(label) for label in labels}
+    query = select(Person).options(COUNTED)
+    there = {
+        person.label: person
+        for some in chunks(sorted({form for all_forms in given.values() for form in all_forms}))
+        for person in session.scalars(query.where(Person.label.in_(some)))
+    }
+    found = {label: next((there[form] for form in own if form in there), None) for label, own in given.items()}
+    return {label: person for label, person in found.items() if person is not None}
+
+
+def alone(session: Session, label: str) -> Person:
+    """`find`, for what cannot be undone.
+
+    Raises:
+        NotFound: there is none.
+        UsageError: an earlier version let two people have the label in two Unicode forms.
+    """
+    if session.scalars(select(func.count(Person.id)).where(_equals(Person.label, label))).one() > 1:
+        raise UsageError(
+            f"Two people have the label {label!r}, in two Unicode forms: give one of them another by 'forensic gallery "
+            "update PERSON --person LABEL', or make them one by 'forensic gallery merge'."
+        )
+    return find(session, label)
 
 
 def by_number(session: Session, number: int) -> Person:
@@ -59,44 +93,72 @@ def listed(session: Session, where: Mapping[str, str], limit: int | None, offset
 
     An empty value asks for those without one; a text that ends in ``*`` for those that begin so, whatever the case.
     """
-    query, extra = _chosen(where)
-    query = query.order_by(Person.label).options(COUNTED)
-    if not extra:
-        return list(session.scalars(query.limit(limit).offset(offset)))
-    # Databases differ in how a path into JSON names a key with quotes or accents, so these are compared here.
-    found = (person for person in session.scalars(query) if _has(person.extra, extra))
-    return list(islice(found, offset, None if limit is None else offset + limit))
+    query, checks = _chosen(session, where)
+    query = query.order_by(Person.label)
+    if not checks:
+        return list(session.scalars(query.options(COUNTED).limit(limit).offset(offset)))
+    stop = None if limit is None else offset + limit
+    numbers = list(islice(_numbers(session, query, checks), offset, stop))
+    found = {
+        person.id: person
+        for some in chunks(numbers)
+        for person in session.scalars(select(Person).where(Person.id.in_(some)).options(COUNTED))
+    }
+    return [found[number] for number in numbers]
 
 
 def count(session: Session, where: Mapping[str, str]) -> int:
     """How many `listed` finds in all."""
-    query, extra = _chosen(where)
-    if not extra:
+    query, checks = _chosen(session, where)
+    if not checks:
         return session.scalars(select(func.count()).select_from(query.subquery())).one()
-    return sum(_has(found, extra) for found in session.scalars(query.with_only_columns(Person.extra)))
+    return sum(1 for _ in _numbers(session, query, checks))
 
 
-def _like(column: InstrumentedAttribute[Any], value: object) -> ColumnElement[bool]:
-    if isinstance(value, str) and value.endswith("*"):
-        return column.istartswith(value[:-1], autoescape=True)
-    return column == value  # `== None` becomes IS NULL
+def _numbers(session: Session, query: Select[Person], checks: Checks) -> Iterator[int]:
+    """Of the people of a query, the numbers of those who pass all checks, in its order."""
+    for number, *values in session.execute(query.with_only_columns(Person.id, *(column for column, _ in checks))):
+        if all(holds(value) for (_, holds), value in zip(checks, values, strict=True)):
+            yield number
 
 
-def _has(columns: Mapping[str, str], extra: Mapping[str, str | None]) -> bool:
-    return all(columns.get(key) == text for key, text in extra.items())
+def _chosen(session: Session, where: Mapping[str, str]) -> tuple[Select[Person], Checks]:
+    """What a database can choose by, and checks of columns for what databases do apart.
 
-
-def _chosen(where: Mapping[str, str]) -> tuple[Select[Person], dict[str, str | None]]:
-    """What a database can choose by, and the columns that are left to compare."""
-    query = select(Person)
+    They differ in which letters are one whatever the case, and in how a path into JSON names a key with accents.
+    """
+    query, checks = select(Person), list[Check]()
     parsed = parse_metadata({key: value for key, value in where.items() if key != "person"})
-    if "person" in where:
-        query = query.where(_like(Person.label, where["person"]))
-    for key, value in parsed.person.items():
-        query = query.where(_like(getattr(Person, key), value))
-    for key, value in parsed.photo.items():
-        query = query.where(Person.id.in_(select(Photo.person_id).where(_like(getattr(Photo, key), value))))
-    return query, parsed.extra
+    labels = {"label": where["person"]} if "person" in where else {}
+    for key, value in (labels | parsed.person).items():
+        column = getattr(Person, key)
+        if (begins := _beginning(value)) is None:
+            query = query.where(_equals(column, value))
+        else:
+            checks.append((column, begins))
+    for key, text in parsed.photo.items():
+        column = getattr(Photo, key)
+        if (begins := _beginning(text)) is None:
+            query = query.where(Person.id.in_(select(Photo.person_id).where(_equals(column, text))))
+        else:
+            values = session.execute(select(Photo.person_id, column).where(column.is_not(None)))
+            checks.append((Person.id, {person for person, value in values if begins(value)}.__contains__))
+    if parsed.extra:
+        extra = parsed.extra
+        checks.append((Person.extra, lambda columns: all(columns.get(key) == text for key, text in extra.items())))
+    return query, checks
+
+
+def _beginning(value: object) -> Callable[[str | None], bool] | None:
+    """What tells whether a value begins as one that ends in ``*`` asks; None for another value."""
+    if not isinstance(value, str) or not value.endswith("*"):
+        return None
+    beginning = fold(value[:-1])
+    return lambda text: text is not None and fold(text).startswith(beginning)
+
+
+def _equals(column: InstrumentedAttribute[Any], value: object) -> ColumnElement[bool]:
+    return column.in_(forms(value)) if isinstance(value, str) else column == value  # `== None` becomes IS NULL
 
 
 def known(session: Session, hashes: Sequence[str]) -> dict[str, str]:

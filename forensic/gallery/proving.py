@@ -18,7 +18,7 @@ from forensic.gallery import audit, engines, keyfiles, originals, pages, searchi
 from forensic.gallery.describing import INDEX
 from forensic.gallery.models import Backup, Base, IndexFile, Person, Photo
 from forensic.gallery.rights import Right, needs
-from forensic.gallery.storage import OUTSIDE, OWN_NAMES, Storage
+from forensic.gallery.storage import Storage
 from forensic.gallery.traces import Traces
 
 NAMED = 3
@@ -221,10 +221,7 @@ def _names(gallery: Storage, path: Path, photos: Iterable[int]) -> bool:
 
 
 def _folder(case: _Case) -> Iterator[Check]:
-    gallery = case.gallery
-    own = {gallery.folder: OWN_NAMES} if gallery.sealing is None else {gallery.folder: OUTSIDE, gallery.home: OWN_NAMES}
-    strange = [path for folder, names in own.items() for path in sorted(folder.iterdir()) if path.name not in names]
-    yield _files("folder", strange, "nothing but the gallery's own files")
+    yield _files("folder", case.gallery.strange(), "nothing but the gallery's own files")
 
 
 def _backups(case: _Case) -> Iterator[Check]:

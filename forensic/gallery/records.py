@@ -208,7 +208,7 @@ class Metadata(NamedTuple):
 
 
 def parse_label(label: str) -> str:
-    """The label without surrounding blanks.
+    """The label without surrounding blanks, composed (NFC): folders' names on macOS are not.
 
     Raises:
         UsageError: it is empty, longer than 200 characters, or holds control characters.
@@ -216,7 +216,7 @@ def parse_label(label: str) -> str:
     >>> parse_label(" A-17 ")
     'A-17'
     """
-    label = label.strip()
+    label = unicodedata.normalize("NFC", label.strip())
     if not label or len(label) > LABEL_LENGTH or any(unicodedata.category(c) in ("Cc", "Cs") for c in label):
         raise UsageError(
             f"A person is named {label[:40]!r}; expected 1 to {LABEL_LENGTH} characters without control characters."

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from forensic.errors import GalleryError
 from forensic.gallery import address, audit, database
 from forensic.gallery.destination import Damaged
-from forensic.gallery.objects import FolderStore, sync, write_private
+from forensic.gallery.objects import FolderStore, private_folders, sync, write_private
 from forensic.gallery.records import Problem
 from forensic.gallery.rows import Rows, insert
 from forensic.gallery.sealing import Key
@@ -149,13 +149,14 @@ def restore(
     Args:
         destination: The backup's folder.
         key_file: Its keys.
-        folder: For the gallery; new, or empty.
+        folder: For the gallery; new, or empty and on the disk of the folder that it lies in.
         number: Of the snapshot.
         incomplete: Leave out what is damaged too, instead of stopping there.
         progress: Told of people and photos.
 
     Raises:
-        GalleryError: The backup cannot be opened or is damaged, or the folder is not new. Nothing is left in it then.
+        GalleryError: The backup cannot be opened or is damaged, or the folder is not new, or cannot be replaced since a
+            disk is mounted there. Nothing is left in it then.
     """
     snapshot = Snapshot.open(destination.absolute(), key_file.absolute(), number)
     if snapshot.said["revision"] > database.HEAD:
@@ -163,8 +164,8 @@ def restore(
             f"The snapshot was made by a newer version (schema {snapshot.said['revision']}, this one knows "
             f"{database.HEAD}): upgrade this program."
         )
-    folder = folder.absolute()
     with database.in_words(str(folder)):
+        folder = Path(os.path.realpath(folder))  # what a link leads to is replaced, not the link
         if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
             raise GalleryError(f"{folder} is there already: a gallery is restored into a new or an empty folder alone.")
         with _beside(folder) as unfinished:
@@ -179,7 +180,7 @@ def _beside(folder: Path) -> Iterator[Path]:
     """An empty folder on the same disk, that goes at the end; those of restorings that were killed go too."""
     from filelock import FileLock, Timeout
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    private_folders(folder.parent)
     prefix = folder.name + RESTORING
     for path in folder.parent.iterdir():
         if path.name.startswith(prefix) and os.path.isfile(path / MARKER):
@@ -190,9 +191,24 @@ def _beside(folder: Path) -> Iterator[Path]:
         with FileLock(beside / LOCK):
             (beside / MARKER).touch()  # after the lock: what has it and is not locked is nobody's
             (beside / "gallery").mkdir(mode=0o700)
+            _try_to_replace(folder, beside / "gallery")
             yield beside / "gallery"
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _try_to_replace(folder: Path, empty: Path) -> None:
+    """Replace an empty folder by another one, as is done at the end with the gallery: hours later, if it fails then."""
+    if not folder.exists():
+        return
+    try:
+        os.replace(empty, folder)
+    except OSError as error:
+        raise GalleryError(
+            f"{folder} cannot be replaced by a gallery ({error.strerror}), as where a disk is mounted: name a new "
+            "folder in it, or elsewhere."
+        ) from None
+    empty.mkdir(mode=0o700)
 
 
 def _part(snapshot: Snapshot, key: Key, part: Part) -> tuple[Rows, bytes | None]:
@@ -218,8 +234,7 @@ class _Restoring:
 
     def run(self) -> Restored:
         """Make the database as it was, with the originals beside it, and bring it to the newest schema."""
-        for name in ("objects", "index"):
-            (self.folder / name).mkdir(mode=0o700)
+        private_folders(self.folder / "objects", self.folder / "index")
         self._bring_audit_key()
         file = self.folder / address.FILE
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))

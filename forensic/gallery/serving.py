@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from forensic.errors import GalleryError
 from forensic.gallery import database
 from forensic.gallery.casework_models import AuditEntry
+from forensic.gallery.objects import private_folders
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -48,7 +49,7 @@ def claim(home: Path) -> FileLock:
     from filelock import FileLock, Timeout
 
     folder = home / FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
+    private_folders(folder)
     lock = FileLock(folder / LOCK, timeout=0, mode=0o600)
     try:
         lock.acquire()

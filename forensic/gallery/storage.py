@@ -36,7 +36,7 @@ from forensic.gallery.casework_models import Identity, User
 from forensic.gallery.keys import UserKey
 from forensic.gallery.locks import Locked, busy, locked
 from forensic.gallery.models import IndexFile, LooseObject
-from forensic.gallery.objects import PARTIAL, PLAIN, Codec, FolderStore, ObjectStore
+from forensic.gallery.objects import PARTIAL, PLAIN, Codec, FolderStore, ObjectStore, private_folders
 from forensic.gallery.rights import Operator, Role, Standing
 
 DATABASE_FILES = {address.FILE + end for end in ("", "-wal", "-shm", "-journal")}
@@ -115,6 +115,11 @@ class Storage:
         """Give the database's connections back."""
         self.engine.dispose()
 
+    def strange(self) -> list[Path]:
+        """What lies in the folder and is not the gallery's."""
+        own = {self.folder: OWN_NAMES} if self.sealing is None else {self.folder: OUTSIDE, self.home: OWN_NAMES}
+        return [path for folder, names in own.items() for path in sorted(folder.iterdir()) if path.name not in names]
+
     # Opening
 
     def _is_made(self) -> bool:
@@ -129,10 +134,8 @@ class Storage:
                     f"{self.folder} is no gallery and holds other things ({', '.join(strange[:3])}); "
                     "give a new or an empty folder."
                 )
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folders(self.folder, self.home, self.home / originals.FOLDER, self.index_folder)
         self.folder.chmod(0o700)  # photos of people: nobody else's business
-        for folder in (self.home, self.home / originals.FOLDER, self.index_folder):
-            folder.mkdir(mode=0o700, exist_ok=True)
         if self._address.file:  # the database's side files take their mode from it
             os.close(os.open(self._address.file, os.O_CREAT | os.O_RDWR, 0o600))
 

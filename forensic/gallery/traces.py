@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from forensic.errors import DataError
+from forensic.text import forms
 
 RUN = 64
 """Bytes of a photo's file that are searched for in one piece."""
@@ -43,7 +44,9 @@ class Traces:
 
     @classmethod
     def of(cls, texts: tuple[str, ...] = (), photos: tuple[Path, ...] = ()) -> Traces:
-        """Labels and other text, as UTF-8 and as JSON writes it; and photos, by their hash and their content.
+        """Labels and other text, and photos by their hash and their content.
+
+        Text is searched for as UTF-8 and as JSON writes it, composed and decomposed.
 
         Raises:
             DataError: A photo cannot be read, or a text is empty.
@@ -53,7 +56,8 @@ class Traces:
         for text in texts:
             if not text.strip():
                 raise DataError("An empty text cannot be searched for. Give the label, or another word of the person.")
-            needles |= {text.encode(): "a text", json.dumps(text)[1:-1].encode(): "a text"}
+            for form in forms(text):
+                needles |= {form.encode(): "a text", json.dumps(form)[1:-1].encode(): "a text"}
         for photo in photos:
             try:
                 content = photo.read_bytes()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +26,8 @@ from forensic.gallery.templates import CHUNK, load, seal
 if TYPE_CHECKING:
     from forensic.gallery.store import Gallery
 
+PLAIN = "Lies in plain beside the encrypted gallery, and is not of it: move it elsewhere, or destroy it."
+STRANGE = "Is not the gallery's, and no expunge reaches it: move it elsewhere, or delete it."
 STRAY = "No photo has this file: delete it."
 ORPHAN = (
     "No photo has this original, which may be the only copy of one whose row was lost: see that the database is the "
@@ -52,9 +56,9 @@ def verify(gallery: Gallery, exported: audit.Head | None = None) -> list[Problem
         problems += _key(gallery, entries)
         problems += keyfiles.remaining(session, everywhere=False)
         problems += engines.problems(session)
-    if gallery.sealing is not None:
-        left = "Lies in plain beside the encrypted gallery, and is not of it: move it elsewhere, or destroy it."
-        problems += [Problem("plain", str(path), left) for path in encrypting.plain_files(gallery.folder)]
+    plain = [] if gallery.sealing is None else encrypting.plain_files(gallery.folder)
+    problems += [Problem("plain", str(path), PLAIN) for path in plain]
+    problems += [Problem("folder", str(path), STRANGE) for path in gallery.strange() if path not in plain]
     return [*problems, *originals.problems(gallery), *_originals(gallery), *_indexes(gallery)]
 
 
@@ -63,8 +67,8 @@ def _permissions(folder: Path) -> Iterator[Problem]:
         return
     for path in (folder, *sorted(folder.rglob("*"))):
         try:
-            mode = path.lstat().st_mode & 0o777
-        except FileNotFoundError:  # another process is at work
+            mode = path.stat().st_mode & 0o777  # of a link's target: a link itself is open to all, and chmod follows it
+        except OSError:  # another process is at work, or a link leads nowhere
             continue
         if mode & 0o077:
             yield Problem("permissions", str(path), f"Others may use it (mode {mode:o}): chmod go= it.")
@@ -73,6 +77,10 @@ def _permissions(folder: Path) -> Iterator[Problem]:
 def _people(session: Session) -> Iterator[Problem]:
     for label in session.scalars(select(Person.label).where(Person.photo_count == 0).order_by(Person.label)):
         yield Problem("person", label, "Has no photo: expunge this person.")
+    labels = session.scalars(select(Person.label).order_by(Person.label)).all()
+    counts = Counter(unicodedata.normalize("NFC", label) for label in labels)
+    for label in (label for label in counts if counts[label] > 1):
+        yield Problem("person", label, "Two people have this label, in two Unicode forms: rename one, or merge them.")
 
 
 def _originals(gallery: Storage) -> Iterator[Problem]:

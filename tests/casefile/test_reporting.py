@@ -21,7 +21,7 @@ from PIL import Image
 
 from forensic import images
 from forensic.candidates import LEAD
-from forensic.casefile import page, reporting
+from forensic.casefile import page, reporting, writing
 from forensic.casefile.probes import Probes
 from forensic.casefile.reporting import Form, form_of
 from forensic.errors import FaceError, GalleryError, NotFound, RightsError, UsageError
@@ -364,6 +364,10 @@ def test_a_file_is_private_new_and_of_a_known_kind(
     before = len(trail.entries(case))
     with pytest.raises(UsageError, match="there already"):
         reporting.write(tmp_path / "a.pdf", partial(reporting.of_search, case, 1))
+    with pytest.raises(UsageError, match="lies in the gallery"):
+        reporting.write(case.folder / "a.pdf", partial(reporting.of_search, case, 1))
+    with pytest.raises(UsageError, match="lies in the gallery"):
+        writing.export(case, "C/1", case.folder / "a.zip")
     with pytest.raises(UsageError, match="cannot be written"):
         reporting.write(tmp_path / "nowhere" / "a.pdf", partial(reporting.of_case, case, "C/1"))
     with pytest.raises(UsageError, match=r"neither a \.pdf nor a \.html"):

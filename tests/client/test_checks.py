@@ -109,6 +109,14 @@ def test_a_head_that_is_none_is_refused(both, run: Callable, folder: Path, tmp_p
     assert both("auditor", "audit", "verify", "--head", tmp_path / "nothing.json").status == 2
 
 
+def test_a_head_is_not_written_into_a_gallery(at_server, run: Callable, folder: Path) -> None:
+    """A server's gallery may lie on the machine of who asks."""
+    told = [at_server("auditor", "audit", "head", "--out", folder / "head")]
+    told.append(run("audit", "head", "--out", folder / "head", "--gallery", folder, "--as", "auditor"))
+    assert [(said.status, "lies in the gallery" in said.err) for said in told] == [(2, True)] * 2
+    assert not (folder / "head").exists()
+
+
 def test_a_log_that_was_written_anew_is_found(at_server, run: Callable, folder: Path, tmp_path: Path) -> None:
     """Both logs began as one and went on apart: neither has the other's end."""
     head = tmp_path / "head.json"

@@ -4,7 +4,7 @@ import builtins
 
 import pytest
 
-from forensic.errors import GalleryError
+from forensic.errors import GalleryError, UsageError
 from forensic.gallery import Gallery, address
 
 
@@ -37,3 +37,13 @@ def test_without_the_driver(tmp_path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(GalleryError, match=r"pip install 'forensic-sketch\[postgresql\]'"):
         Gallery(tmp_path / "new", create=True, url="postgresql://h/db")
+
+
+def test_outputs_lie_outside_of_galleries(tmp_path, gallery):
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "link").symlink_to(gallery.folder)
+    for path in (tmp_path / "new" / "a", tmp_path / "beside" / "a", gallery.folder.with_name("gallery.html")):
+        address.check_outside(path)
+    for path in (gallery.folder, gallery.folder / "a", tmp_path / "link" / "a", tmp_path / "beside/../gallery/x/y"):
+        with pytest.raises(UsageError, match=f"lies in the gallery {gallery.folder}, "):
+            address.check_outside(path)

@@ -5,14 +5,16 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from fuses import Crash, Fuse, failing
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
+from user_keys import KEY
 
 from forensic.errors import GalleryError
-from forensic.gallery import Gallery, address, database
+from forensic.gallery import Gallery, address, backups, database, encrypting, originals, restoring
 from forensic.gallery.encryption import SEALED, unlock
 
 KILLS = 20
@@ -168,12 +170,57 @@ def test_originals_are_on_the_disk_before_the_row_that_names_them(gallery, makin
     gallery.enroll([record])
     assert calls == [
         ("commit", ""),  # the journal
+        ("fsync", str(gallery.objects.folder)),
         ("fsync", f"{path}.partial"),
         ("replace", str(path)),
         ("fsync", str(path.parent)),
-        ("fsync", str(gallery.objects.folder)),
         ("commit", ""),  # the row
     ]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc to name descriptors")
+@pytest.mark.parametrize("what", ["gallery", "encrypted", "enrolled", "backup", "restored", "elsewhere"])
+def test_every_new_folder_outlasts_a_power_cut(tmp_path, making, monkeypatch, what):
+    """Each folder's entry is synced after it was made, those of missing parents too; what is private stays so."""
+    steps: list[tuple[str, str]] = []
+    lock, fsync, mkdir, replace = threading.Lock(), os.fsync, os.mkdir, os.replace
+
+    def noted(name, path, act, *arguments):
+        result = act(*arguments)
+        with lock:
+            steps.append((name, os.path.realpath(path)))
+        return result
+
+    new = tmp_path / "some" / "where" / "new"
+    places = tmp_path / "a" / "backup", tmp_path / "keys.json"
+    if what in ("enrolled", "backup", "restored", "elsewhere"):
+        made = Gallery(tmp_path / "gallery", create=True)
+        made.enroll([making.record(0)])
+    if what == "restored":
+        backups.make(made, *places)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda fd: noted("fsync", f"/proc/self/fd/{fd}", fsync, fd))
+        patch.setattr(os, "mkdir", lambda path, mode=0o777: noted("mkdir", path, mkdir, path, mode))
+        patch.setattr(os, "replace", lambda a, b: noted("replace", b, replace, a, b))
+        if what == "gallery":
+            Gallery(new, create=True).close()
+        elif what == "encrypted":
+            encrypting.create(new, KEY)
+        elif what == "enrolled":
+            made.enroll([making.record(n) for n in range(1, 6)])
+        elif what == "backup":
+            backups.make(made, *places)
+        elif what == "restored":
+            restoring.restore(*places, new)
+        else:
+            originals.move(made, f"file://{new}")
+    folders = [(at, Path(path)) for at, (name, path) in enumerate(steps) if name == "mkdir" and os.path.isdir(path)]
+    assert folders
+    for at, folder in folders:
+        assert ("fsync", str(folder.parent)) in steps[at:], folder
+        assert folder.stat().st_mode & 0o077 == 0, folder
+    if what == "restored":  # what lies in it was made under another name
+        assert ("fsync", str(new.parent)) in steps[steps.index(("replace", str(new))) :]
 
 
 def test_two_processes_enroll_at_once(tmp_path, nursery, whole):

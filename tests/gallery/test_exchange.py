@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forensic.errors import DataError, ForensicError, GalleryError, UsageError
-from forensic.gallery import Gallery
+from forensic.gallery import Gallery, trail
 from forensic.gallery.exchange import escape, export, read_table, unescape
 from forensic.gallery.records import parse_label, parse_metadata
 
@@ -125,6 +125,17 @@ def test_export_to_a_place_that_is_none(gallery, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(GalleryError, match=r"export to .* stopped"):
         export(gallery, tmp_path / "file" / "out")
+
+
+def test_an_export_into_a_gallery_is_refused(gallery, making, tmp_path):
+    """No expunge reaches it there; nothing of it is on record then."""
+    gallery.enroll([making.record(0)])
+    (tmp_path / "link").symlink_to(gallery.folder)
+    for place in (gallery.folder, gallery.folder / "a" / "b.csv", gallery.home / "objects", tmp_path / "link" / "c"):
+        with pytest.raises(UsageError, match="lies in the gallery"):
+            export(gallery, place)
+    assert trail.entries(gallery, action="export") == []
+    assert gallery.verify() == []
 
 
 def test_a_users_table(tmp_path):

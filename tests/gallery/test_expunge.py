@@ -191,3 +191,43 @@ def test_a_reason_stays_in_the_log_and_names_nobody(gallery, making):
     photo = gallery.photos("B")[0]
     gallery.expunge_photo(photo.id)
     assert [stone.reason for stone in proving.tombstones(gallery)] == ["", "order 4 Gs 9/26, A-170"]
+
+
+@pytest.mark.parametrize(
+    ("label", "reason"),
+    [
+        ("王小明", "关于王小明的命令"),
+        ("田中太郎", "田中太郎の請求により"),
+        ("สมชาย ใจดี", "ตามคำสั่งให้ลบสมชาย ใจดีออก"),
+        ("김철수", "김철수의 요청"),
+        ("José", "order for Jose\u0301"),
+        ("Jose\u0301", "order for José"),
+        ("Weiß", "the order on WEISS"),
+        ("STRASSER", "Straßer's file"),
+        ("Anna  Berg", "Anna Berg asked"),
+        ("Anna\u00a0Berg", "Anna Berg asked"),
+        ("Anna Berg", "ANNA\u00a0 BERG asked"),
+        ("Anna", "Ａｎｎａ asked"),
+        ("Anna", "An\u00adna asked"),
+        ("A-17", "文A-17号"),
+        ("ΟΔΥΣΣΕΥΣ", "για τον Οδυσσευς"),
+    ],
+)
+def test_a_reason_names_nobody_in_any_script(gallery, making, label, reason):
+    gallery.enroll([making.record(1, person="P1", metadata={"name": label}), making.record(2, person=label)])
+    for one in ("P1", label):
+        with pytest.raises(UsageError, match="names the person"):
+            gallery.expunge(one, reason=reason)
+    with pytest.raises(UsageError, match="names the person"):
+        gallery.expunge_photo(gallery.photos("P1")[0].id, reason=reason)
+    assert gallery.size().people == 2
+
+
+@pytest.mark.parametrize(
+    ("label", "reason"),
+    [("Ann", "Anna's order"), ("Ann", "Joann's order"), ("17", "order 170 of 2017"), ("王小明", "关于王小红的命令")],
+)
+def test_another_name_is_no_mention(gallery, making, label, reason):
+    gallery.enroll([making.record(1, person=label, metadata={})])
+    gallery.expunge(label, reason=f"  {reason}  ")
+    assert [stone.reason for stone in proving.tombstones(gallery)] == [reason]

@@ -1,8 +1,11 @@
 """A restored gallery is the one that was backed up, to the byte of its tables."""
 
+import errno
+import os
 import random
 import shutil
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -236,6 +239,55 @@ def test_a_gallery_is_restored_into_a_new_folder_alone(enrolled, places, tmp_pat
     assert set(enrolled.folder.rglob("*")) == before
     (tmp_path / "empty").mkdir()
     assert restoring.restore(*places, tmp_path / "empty").photos == 12
+
+
+def test_a_link_to_an_empty_folder_is_followed(enrolled, places, tmp_path):
+    backups.make(enrolled, *places)
+    (tmp_path / "disk").mkdir()
+    for name, target in (("there", tmp_path / "disk"), ("new", tmp_path / "none")):
+        (tmp_path / name).symlink_to(target)
+        assert restoring.restore(*places, tmp_path / name).photos == 12
+        assert (tmp_path / name).is_symlink()
+        with Gallery(target) as restored:
+            assert restored.digest() == enrolled.digest()
+
+
+def test_a_folder_that_cannot_be_replaced_is_refused_before_the_work(enrolled, places, tmp_path):
+    """A mount point, which a rename cannot replace."""
+    backups.make(enrolled, *places)
+    mounted = tmp_path / "parent" / "mounted"
+    mounted.mkdir(parents=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "none", mounted], capture_output=True, check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    told: list[int] = []
+    try:
+        with pytest.raises(GalleryError, match="mounted: name a new folder"):
+            restoring.restore(*places, mounted, progress=lambda done, total: told.append(done))
+        assert list(mounted.iterdir()) == []
+        assert list(mounted.parent.iterdir()) == [mounted]
+        assert told == []
+        assert restoring.restore(*places, mounted / "gallery").photos == 12
+    finally:
+        subprocess.run(["umount", mounted], check=True)
+
+
+def test_what_a_rename_refuses_is_told_before_the_work(enrolled, places, tmp_path, monkeypatch):
+    backups.make(enrolled, *places)
+    folder, told = tmp_path / "empty", list[int]()
+    folder.mkdir()
+    replace = os.replace
+
+    def refuse(source, target):
+        if Path(target) == folder:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(GalleryError, match="Device or resource busy"):
+        restoring.restore(*places, folder, progress=lambda done, total: told.append(done))
+    assert told == []
+    assert list(folder.iterdir()) == []
+    assert not list(tmp_path.glob("empty.*"))
 
 
 def test_a_log_key_that_lies_apart_is_asked_for(making, places, tmp_path, monkeypatch):

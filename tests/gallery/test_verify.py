@@ -1,4 +1,6 @@
 import errno
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -149,3 +151,22 @@ def test_files_that_others_may_read(full):
     full.folder.chmod(0o711)
     assert kinds(full) == [("permissions", str(full.folder)), ("permissions", str(path))]
     assert "mode 640" in full.verify()[1].message
+
+
+def test_a_link_is_as_open_as_what_it_leads_to(full, tmp_path):
+    """A folder of originals on another disk: chmod cures what is said of it."""
+    elsewhere = tmp_path / "elsewhere"
+    inside = sorted((full.home / "objects").iterdir())[0]
+    shutil.move(inside, elsewhere)
+    inside.symlink_to(elsewhere)
+    elsewhere.chmod(0o750)
+    assert ("permissions", str(inside)) in kinds(full)
+    subprocess.run(["chmod", "go=", inside], check=True)
+    assert [found for found in kinds(full) if found[0] == "permissions"] == []
+
+
+def test_what_is_not_the_gallerys_is_named(full):
+    """Such as an export of an earlier version: no expunge reaches it."""
+    (full.home / "exp").mkdir(mode=0o700)
+    (full.folder / "a.html").touch(mode=0o600)
+    assert sorted(kinds(full)) == sorted(("folder", str(path)) for path in (full.home / "exp", full.folder / "a.html"))
