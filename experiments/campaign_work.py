@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ class Campaign:
         self.changes = Changes(asked.size, asked.width, asked.defaults)
         self.runs = {run.name: run for run in choose(asked.runs, self.names)}
         self._pairs: dict[tuple[str, int], Pairs] = {}
+        self._chosen: dict[str, campaign_data.Chosen] = {}
 
     def pairs(self, name: str, size: int) -> Pairs:
         """A data set at a size."""
@@ -102,10 +104,28 @@ class Campaign:
             if self.packed is not None:
                 self._pairs[name, size] = campaign_data.unpacked(name, self.packed, size)
             else:
-                cache = self.out / "data"
-                found = campaign_data.prepared(name, self.data[name], size, self.asked.hold_out, cache)
-                self._pairs[name, size] = found
+                self._pairs[name, size] = campaign_data.prepared(name, self.chosen(name), size, self.out / "data")
         return self._pairs[name, size]
+
+    def chosen(self, name: str) -> campaign_data.Chosen:
+        """A data set's pairs, as files."""
+        if name not in self._chosen:
+            self._chosen[name] = campaign_data.choose(self.data[name], self.asked.hold_out)
+        return self._chosen[name]
+
+    @cached_property
+    def stated(self) -> dict[str, Any]:
+        """What is asked for, and digests of the data that the runs learn from, as the plan keeps it.
+
+        Raises:
+            DataError: A folder is missing or holds no pair to train on.
+        """
+        used = sorted({run.data for run in self.runs.values()})
+        if self.packed is not None:
+            data = {name: campaign_data.packed_digest(name, self.packed) for name in used}
+        else:
+            data = {name: self.chosen(name).digest for name in used}
+        return {**dataclasses.asdict(self.asked), "pairs_sha256": data}
 
     def made(self, run: Run) -> tuple[Adversarial, Recipe]:
         """A run's method and recipe."""
@@ -118,6 +138,7 @@ class Campaign:
             Whether it is whole: False where the clock showed ``until`` before all runs were measured.
         """
         devices.find(self.asked.device)
+        self._check_begun()
         path = self.out / "measured.json"
         known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         lines = []
@@ -142,7 +163,8 @@ class Campaign:
     def _measured(self, run: Run, known: dict[str, Any], until: float) -> dict[str, Any] | None:
         """One run's line of the plan before the budget is divided; None where the time is up."""
         method, recipe = self.made(run)
-        stated = [run.name, method.settings, vars(recipe), self.asked.device, self.asked.precision, self.about]
+        data = self.stated["pairs_sha256"][run.data]
+        stated = [run.name, method.settings, vars(recipe), self.asked.device, self.asked.precision, self.about, data]
         key = hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
         if key not in known:
             if self.clock() >= until:
@@ -176,7 +198,7 @@ class Campaign:
         shares = plans.allocate(costs, self.asked.budget)
         for line in lines:
             line |= shares[line["name"]]._asdict() if line["name"] in shares else {"epochs": 0, "seconds": 0.0}
-        plans.write(self.out, {"asked": dataclasses.asdict(self.asked), **self.about, "runs": lines})
+        plans.write(self.out, {"asked": self.stated, **self.about, "runs": lines})
 
     def folder(self, name: str) -> Path:
         """Where a run is written."""
@@ -195,13 +217,16 @@ class Campaign:
             plan = plans.read(self.out) or {}
             for line in plans.table(plan, self.out):
                 say(line)
-        plans.check_same(plan, dataclasses.asdict(self.asked), self.out)
+        plans.check_same(plan, self.stated, self.out)
         return plans.work(plan, self.out, self.train, chunk=chunk, began=began, retry=retry, clock=self.clock, say=say)
 
     def train(self, planned: dict[str, Any], until: float) -> dict[str, Any]:
         """Train one run until the clock shows ``until``; an error is in the record."""
         run, folder = self.runs[planned["name"]], self.folder(planned["name"])
-        about = {"run": run.name, "method": run.method, "row": run.row, "data": run.data, **self._origin()}
+        about = {
+            "run": run.name, "method": run.method, "row": run.row, "data": run.data,
+            "pairs_sha256": self.stated["pairs_sha256"][run.data], **self._origin(),
+        }  # fmt: skip
         try:
             method, recipe = self.made(run)
             pairs = self.pairs(run.data, method.size)
@@ -233,6 +258,20 @@ class Campaign:
         data = {name: self.pairs(name, SIZE) for name in used}
         about = {**self.about, "hold_out": self.asked.hold_out, "quality": quality, "data": used}
         return campaign_pack.pack(path, PACKAGE, methods, data, about, quality=quality)
+
+    def _check_begun(self) -> None:
+        """Raise UsageError where a run has begun with what is no longer asked for: a new plan cannot change it."""
+        pairs = self.stated["pairs_sha256"]
+        for run in self.runs.values():
+            record = campaign_training.read_record(self.folder(run.name))
+            if "steps_done" not in record:
+                continue
+            now = {"pairs_sha256": pairs[run.data]}
+            if changed := plans.changes(record, {name: value for name, value in now.items() if name in record}):
+                raise UsageError(
+                    f"{run.name} has begun with something else: {'; '.join(changed)}. Give what it began with, remove"
+                    f" {self.folder(run.name)} to train it anew, or choose another --out."
+                )
 
     def _origin(self) -> dict[str, Any]:
         encoded = {"quality": self.about["quality"]} if self.packed else {}

@@ -1,9 +1,11 @@
 """The campaign runner: what is run, what fits, chunks and resume."""
 
 import json
+import shutil
 
 import pytest
 import torch
+from PIL import Image
 
 from forensic.errors import DataError, TrainingError, UsageError
 from forensic.synthesis import Recipe, create, registry
@@ -267,6 +269,56 @@ def test_a_slow_run_gives_way_and_has_what_is_left(make_clock, tmp_path) -> None
     assert not work(planned(90.0, a=40.0, b=40.0), tmp_path, train, chunk=0, clock=clock, say=lambda _: None)
     assert train.calls == ["a", "b", "a"]
     assert clock.now == 90.0, "the budget is kept to"
+
+
+# What must not change
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """Calls ``campaign.py``; returns its status and what it said of errors."""
+    import campaign
+    import campaign_training
+
+    monkeypatch.setattr(campaign_training, "time_inference", lambda *_, **__: 1.0)
+    small = ["--size", "32", "--width", "4", "--default", "batch=4", "--default", "epochs=2", "--hold-out", "1"]
+
+    def called(command, *arguments, data, runs=("cufs/pix2pix",)):
+        given = [command, *map(str, runs), "--data", f"cufs={data}", "--out", str(tmp_path / "camp"), "--budget", "1h"]
+        status = campaign.main([*given, *small, *arguments])
+        return status, capsys.readouterr().err
+
+    return called
+
+
+def record_of(tmp_path, name="cufs/pix2pix"):
+    return json.loads((tmp_path / "camp" / "runs" / name / "run.json").read_text())
+
+
+def test_a_campaign_knows_its_data_by_what_the_files_hold(call, data, tmp_path) -> None:
+    """Neither pixels that were kept nor a plan serve other pairs; a copy of the same files elsewhere is the same."""
+    assert call("plan", data=data)[0] == 0
+    changed, copied = tmp_path / "changed", tmp_path / "copied"
+    for folder in (changed, copied):
+        shutil.copytree(data, folder)
+    with Image.open(data / "photos" / "c.png") as photo:
+        photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(changed / "photos" / "c.png")
+    status, said = call("run", data=changed)
+    assert (status, (tmp_path / "camp" / "runs").exists()) == (UsageError.exit_code, False)
+    assert "holds the plan of another campaign: pairs_sha256 cufs is " in said
+    status, said = call("run", data=tmp_path / "absent")
+    assert status == DataError.exit_code
+    assert "No data folder" in said
+    assert call("run", data=copied)[0] == 0
+    before = record_of(tmp_path)
+    status, said = call("plan", data=changed)
+    assert status == UsageError.exit_code
+    assert "cufs/pix2pix has begun with something else: pairs_sha256 is " in said
+    assert record_of(tmp_path) == before
+    shutil.rmtree(tmp_path / "camp" / "runs")  # planned again, it learns from the other pixels
+    assert call("plan", data=changed)[0] == 0
+    assert call("run", data=changed)[0] == 0
+    assert record_of(tmp_path)["data_sha256"] != before["data_sha256"]
 
 
 # The command line
