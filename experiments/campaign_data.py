@@ -54,8 +54,8 @@ class Chosen(NamedTuple):
     digest: str
 
 
-def choose(folder: Path, hold_out: int) -> Chosen:
-    """The training split of a data set.
+def choose(folder: Path, hold_out: int, *, resplit: bool = False) -> Chosen:
+    """The training split of a data set; with ``resplit``, of the split that keeps people apart.
 
     Raises:
         DataError: The folder is missing or holds no pair of it.
@@ -63,7 +63,7 @@ def choose(folder: Path, hold_out: int) -> Chosen:
     """
     from forensic.commands.synthesis import split_pairs  # a bare machine has neither this nor a data set
 
-    kept, held = split_pairs(folder, "train", hold_out)
+    kept, held = split_pairs(folder, "train", hold_out, resplit=resplit)
     content = hashlib.sha256()
     for part, pairs in (("kept", kept), ("held", held)):
         for pair in pairs:

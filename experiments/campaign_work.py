@@ -41,6 +41,7 @@ class Asked:
         precision: Of the networks.
         seed: Of every run.
         hold_out: People of the training split whose faces are never trained on.
+        resplit: Whether that is the split that keeps people apart.
         size: As of `Changes`.
         width: Likewise.
         defaults: Likewise.
@@ -52,6 +53,7 @@ class Asked:
     precision: Precision = "fp32"
     seed: int = 0
     hold_out: int = 20
+    resplit: bool = False
     size: int | None = None
     width: Any = None
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -88,7 +90,8 @@ class Campaign:
         self.about: dict[str, Any] = campaign_pack.about(packed) if packed else {"commit": _commit()}
         if packed:
             os.environ["FORENSIC_WEIGHTS"] = str(packed / "installed")  # the aids that came along
-            asked = dataclasses.replace(asked, hold_out=self.about["hold_out"])
+            resplit = self.about.get("resplit", False)
+            asked = dataclasses.replace(asked, hold_out=self.about["hold_out"], resplit=resplit)
         self.names = sorted(data) if packed is None else sorted(self.about["data"])
         check_defaults(asked.defaults)
         self.out, self.asked, self.data, self.packed = out, asked, data, packed
@@ -110,7 +113,7 @@ class Campaign:
     def chosen(self, name: str) -> campaign_data.Chosen:
         """A data set's pairs, as files."""
         if name not in self._chosen:
-            self._chosen[name] = campaign_data.choose(self.data[name], self.asked.hold_out)
+            self._chosen[name] = campaign_data.choose(self.data[name], self.asked.hold_out, resplit=self.asked.resplit)
         return self._chosen[name]
 
     @cached_property
@@ -224,7 +227,7 @@ class Campaign:
         """Train one run until the clock shows ``until``; an error is in the record."""
         run, folder = self.runs[planned["name"]], self.folder(planned["name"])
         about = {
-            "run": run.name, "method": run.method, "row": run.row, "data": run.data,
+            "run": run.name, "method": run.method, "row": run.row, "data": run.data, "resplit": self.asked.resplit,
             "pairs_sha256": self.stated["pairs_sha256"][run.data], **self._origin(),
         }  # fmt: skip
         try:
@@ -256,7 +259,8 @@ class Campaign:
         methods = {name: self.made(run)[0] for name, run in self.runs.items()}
         used = sorted({run.data for run in self.runs.values()})
         data = {name: self.pairs(name, SIZE) for name in used}
-        about = {**self.about, "hold_out": self.asked.hold_out, "quality": quality, "data": used}
+        about = {**self.about, "quality": quality, "data": used}
+        about |= {"hold_out": self.asked.hold_out, "resplit": self.asked.resplit}
         return campaign_pack.pack(path, PACKAGE, methods, data, about, quality=quality)
 
     def _check_begun(self) -> None:

@@ -35,6 +35,9 @@ _MODALITY = click.Choice(["photo", "sketch"])
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Any setting of the method or its recipe.")
 @click.option("--config", type=_FILE, help="TOML with tables [method], which may name METHOD, and [recipe].")
 @click.option("--split", type=click.Choice(["train", "test"]), default="train", show_default=True)
+@click.option(
+    "--resplit", is_flag=True, help="Take the split that keeps people apart (FS2K), as evaluate --resplit does."
+)
 @click.option("--hold-out", default=0, show_default=True, help="People kept back and measured every epoch.")
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
 @click.option(
@@ -58,6 +61,7 @@ def train(
     changes: tuple[str, ...],
     config: Path | None,
     split: str,
+    resplit: bool,
     hold_out: int,
     precision: str,
     device: str,
@@ -82,6 +86,8 @@ def train(
     With torchrun, N processes on the CPU or on one CUDA device each train one model and share every batch, which must
     be a multiple of N; --resume may have another N.
 
+    FS2K's official split has people on both sides: what `evaluate --resplit` is to judge is trained with --resplit.
+
     --out receives sample images that show faces of the data: keep it out of any repository.
     """
     from forensic.synthesis import distributed, weights
@@ -91,7 +97,9 @@ def train(
     with distributed.start(device) as processes:
         translator, recipe = _prepare(method, config, _read_changes(changes) | _given(given), seed)
         processes.check(recipe.batch)  # before the images are read
-        examples, held_out = _examples(translator, *split_pairs(data, split, hold_out), told=processes.writes)
+        examples, held_out = _examples(
+            translator, *split_pairs(data, split, hold_out, resplit=resplit), told=processes.writes
+        )
         trainer = Trainer(
             translator,
             recipe,
@@ -168,12 +176,12 @@ def _read_changes(changes: tuple[str, ...]) -> dict[str, Any]:
     return settings
 
 
-def split_pairs(data: Path, split: str, hold_out: int) -> "tuple[list[Pair], list[Pair]]":
+def split_pairs(data: Path, split: str, hold_out: int, *, resplit: bool = False) -> "tuple[list[Pair], list[Pair]]":
     """Pairs to train on, and those of people held out, evenly spread over all people in their sorted order."""
     from forensic import datasets
     from forensic.errors import DataError, UsageError
 
-    pairs = [pair for pair in datasets.pairs(data) if pair.split == split]
+    pairs = [pair for pair in datasets.pairs(data, resplit=resplit) if pair.split == split]
     people = sorted({pair.person for pair in pairs})
     if not pairs:
         raise DataError(f"{data} has no pair in split {split!r}. Choose another one with --split.")

@@ -7,8 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
+from forensic import datasets
 from forensic.errors import DataError, TrainingError, UsageError
 from forensic.synthesis import Recipe, create, registry
+from forensic.synthesis.examples import load
 from forensic.synthesis.trainer import Trainer
 
 SHORT = Recipe(epochs=3, batch=2, shift=0)
@@ -319,6 +321,25 @@ def test_a_campaign_knows_its_data_by_what_the_files_hold(call, data, tmp_path) 
     assert call("plan", data=changed)[0] == 0
     assert call("run", data=changed)[0] == 0
     assert record_of(tmp_path)["data_sha256"] != before["data_sha256"]
+
+
+def test_a_campaign_learns_from_the_split_that_is_asked_for(call, data, monkeypatch, tmp_path) -> None:
+    listed = datasets.pairs(data)
+
+    def pairs(folder, *, resplit=False):
+        return [
+            pair._replace(split="train" if pair.identity in ("abc" if resplit else "def") else "test")
+            for pair in listed
+        ]
+
+    monkeypatch.setattr("forensic.datasets.pairs", pairs)
+    assert call("run", "--resplit", data=data)[0] == 0
+    record = record_of(tmp_path)
+    kept, _ = load([pair for pair in listed if pair.identity in "bc"], 32)  # a is held out
+    assert (record["resplit"], record["data_sha256"]) == (True, kept.digest())
+    status, said = call("run", data=data)
+    assert status == UsageError.exit_code
+    assert "resplit is True, given False" in said
 
 
 # The command line

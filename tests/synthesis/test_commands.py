@@ -6,11 +6,13 @@ from click.testing import CliRunner
 from invented import pair_folder
 from PIL import Image
 
+from forensic import datasets
 from forensic import weights as store
 from forensic.commands.synthesis import methods, split_pairs, synthesize, train
 from forensic.datasets import Pair
 from forensic.errors import DataError, FaceError, TrainingError, UsageError
 from forensic.synthesis import weights
+from forensic.synthesis.examples import load as load_examples
 
 TINY = ["--size", "32", "--width", "4", "--epochs", "1"]
 
@@ -253,10 +255,28 @@ def test_set_changes_any_setting(data, tmp_path) -> None:
         run(train, "pix2pix", "--data", data, "--out", tmp_path / "other", "--set", "patches=3")
 
 
+def test_train_takes_the_split_that_keeps_people_apart(data, tmp_path, monkeypatch) -> None:
+    """Officially a and b are to be trained on, apart from the others' people c alone."""
+    listed = datasets.pairs(data)
+
+    def pairs(folder, *, resplit=False):
+        return [
+            pair._replace(split="train" if pair.identity in ("c" if resplit else "ab") else "test") for pair in listed
+        ]
+
+    monkeypatch.setattr("forensic.datasets.pairs", pairs)
+    for options, stems in (([], "ab"), (["--resplit"], "c")):
+        out = tmp_path / stems
+        assert run(train, "pix2pix", "--data", data, "--out", out, *TINY, *options).exit_code == 0
+        configuration = store.read(out / "checkpoint.safetensors")[1]["configuration"]
+        expected, _ = load_examples([pair for pair in listed if pair.identity in stems], 32)
+        assert (configuration["pairs"], configuration["data"]) == (len(stems), expected.digest())
+
+
 def test_a_person_is_held_out_with_all_photos(monkeypatch, tmp_path) -> None:
     people = {"a": "x", "b": "y", "c": "x", "d": "z"}
     pairs = [Pair(name, "", "train", tmp_path, tmp_path, {}, person) for name, person in people.items()]
-    monkeypatch.setattr("forensic.datasets.pairs", lambda folder: pairs)
+    monkeypatch.setattr("forensic.datasets.pairs", lambda folder, resplit: pairs)
     kept, held = split_pairs(tmp_path, "train", 1)
     assert [pair.identity for pair in held] == ["a", "c"]
     assert [pair.identity for pair in kept] == ["b", "d"]
