@@ -212,17 +212,22 @@ class Trainer:
         store.write(self.out / CHECKPOINT, tensors, {"configuration": self.configuration, **position})
 
     def start(self, *, resume: bool) -> None:
-        """Make ``out`` ready, or go back to the checkpoint in it.
+        """Make ``out`` ready and write a first checkpoint, or go back to the checkpoint in ``out``.
 
         Raises:
             TrainingError: ``out`` holds a training already and ``resume`` is False; or see ``resume``.
         """
         if resume:
             self.resume()
-        elif self.out is not None and (self.out / CHECKPOINT).exists():
+            return
+        if self.out is not None and (self.out / CHECKPOINT).exists():
             raise TrainingError(
                 f"{self.out} holds a training already. Go on with it (--resume) or choose another folder."
             )
+        self.processes.wait()  # until all have looked for a checkpoint
+        if self.processes.writes:
+            self._forget_later_epochs()  # of a training whose checkpoint is gone
+        self.save()  # one that is killed at any time is gone on with, and none begins beside its log
 
     def resume(self) -> None:
         """Go back to the checkpoint in ``out``; training on from it gives what an uninterrupted run gives.

@@ -122,6 +122,41 @@ def test_a_finished_folder_is_not_overwritten(make_tiny, make_pairs, tmp_path) -
         trainer.start(resume=False)
 
 
+def figures(folder):
+    """The log's lines, without the time that an epoch took."""
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+def test_a_training_killed_before_it_saved_is_gone_on_with(make_tiny, make_pairs, monkeypatch, tmp_path) -> None:
+    """The log has each epoch once, with the figures of an uninterrupted training; another seed does not mix in."""
+
+    def trainer(folder, seed=0):
+        return Trainer(make_tiny("pix2pix"), SHORT, make_pairs(3), seed=seed, out=tmp_path / folder)
+
+    trainer("whole").fit()
+    killed = trainer("killed")
+    killed.start(resume=False)
+    monkeypatch.setattr(killed, "save", lambda: None)  # as a kill leaves it: epochs in the log, none in a checkpoint
+    killed.fit()
+    assert len(figures(tmp_path / "killed")) == 2
+    with pytest.raises(TrainingError, match="holds a training already"):
+        trainer("killed", seed=1).start(resume=False)
+    with pytest.raises(TrainingError, match="seed was 0, is 1"):
+        trainer("killed", seed=1).start(resume=True)
+    resumed = trainer("killed")
+    resumed.start(resume=True)
+    resumed.fit()
+    assert figures(tmp_path / "killed") == figures(tmp_path / "whole")
+    weights = [(tmp_path / name / "pix2pix-photo-to-sketch.safetensors").read_bytes() for name in ("killed", "whole")]
+    assert weights[0] == weights[1]
+    (tmp_path / "killed" / "checkpoint.safetensors").unlink()
+    anew = trainer("killed", seed=1)
+    anew.start(resume=False)
+    anew.fit()
+    assert [line["epoch"] for line in figures(tmp_path / "killed")] == [1, 2]
+
+
 def test_resuming_needs_a_whole_checkpoint(make_tiny, make_pairs, tmp_path) -> None:
     trainer = Trainer(make_tiny("pix2pix"), SHORT, make_pairs(1), out=tmp_path)
     with pytest.raises(ModelError, match="No file"):
