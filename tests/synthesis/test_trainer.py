@@ -1,4 +1,5 @@
 import json
+import signal
 from dataclasses import replace
 
 import pytest
@@ -155,6 +156,42 @@ def test_a_training_killed_before_it_saved_is_gone_on_with(make_tiny, make_pairs
     anew.start(resume=False)
     anew.fit()
     assert [line["epoch"] for line in figures(tmp_path / "killed")] == [1, 2]
+
+
+@pytest.mark.parametrize("stop", [1, 4])
+def test_the_log_of_an_interrupted_epoch_is_that_of_an_uninterrupted_one(
+    make_tiny, make_pairs, monkeypatch, tmp_path, stop
+) -> None:
+    """Interrupted twice in one epoch of three steps: its figures are means over all three."""
+
+    def trainer(folder):
+        return Trainer(make_tiny("pix2pix"), SHORT, make_pairs(5), held_out=make_pairs(1), out=tmp_path / folder)
+
+    def interrupt(trained, steps):
+        step, done = trained.step, []
+
+        def counted(batch):
+            report = step(batch)
+            done.append(report)
+            if len(done) == steps:
+                signal.raise_signal(signal.SIGINT)
+            return report
+
+        monkeypatch.setattr(trained, "step", counted)
+        with pytest.raises(KeyboardInterrupt):
+            trained.fit()
+
+    trainer("whole").fit()
+    cut = trainer("cut")
+    cut.start(resume=False)
+    interrupt(cut, stop)
+    again = trainer("cut")
+    again.start(resume=True)
+    interrupt(again, 1)
+    last = trainer("cut")
+    last.start(resume=True)
+    last.fit()
+    assert figures(tmp_path / "cut") == figures(tmp_path / "whole")
 
 
 def test_resuming_needs_a_whole_checkpoint(make_tiny, make_pairs, tmp_path) -> None:
