@@ -209,7 +209,8 @@ class Trainer:
         tensors["random/cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["random/cuda"] = torch.cuda.get_rng_state(self.device)
-        position = {"epoch": self.epoch, "steps_done": self.steps_done, "totals": self.totals}
+        totals = list(self.totals.items())  # in their order, which JSON written by name would lose
+        position = {"epoch": self.epoch, "steps_done": self.steps_done, "totals": totals}
         store.write(self.out / CHECKPOINT, tensors, {"configuration": self.configuration, **position})
 
     def start(self, *, resume: bool) -> None:
@@ -260,7 +261,9 @@ class Trainer:
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(groups["random"]["cuda"], self.device)
         self.epoch, self.steps_done = description["epoch"], description["steps_done"]
-        self.totals = description.get("totals", {})  # an older checkpoint lacks them, and its epoch adds up fewer steps
+        self.totals = dict(
+            description.get("totals", ())
+        )  # an older checkpoint lacks them, and its epoch adds up fewer steps
         if self.processes.writes:
             self._forget_later_epochs()
 

@@ -124,9 +124,9 @@ def test_a_finished_folder_is_not_overwritten(make_tiny, make_pairs, tmp_path) -
 
 
 def figures(folder):
-    """The log's lines, without the time that an epoch took."""
+    """The log's lines in their order, without the time that an epoch took."""
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+    return [[(name, value) for name, value in line.items() if name != "seconds"] for line in lines]
 
 
 def test_a_training_killed_before_it_saved_is_gone_on_with(make_tiny, make_pairs, monkeypatch, tmp_path) -> None:
@@ -155,7 +155,7 @@ def test_a_training_killed_before_it_saved_is_gone_on_with(make_tiny, make_pairs
     anew = trainer("killed", seed=1)
     anew.start(resume=False)
     anew.fit()
-    assert [line["epoch"] for line in figures(tmp_path / "killed")] == [1, 2]
+    assert [line[0] for line in figures(tmp_path / "killed")] == [("epoch", 1), ("epoch", 2)]
 
 
 @pytest.mark.parametrize("stop", [1, 4])
