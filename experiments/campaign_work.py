@@ -15,6 +15,7 @@ import campaign_data
 import campaign_pack
 import campaign_plan as plans
 import campaign_training
+import torch
 from campaign_data import Pairs
 from campaign_runs import Changes, Run, check_defaults, choose, make
 from campaign_training import Clock, Speed
@@ -24,7 +25,7 @@ from forensic import weights as store
 from forensic.errors import ForensicError, UsageError
 from forensic.progress import bar
 from forensic.synthesis import Adversarial, Recipe
-from forensic.synthesis.trainer import Precision
+from forensic.synthesis.trainer import Precision, recipe_json
 from forensic.synthesis.translator import SIZE
 
 PACKAGE = Path(store.__file__).resolve().parents[1]
@@ -118,7 +119,7 @@ class Campaign:
 
     @cached_property
     def stated(self) -> dict[str, Any]:
-        """What is asked for, and digests of the data that the runs learn from, as the plan keeps it.
+        """What is asked for, what the runs' files say, and digests of their data, as the plan keeps it.
 
         Raises:
             DataError: A folder is missing or holds no pair to train on.
@@ -128,7 +129,11 @@ class Campaign:
             data = {name: campaign_data.packed_digest(name, self.packed) for name in used}
         else:
             data = {name: self.chosen(name).digest for name in used}
-        return {**dataclasses.asdict(self.asked), "pairs_sha256": data}
+        files = {
+            name: {"method": run.method, "settings": run.settings, "recipe": run.recipe}
+            for name, run in self.runs.items()
+        }
+        return {**dataclasses.asdict(self.asked), "pairs_sha256": data, "files": files}
 
     def made(self, run: Run) -> tuple[Adversarial, Recipe]:
         """A run's method and recipe."""
@@ -234,7 +239,7 @@ class Campaign:
             method, recipe = self.made(run)
             pairs = self.pairs(run.data, method.size)
         except Exception as problem:  # what a later file or a missing weight breaks in one run, it breaks in one
-            record = campaign_training.read_record(folder) | about
+            record = campaign_training.read_record(folder) or about
             record |= {"state": "failed", "error": f"{type(problem).__name__}: {problem}"}
             store.write_bytes(folder / campaign_training.RECORD, json.dumps(record, indent=1).encode())
             return record
@@ -270,12 +275,27 @@ class Campaign:
             record = campaign_training.read_record(self.folder(run.name))
             if "steps_done" not in record:
                 continue
-            now = {"pairs_sha256": pairs[run.data]}
+            now = {"pairs_sha256": pairs[run.data], **self._as_recorded(run, record["recipe"]["epochs"])}
             if changed := plans.changes(record, {name: value for name, value in now.items() if name in record}):
                 raise UsageError(
                     f"{run.name} has begun with something else: {'; '.join(changed)}. Give what it began with, remove"
                     f" {self.folder(run.name)} to train it anew, or choose another --out."
                 )
+
+    def _as_recorded(self, run: Run, epochs: int) -> dict[str, Any]:
+        """What decides a run's weights, as its record says it; a plan does not change its epochs."""
+        with torch.device("meta"):  # no memory: only its settings are asked for
+            method, recipe = self.made(run)
+        stated = {
+            "method": method.name,
+            "settings": method.settings,
+            "recipe": recipe_json(recipe.changed(epochs=epochs)),
+            "seed": self.asked.seed,
+            "precision": self.asked.precision,
+            "device": torch.device(self.asked.device).type,
+        }
+        recorded: dict[str, Any] = json.loads(json.dumps(stated))
+        return recorded
 
     def _origin(self) -> dict[str, Any]:
         encoded = {"quality": self.about["quality"]} if self.packed else {}

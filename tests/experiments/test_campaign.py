@@ -161,7 +161,7 @@ def pursue(folder, pairs, clock, until, **named):
     from campaign_training import pursue
 
     settings = {"device": "cpu", "precision": "fp32", "seed": 3, "about": {"run": "x"}, "clock": clock}
-    return pursue(named.pop("method", None) or tiny(), SHORT, pairs, folder, until=until, **settings)
+    return pursue(named.pop("method", None) or tiny(), SHORT, pairs, folder, until=until, **settings | named)
 
 
 def test_chunks_end_as_an_uninterrupted_run_ends(make_clock, make_pairs, monkeypatch, tmp_path) -> None:
@@ -340,6 +340,65 @@ def test_a_campaign_learns_from_the_split_that_is_asked_for(call, data, monkeypa
     status, said = call("run", data=data)
     assert status == UsageError.exit_code
     assert "resplit is True, given False" in said
+
+
+def toml(path, width):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f'[method]\nname = "pix2pix"\ndropout = {width}\n[recipe]\nflat = 0.5\n')
+    return path
+
+
+def test_files_of_one_name_are_refused_unless_they_say_the_same(call, data, tmp_path) -> None:
+    import campaign_runs
+
+    first, second = toml(tmp_path / "a" / "x.toml", 0.5), toml(tmp_path / "b" / "x.toml", 0.25)
+    status, said = call("run", data=data, runs=[first, second])
+    assert (status, (tmp_path / "camp").exists()) == (UsageError.exit_code, False)
+    assert f"{first} and {second} both give a run cufs/x, with other settings. Rename a file" in said
+    toml(second, 0.5)
+    assert [run.name for run in campaign_runs.choose([str(first), str(second)], ["cufs"])] == ["cufs/x"]
+    assert len(campaign_runs.choose(["cufs/sdgan*", "sdgan"], ["cufs"])) == len(
+        campaign_runs.choose(["cufs/sdgan*"], ["cufs"])
+    )
+
+
+def test_a_changed_file_is_refused_and_the_record_stays(call, data, tmp_path) -> None:
+    file = toml(tmp_path / "x.toml", 0.5)
+    assert call("run", data=data, runs=[file])[0] == 0
+    before = record_of(tmp_path, "cufs/x")
+    assert before["state"] == "finished"
+    toml(file, 0.25)
+    status, said = call("run", data=data, runs=[file])
+    assert status == UsageError.exit_code
+    assert "another campaign: files cufs/x settings dropout is 0.5, given 0.25." in said
+    status, said = call("plan", data=data, runs=[file])
+    assert status == UsageError.exit_code
+    assert "cufs/x has begun with something else: settings dropout is 0.5, given 0.25." in said
+    file.write_text(file.read_text().replace("0.25", "0.5").replace("flat", "learning_rate"))
+    assert (
+        "files cufs/x recipe flat is 0.5, given None; files cufs/x recipe learning_rate is None, given 0.5"
+        in (call("run", data=data, runs=[file])[1])
+    )
+    status, said = call("plan", "--seed", "1", data=data, runs=[toml(file, 0.5)])
+    assert (status, "seed is 0, given 1" in said) == (UsageError.exit_code, True)
+    assert record_of(tmp_path, "cufs/x") == before
+    assert call("plan", "--budget", "2h", data=data, runs=[file])[0] == 0
+
+
+def test_a_start_that_is_refused_leaves_what_describes_the_weights(
+    make_clock, make_pairs, monkeypatch, tmp_path
+) -> None:
+    from campaign_data import Pairs
+
+    monkeypatch.setattr("campaign_training.time_inference", lambda *_, **__: 1.0)
+    pairs = Pairs(make_pairs(2), None)
+    before = pursue(tmp_path, pairs, make_clock(), 1.0)
+    torch.manual_seed(0)
+    other = create("pix2pix", size=32, width=5)
+    after = pursue(tmp_path, pairs, make_clock(), 1.0, method=other, about={"run": "y", "commit": "later"})
+    assert (after["state"], after["error"][:42]) == ("failed", "TrainingError: Cannot resume with a change")
+    assert after == before | {"state": "failed", "error": after["error"]}
+    assert json.loads((tmp_path / "run.json").read_text()) == after
 
 
 # The command line
