@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _FOLDER = Place(file_okay=False)
 _FILE = Place(dir_okay=False, exists=True)
 _MODALITY = click.Choice(["photo", "sketch"])
+_NO_EXEMPLARS = (
+    "Exemplars are training pairs: give another folder, or write train in the column split of its pairs.csv."
+)
 
 
 @click.command()
@@ -46,7 +49,7 @@ _MODALITY = click.Choice(["photo", "sketch"])
     show_default=True,
     help="Such as cpu or cuda; one that is not there is an error.",
 )
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, type=click.IntRange(0, 2**63 - 1), show_default=True)
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out.")
 @click.option("--install", is_flag=True, help="At the end, make the weights those that this method loads by name.")
 def train(
@@ -176,7 +179,9 @@ def _read_changes(changes: tuple[str, ...]) -> dict[str, Any]:
     return settings
 
 
-def split_pairs(data: Path, split: str, hold_out: int, *, resplit: bool = False) -> "tuple[list[Pair], list[Pair]]":
+def split_pairs(
+    data: Path, split: str, hold_out: int, *, resplit: bool = False, advice: str = "Choose another one with --split."
+) -> "tuple[list[Pair], list[Pair]]":
     """Pairs to train on, and those of people held out, evenly spread over all people in their sorted order."""
     from forensic import datasets
     from forensic.errors import DataError, UsageError
@@ -184,7 +189,7 @@ def split_pairs(data: Path, split: str, hold_out: int, *, resplit: bool = False)
     pairs = [pair for pair in datasets.pairs(data, resplit=resplit) if pair.split == split]
     people = sorted({pair.person for pair in pairs})
     if not pairs:
-        raise DataError(f"{data} has no pair in split {split!r}. Choose another one with --split.")
+        raise DataError(f"{data} has no pair in split {split!r}. {advice}")
     if not 0 <= hold_out < len(people):
         raise UsageError(f"--hold-out is {hold_out}, but {data} has {len(people)} people in split {split!r}.")
     held = {people[index * len(people) // hold_out] for index in range(hold_out)}
@@ -247,7 +252,7 @@ def _fit(translator: "Translator", exemplars: Path | None) -> None:
             else f"Method {translator.name!r} takes no exemplars: leave --exemplars {exemplars} out."
         )
     if isinstance(translator, Exemplary) and exemplars is not None:
-        examples, left_out = load(split_pairs(exemplars, "train", 0)[0])
+        examples, left_out = load(split_pairs(exemplars, "train", 0, advice=_NO_EXEMPLARS)[0])
         for line in left_out:
             click.echo(f"left out: {line}", err=True)
         pairs = examples.batch()

@@ -1,5 +1,6 @@
 """The campaign runner: what is run, what fits, chunks and resume."""
 
+import argparse
 import json
 import shutil
 
@@ -35,7 +36,7 @@ def test_every_file_makes_its_row() -> None:
     import campaign_runs
 
     runs = campaign_runs.choose([], ["cufs", "fs2k"])
-    assert {run.method for run in runs} == set(campaign_runs.trainable())
+    assert {run.method for run in runs} == set(campaign_runs.trainable()), "run: python experiments/campaign.py configs"
     assert [run.name for run in runs if run.config == "hida"] == ["cufs/hida", "fs2k/hida"]
     assert {run.data for run in runs if run.method == "hida" and run.row} == {"fs2k"}
     is_row = [run.row is not None for run in runs]
@@ -424,6 +425,15 @@ def test_durations(text, expected) -> None:
     import campaign
 
     assert campaign.seconds(text) == expected
+
+
+def test_seeds() -> None:
+    import campaign
+
+    assert campaign.seed("7") == 7
+    for text in ("-1", "x", str(2**63)):
+        with pytest.raises(argparse.ArgumentTypeError, match="expected a number from 0 to"):
+            campaign.seed(text)
 
 
 def test_data_or_a_pack_are_needed(tmp_path, capsys) -> None:

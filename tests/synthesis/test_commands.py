@@ -2,6 +2,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+import torch
 from click.testing import CliRunner
 from invented import pair_folder
 from PIL import Image
@@ -214,6 +215,23 @@ def test_lle_takes_its_exemplars_from_a_folder(data, tmp_path, monkeypatch) -> N
         assert run(synthesize, "lle", sketch, "--out", tmp_path / source, *given).exit_code == 0
     written = [(tmp_path / source / "a-synthetic.png").read_bytes() for source in ("photo", "sketch")]
     assert written[0] != written[1]
+
+
+def test_exemplars_are_training_pairs(data, tmp_path, monkeypatch) -> None:
+    (data / "pairs.csv").write_text("identity,split,photo,sketch\na,test,photos/a.png,sketches/a.png\n")
+    monkeypatch.setattr("forensic.faces.Finder", Grey)
+    given = ["lle", data / "photos" / "a.png", "--exemplars", data, "--out", tmp_path]
+    with pytest.raises(DataError, match=r"no pair in split 'train'\. Exemplars are training pairs") as raised:
+        run(synthesize, *given)
+    options = {option for parameter in synthesize.params for option in parameter.opts}
+    assert {word.strip(".") for word in str(raised.value).split() if word.startswith("--")} <= options
+
+
+@pytest.mark.parametrize("seed", [99999999999999999999, -1, 2**63])
+def test_a_seed_is_one_that_the_generators_take(data, tmp_path, seed) -> None:
+    result = run(train, "pix2pix", "--data", data, "--out", tmp_path / "run", *TINY, "--seed", seed)
+    assert (result.exit_code, "is not in the range 0<=x<=" in result.output) == (2, True)
+    torch.manual_seed(2**63 - 1)  # the greatest that is let in
 
 
 def test_one_file_goes_either_way(data, tmp_path, monkeypatch) -> None:
