@@ -51,7 +51,11 @@ _NO_EXEMPLARS = (
 )
 @click.option("--seed", default=0, type=click.IntRange(0, 2**63 - 1), show_default=True)
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out.")
-@click.option("--install", is_flag=True, help="At the end, make the weights those that this method loads by name.")
+@click.option(
+    "--install",
+    is_flag=True,
+    help="At the end, make the weights those that this method loads by name (undone by `forensic models remove`).",
+)
 def train(
     method: str | None,
     data: Path,
