@@ -114,6 +114,13 @@ def seconds(text: str) -> float:
     return float(matched[1]) * _UNITS[matched[2]]
 
 
+def seed(text: str) -> int:
+    """A number that torch's generators take."""
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number from 0 to {2**63 - 1}")
+    return int(text)
+
+
 def setting(text: str) -> tuple[str, Any]:
     """NAME=VALUE; a value is a number, true, false or a list as TOML writes them, else a word."""
     name, equals, value = text.partition("=")
@@ -157,7 +164,8 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--data", type=folder, action="append", default=[], metavar="NAME=DIR", help="a data set")
         made.add_argument("--out", type=Path, required=True, help="the campaign's folder")
         made.add_argument("--hold-out", type=int, default=20, help="people of the training split never trained on")
-        made.add_argument("--seed", type=int, default=0)
+        made.add_argument("--resplit", action="store_true", help="the split that keeps people apart (FS2K)")
+        made.add_argument("--seed", type=seed, default=0)
         made.add_argument("--size", type=int, help="pixels a side of the networks")
         made.add_argument("--width", type=width, help="channels, or compact: the shape of METHOD-compact*.toml")
         made.add_argument(
@@ -221,6 +229,7 @@ def _campaign(options: argparse.Namespace, stand_ins: Sequence[str]) -> Campaign
         precision=options.precision,
         seed=options.seed,
         hold_out=options.hold_out,
+        resplit=options.resplit,
         size=options.size,
         width=options.width,
         defaults=dict(options.defaults),

@@ -4,6 +4,7 @@ A pack holds them re-encoded as JPEG does it (blocks of 8 x 8, cosine transform,
 sides), written with NumPy alone: the machine that unpacks them need have no image library.
 """
 
+import hashlib
 import json
 import lzma
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from forensic import weights
+from forensic.datasets import Pair
 from forensic.errors import DataError, UsageError
 from forensic.synthesis.examples import Examples
 
@@ -38,22 +40,51 @@ class Pairs(NamedTuple):
     held: Examples | None
 
 
-def prepared(name: str, folder: Path, size: int, hold_out: int, cache: Path) -> Pairs:
-    """The training split of a data set, aligned; read once, then kept as pixels in ``cache``.
+class Chosen(NamedTuple):
+    """A data set's pairs before any image is decoded.
+
+    Attributes:
+        kept: Those to train on.
+        held: Those that the training never sees.
+        digest: SHA-256 (hex) of both: who is in them, in which style, and what the files hold.
+    """
+
+    kept: list[Pair]
+    held: list[Pair]
+    digest: str
+
+
+def choose(folder: Path, hold_out: int, *, resplit: bool = False) -> Chosen:
+    """The training split of a data set; with ``resplit``, of the split that keeps people apart.
 
     Raises:
-        DataError: The folder holds no usable pair.
+        DataError: The folder is missing or holds no pair of it.
         UsageError: It has no more people than are to be held out.
     """
-    path = cache / f"{name}-{size}-{hold_out}.safetensors"
+    from forensic.commands.synthesis import split_pairs  # a bare machine has neither this nor a data set
+
+    kept, held = split_pairs(folder, "train", hold_out, resplit=resplit)
+    content = hashlib.sha256()
+    for part, pairs in (("kept", kept), ("held", held)):
+        for pair in pairs:
+            files = [weights.sha256(path) for path in (pair.photo, pair.sketch)]
+            content.update(json.dumps([part, pair.identity, pair.attributes.get("style"), *files]).encode())
+    return Chosen(kept, held, content.hexdigest())
+
+
+def prepared(name: str, chosen: Chosen, size: int, cache: Path) -> Pairs:
+    """The pairs of a data set, aligned; read once, then kept as pixels in ``cache``.
+
+    Raises:
+        DataError: None of them is usable.
+    """
+    path = cache / f"{name}-{size}-{chosen.digest[:16]}.safetensors"
     if not path.is_file():
-        from forensic.commands.synthesis import split_pairs  # a bare machine has neither this nor a data set
         from forensic.synthesis.examples import load
 
-        kept, held = split_pairs(folder, "train", hold_out)
-        parts = {"kept": load(kept, size, styles=STYLES)[0]}
-        if held:
-            parts["held"] = load(held, size, styles=STYLES)[0]
+        parts = {"kept": load(chosen.kept, size, styles=STYLES)[0]}
+        if chosen.held:
+            parts["held"] = load(chosen.held, size, styles=STYLES)[0]
         tensors = {f"{part}/{key}": value for part, made in parts.items() for key, value in _fields(made).items()}
         weights.write(path, tensors, {"pairs": {part: len(made) for part, made in parts.items()}})
     tensors, _ = weights.read(path)
@@ -66,12 +97,17 @@ def unpacked(name: str, folder: Path, size: int) -> Pairs:
     Raises:
         DataError: The pack does not hold it.
     """
-    found = {part: folder / "data" / f"{name}-{part}.npz" for part in ("kept", "held")}
-    if not found["kept"].is_file():
-        here = sorted(path.name.removesuffix("-kept.npz") for path in (folder / "data").glob("*-kept.npz"))
-        raise DataError(f"{folder} holds no data set {name!r}, but {', '.join(here) or 'none'}. Pack it too.")
-    kept, held = found.values()
-    return Pairs(read_examples(kept, size), read_examples(held, size) if held.is_file() else None)
+    kept, *held = _packed(name, folder)
+    return Pairs(read_examples(kept, size), read_examples(held[0], size) if held else None)
+
+
+def packed_digest(name: str, folder: Path) -> str:
+    """SHA-256 (hex) of a data set in a pack.
+
+    Raises:
+        DataError: The pack does not hold it.
+    """
+    return hashlib.sha256("".join(map(weights.sha256, _packed(name, folder))).encode()).hexdigest()
 
 
 def write_examples(path: Path, examples: Examples, quality: int) -> None:
@@ -199,6 +235,15 @@ def _bytes(coefficients: NDArray[np.int16]) -> bytes:
 
 def _parts(pixels: Array) -> list[Array]:
     return [pixels[first : first + 64] for first in range(0, len(pixels), 64)]
+
+
+def _packed(name: str, folder: Path) -> list[Path]:
+    """The files of a data set in a pack: the pairs that are kept, then those held out, where there are any."""
+    found = [folder / "data" / f"{name}-{part}.npz" for part in ("kept", "held")]
+    if not found[0].is_file():
+        here = sorted(path.name.removesuffix("-kept.npz") for path in (folder / "data").glob("*-kept.npz"))
+        raise DataError(f"{folder} holds no data set {name!r}, but {', '.join(here) or 'none'}. Pack it too.")
+    return [path for path in found if path.is_file()]
 
 
 def _fields(examples: Examples) -> dict[str, torch.Tensor]:

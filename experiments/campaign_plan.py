@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,17 +113,28 @@ def write(out: Path, plan: dict[str, Any]) -> None:
 
 def check_same(plan: dict[str, Any], asked: dict[str, Any], out: Path) -> None:
     """Raise UsageError where a call asks for another campaign than the one that is planned in ``out``."""
-    asked = json.loads(json.dumps(asked))
-    changed = [
-        f"{name} is {plan['asked'].get(name)}, given {asked[name]}"
-        for name in asked
-        if asked[name] != plan["asked"].get(name)
-    ]
-    if changed:
+    if changed := changes(plan["asked"], json.loads(json.dumps(asked))):
         raise UsageError(
             f"{out} holds the plan of another campaign: {'; '.join(changed)}. Give what it was planned with,"
             " `plan` it again with the new values, or choose another --out."
         )
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What is no longer as it was, one by one.
+
+    >>> changes({"seed": 0, "pairs": {"cufs": "a1", "fs2k": "b2"}}, {"pairs": {"cufs": "a1", "fs2k": "c3"}})
+    ['pairs fs2k is b2, given c3']
+    """
+    found = []
+    for name, value in now.items():
+        earlier = before.get(name)
+        if isinstance(earlier, dict) and isinstance(value, dict):
+            every = dict.fromkeys(earlier) | value
+            found += [f"{name} {line}" for line in changes(earlier, every)]
+        elif value != earlier:
+            found.append(f"{name} is {earlier}, given {value}")
+    return found
 
 
 def table(plan: dict[str, Any], out: Path) -> list[str]:

@@ -143,7 +143,7 @@ def choose(wanted: Sequence[str], data: Sequence[str], folder: Path = CONFIGS) -
         folder: Where the protocol's TOML files lie.
 
     Raises:
-        UsageError: A pattern fits no run.
+        UsageError: A pattern fits no run, or two files of one name say different things.
     """
     listed = []
     for path in sorted(folder.glob("*.toml")):
@@ -151,6 +151,7 @@ def choose(wanted: Sequence[str], data: Sequence[str], folder: Path = CONFIGS) -
         sets = protocol(run.method, row=run.row is not None)
         listed += [run._replace(data=name) for name in sets if name in data]
     chosen: dict[str, Run] = {}
+    givers: dict[str, str] = {}
     for pattern in wanted or ["*"]:
         if pattern.endswith(".toml"):
             found = [read(Path(pattern), name) for name in data]
@@ -163,7 +164,13 @@ def choose(wanted: Sequence[str], data: Sequence[str], folder: Path = CONFIGS) -
                 f"No run is called {pattern!r} on {', '.join(data) or 'no data set'}.{hint}"
                 f" Known: {', '.join(run.name for run in listed)}; or give a TOML file."
             )
-        chosen |= {run.name: run for run in found}
+        for run in found:
+            giver = givers.setdefault(run.name, pattern)
+            if chosen.setdefault(run.name, run) != run:
+                raise UsageError(
+                    f"{giver} and {pattern} both give a run {run.name}, with other settings. Rename a file: its name is"
+                    " that of the run and of its folder."
+                )
     return sorted(chosen.values(), key=lambda run: run.row is not None)
 
 

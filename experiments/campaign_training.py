@@ -140,7 +140,8 @@ def pursue(
 ) -> dict[str, Any]:
     """Train on until the time is up or the last epoch is done, and write ``run.json`` beside the training.
 
-    An error is recorded, not raised. Ctrl-C is recorded and raised.
+    An error is recorded, not raised. Ctrl-C is recorded and raised. Where the training in the folder cannot be gone on
+    with, the record keeps what it says of that one, beside the error.
 
     Args:
         method: The method, freshly made.
@@ -159,15 +160,16 @@ def pursue(
     """
     began = clock()
     folder.mkdir(parents=True, exist_ok=True)  # TensorBoard makes it, and may not be here
-    record = read_record(folder) | about | {"state": "unfinished", "error": None}
+    record = (read_record(folder) or about) | {"state": "unfinished", "error": None}
     trainer = None
     try:
-        trainer = Chunked(
+        opened = Chunked(
             method, recipe, pairs.kept, held_out=pairs.held, device=device, precision=precision, seed=seed, out=folder,
             until=until, clock=clock,
         )  # fmt: skip
-        _reset_memory(trainer.device)
-        trainer.start(resume=(folder / CHECKPOINT).exists())
+        _reset_memory(opened.device)
+        opened.start(resume=(folder / CHECKPOINT).exists())
+        trainer, record = opened, record | about
         trainer.fit()
         record["state"] = "finished"
     except ChunkOver:

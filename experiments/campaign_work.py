@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import campaign_data
 import campaign_pack
 import campaign_plan as plans
 import campaign_training
+import torch
 from campaign_data import Pairs
 from campaign_runs import Changes, Run, check_defaults, choose, make
 from campaign_training import Clock, Speed
@@ -23,7 +25,7 @@ from forensic import weights as store
 from forensic.errors import ForensicError, UsageError
 from forensic.progress import bar
 from forensic.synthesis import Adversarial, Recipe
-from forensic.synthesis.trainer import Precision
+from forensic.synthesis.trainer import Precision, recipe_json
 from forensic.synthesis.translator import SIZE
 
 PACKAGE = Path(store.__file__).resolve().parents[1]
@@ -40,6 +42,7 @@ class Asked:
         precision: Of the networks.
         seed: Of every run.
         hold_out: People of the training split whose faces are never trained on.
+        resplit: Whether that is the split that keeps people apart.
         size: As of `Changes`.
         width: Likewise.
         defaults: Likewise.
@@ -51,6 +54,7 @@ class Asked:
     precision: Precision = "fp32"
     seed: int = 0
     hold_out: int = 20
+    resplit: bool = False
     size: int | None = None
     width: Any = None
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -87,7 +91,8 @@ class Campaign:
         self.about: dict[str, Any] = campaign_pack.about(packed) if packed else {"commit": _commit()}
         if packed:
             os.environ["FORENSIC_WEIGHTS"] = str(packed / "installed")  # the aids that came along
-            asked = dataclasses.replace(asked, hold_out=self.about["hold_out"])
+            resplit = self.about.get("resplit", False)
+            asked = dataclasses.replace(asked, hold_out=self.about["hold_out"], resplit=resplit)
         self.names = sorted(data) if packed is None else sorted(self.about["data"])
         check_defaults(asked.defaults)
         self.out, self.asked, self.data, self.packed = out, asked, data, packed
@@ -95,6 +100,7 @@ class Campaign:
         self.changes = Changes(asked.size, asked.width, asked.defaults)
         self.runs = {run.name: run for run in choose(asked.runs, self.names)}
         self._pairs: dict[tuple[str, int], Pairs] = {}
+        self._chosen: dict[str, campaign_data.Chosen] = {}
 
     def pairs(self, name: str, size: int) -> Pairs:
         """A data set at a size."""
@@ -102,10 +108,32 @@ class Campaign:
             if self.packed is not None:
                 self._pairs[name, size] = campaign_data.unpacked(name, self.packed, size)
             else:
-                cache = self.out / "data"
-                found = campaign_data.prepared(name, self.data[name], size, self.asked.hold_out, cache)
-                self._pairs[name, size] = found
+                self._pairs[name, size] = campaign_data.prepared(name, self.chosen(name), size, self.out / "data")
         return self._pairs[name, size]
+
+    def chosen(self, name: str) -> campaign_data.Chosen:
+        """A data set's pairs, as files."""
+        if name not in self._chosen:
+            self._chosen[name] = campaign_data.choose(self.data[name], self.asked.hold_out, resplit=self.asked.resplit)
+        return self._chosen[name]
+
+    @cached_property
+    def stated(self) -> dict[str, Any]:
+        """What is asked for, what the runs' files say, and digests of their data, as the plan keeps it.
+
+        Raises:
+            DataError: A folder is missing or holds no pair to train on.
+        """
+        used = sorted({run.data for run in self.runs.values()})
+        if self.packed is not None:
+            data = {name: campaign_data.packed_digest(name, self.packed) for name in used}
+        else:
+            data = {name: self.chosen(name).digest for name in used}
+        files = {
+            name: {"method": run.method, "settings": run.settings, "recipe": run.recipe}
+            for name, run in self.runs.items()
+        }
+        return {**dataclasses.asdict(self.asked), "pairs_sha256": data, "files": files}
 
     def made(self, run: Run) -> tuple[Adversarial, Recipe]:
         """A run's method and recipe."""
@@ -118,6 +146,7 @@ class Campaign:
             Whether it is whole: False where the clock showed ``until`` before all runs were measured.
         """
         devices.find(self.asked.device)
+        self._check_begun()
         path = self.out / "measured.json"
         known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         lines = []
@@ -142,7 +171,8 @@ class Campaign:
     def _measured(self, run: Run, known: dict[str, Any], until: float) -> dict[str, Any] | None:
         """One run's line of the plan before the budget is divided; None where the time is up."""
         method, recipe = self.made(run)
-        stated = [run.name, method.settings, vars(recipe), self.asked.device, self.asked.precision, self.about]
+        data = self.stated["pairs_sha256"][run.data]
+        stated = [run.name, method.settings, vars(recipe), self.asked.device, self.asked.precision, self.about, data]
         key = hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
         if key not in known:
             if self.clock() >= until:
@@ -176,7 +206,7 @@ class Campaign:
         shares = plans.allocate(costs, self.asked.budget)
         for line in lines:
             line |= shares[line["name"]]._asdict() if line["name"] in shares else {"epochs": 0, "seconds": 0.0}
-        plans.write(self.out, {"asked": dataclasses.asdict(self.asked), **self.about, "runs": lines})
+        plans.write(self.out, {"asked": self.stated, **self.about, "runs": lines})
 
     def folder(self, name: str) -> Path:
         """Where a run is written."""
@@ -195,18 +225,21 @@ class Campaign:
             plan = plans.read(self.out) or {}
             for line in plans.table(plan, self.out):
                 say(line)
-        plans.check_same(plan, dataclasses.asdict(self.asked), self.out)
+        plans.check_same(plan, self.stated, self.out)
         return plans.work(plan, self.out, self.train, chunk=chunk, began=began, retry=retry, clock=self.clock, say=say)
 
     def train(self, planned: dict[str, Any], until: float) -> dict[str, Any]:
         """Train one run until the clock shows ``until``; an error is in the record."""
         run, folder = self.runs[planned["name"]], self.folder(planned["name"])
-        about = {"run": run.name, "method": run.method, "row": run.row, "data": run.data, **self._origin()}
+        about = {
+            "run": run.name, "method": run.method, "row": run.row, "data": run.data, "resplit": self.asked.resplit,
+            "pairs_sha256": self.stated["pairs_sha256"][run.data], **self._origin(),
+        }  # fmt: skip
         try:
             method, recipe = self.made(run)
             pairs = self.pairs(run.data, method.size)
         except Exception as problem:  # what a later file or a missing weight breaks in one run, it breaks in one
-            record = campaign_training.read_record(folder) | about
+            record = campaign_training.read_record(folder) or about
             record |= {"state": "failed", "error": f"{type(problem).__name__}: {problem}"}
             store.write_bytes(folder / campaign_training.RECORD, json.dumps(record, indent=1).encode())
             return record
@@ -231,8 +264,38 @@ class Campaign:
         methods = {name: self.made(run)[0] for name, run in self.runs.items()}
         used = sorted({run.data for run in self.runs.values()})
         data = {name: self.pairs(name, SIZE) for name in used}
-        about = {**self.about, "hold_out": self.asked.hold_out, "quality": quality, "data": used}
+        about = {**self.about, "quality": quality, "data": used}
+        about |= {"hold_out": self.asked.hold_out, "resplit": self.asked.resplit}
         return campaign_pack.pack(path, PACKAGE, methods, data, about, quality=quality)
+
+    def _check_begun(self) -> None:
+        """Raise UsageError where a run has begun with what is no longer asked for: a new plan cannot change it."""
+        pairs = self.stated["pairs_sha256"]
+        for run in self.runs.values():
+            record = campaign_training.read_record(self.folder(run.name))
+            if "steps_done" not in record:
+                continue
+            now = {"pairs_sha256": pairs[run.data], **self._as_recorded(run, record["recipe"]["epochs"])}
+            if changed := plans.changes(record, {name: value for name, value in now.items() if name in record}):
+                raise UsageError(
+                    f"{run.name} has begun with something else: {'; '.join(changed)}. Give what it began with, remove"
+                    f" {self.folder(run.name)} to train it anew, or choose another --out."
+                )
+
+    def _as_recorded(self, run: Run, epochs: int) -> dict[str, Any]:
+        """What decides a run's weights, as its record says it; a plan does not change its epochs."""
+        with torch.device("meta"):  # no memory: only its settings are asked for
+            method, recipe = self.made(run)
+        stated = {
+            "method": method.name,
+            "settings": method.settings,
+            "recipe": recipe_json(recipe.changed(epochs=epochs)),
+            "seed": self.asked.seed,
+            "precision": self.asked.precision,
+            "device": torch.device(self.asked.device).type,
+        }
+        recorded: dict[str, Any] = json.loads(json.dumps(stated))
+        return recorded
 
     def _origin(self) -> dict[str, Any]:
         encoded = {"quality": self.about["quality"]} if self.packed else {}

@@ -163,13 +163,38 @@ def import_file(path: Path, *, name: str | None = None, sha256: str | None = Non
 
     Raises:
         ModelError: The file is missing, has another hash, or does not fit the architecture.
+        UsageError: It is one that ``forensic train`` wrote.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror}). Give the published file.") from None
+    if method := _trained(path):
+        raise UsageError(
+            f"{path} holds weights of {method!r} that `forensic train` wrote, and no published model. The same command"
+            f" with --resume --install makes them those that {method!r} loads by name; `forensic synthesize {method}"
+            f" --weights {path}` uses them as they are."
+        )
     model = identify(content) if name is None else known(name)
     return _install(model, content, sha256)
+
+
+def remove(name: str) -> weights.Entry | None:
+    """Take weights that were installed away; returns those of the same name that are in effect again, if any.
+
+    Raises:
+        UsageError: None of that name are installed; those that ship stay.
+    """
+    everything = weights.entries()
+    own = [entry.name for entry in everything if not entry.shipped]
+    if name not in own:
+        ships = name in {entry.name for entry in everything}
+        raise UsageError(
+            (f"{name} ships with the package and stays." if ships else f"No weights {name!r} are installed.")
+            + f" Those that can be removed: {', '.join(sorted(own)) or 'none'} (in {weights.installed_folder()})."
+        )
+    weights.uninstall(name)
+    return next((entry for entry in weights.entries() if entry.name == name), None)
 
 
 def fetch(
@@ -199,6 +224,16 @@ def fetch(
             f"forensic models import FILE --name {name}"
         ) from None
     return _install(model, content.getvalue(), sha256)
+
+
+def _trained(path: Path) -> str | None:
+    """The method whose weights ``forensic train`` wrote into a file; None for any other file."""
+    try:
+        _, description = weights.read(path)
+    except ModelError:
+        return None
+    method = description.get("method")
+    return method if isinstance(method, str) else None
 
 
 def _expected(model: Known, stated: str | None) -> tuple[str, ...]:

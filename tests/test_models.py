@@ -11,10 +11,12 @@ from forensic import models, weights
 from forensic.backbones.mobilefacenet import MobileFaceNet
 from forensic.backbones.vgg import VGG
 from forensic.commands.models import list_models
+from forensic.commands.models import models as commands
 from forensic.errors import ModelError, UsageError
 from forensic.models import Known
 from forensic.recognition import embedding
-from forensic.synthesis import perceptual
+from forensic.synthesis import create, load, perceptual
+from forensic.synthesis.weights import install, save
 
 
 @pytest.fixture
@@ -123,6 +125,40 @@ def test_what_does_not_fit_is_not_installed(published: Path, tmp_path: Path) -> 
     with pytest.raises(ModelError, match="does not fit"):
         models.import_file(path, name="unchecked", sha256=hashlib.sha256(path.read_bytes()).hexdigest())
     assert not [entry for entry in weights.entries() if not entry.shipped]
+
+
+def run(*arguments: object) -> str:
+    return CliRunner().invoke(commands, [str(argument) for argument in arguments], catch_exceptions=False).output
+
+
+def test_what_train_installed_is_removed_and_the_shipped_is_in_effect_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORENSIC_WEIGHTS", str(tmp_path / "weights"))
+    shipped = load("pix2pix", source="sketch", target="photo").digest
+    for source, target in (("sketch", "photo"), ("photo", "sketch")):
+        path = tmp_path / f"{source}.safetensors"
+        own = create("pix2pix", source=source, target=target, size=32, width=4)
+        save(own, path)
+        install(path)
+    assert load("pix2pix", source="sketch", target="photo").digest != shipped
+    said = run("remove", "pix2pix-sketch-to-photo")
+    assert f"In effect again: the shipped pix2pix-sketch-to-photo, SHA-256 {shipped[:12]}" in said
+    assert load("pix2pix", source="sketch", target="photo").digest == shipped
+    with pytest.raises(UsageError, match=r"pix2pix-sketch-to-photo ships .* removed: pix2pix-photo-to-sketch \(in"):
+        run("remove", "pix2pix-sketch-to-photo")
+    assert "No other weights are called pix2pix-photo-to-sketch" in run("remove", "pix2pix-photo-to-sketch")
+    assert [path.name for path in (tmp_path / "weights").iterdir()] == ["manifest.json"]
+    with pytest.raises(UsageError, match=r"No weights 'nosuch' are installed\. .* removed: none"):
+        run("remove", "nosuch")
+
+
+def test_importing_own_weights_says_how_they_are_installed(published: Path, tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    save(create("pix2pix", size=32, width=4), path)
+    for options in ([], ["--name", "made-up"]):
+        with pytest.raises(UsageError, match=r"'pix2pix' that `forensic train` wrote.* --resume --install .*--weights"):
+            run("import", path, *options)
 
 
 def test_models_are_fetched_over_https_alone() -> None:

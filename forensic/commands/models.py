@@ -14,11 +14,14 @@ from forensic.progress import bar
 
 @click.group()
 def models() -> None:
-    """List, fetch, import and verify model weights.
+    """List, fetch, import, remove and verify model weights.
 
     The default embedders, the face priors and compact generators come with the package and need nothing from
     here. Alternatives are brought in once, by `fetch` or, offline, by `import`; nothing is ever downloaded by
-    match or enroll.
+    match or enroll. Weights of one's own are installed by `forensic train --install`.
+
+    Installed weights go before shipped ones of the same name. They are kept in the user's data folder, or in the
+    folder that the environment variable FORENSIC_WEIGHTS names; `models list --json` has their paths.
     """
 
 
@@ -71,6 +74,26 @@ def import_model(file: Path, name: str | None, sha256: str | None) -> None:
 
     entry = catalogue.import_file(file, name=name, sha256=sha256)
     click.echo(f"Installed {entry.name}: {entry.path}")
+
+
+@models.command()
+@click.argument("name")
+def remove(name: str) -> None:
+    """Remove installed weights, such as those of `forensic train --install`; those that ship stay.
+
+    \b
+    Example:
+      forensic models list
+      forensic models remove pix2pix-sketch-to-photo
+    """
+    from forensic import models as catalogue
+
+    again = catalogue.remove(name)
+    click.echo(f"Removed {name}.")
+    if again:
+        click.echo(f"In effect again: the shipped {again.name}, SHA-256 {again.sha256[:12]}, {again.path}")
+    else:
+        click.echo(f"No other weights are called {name}: what needs them will say so.")
 
 
 @models.command()

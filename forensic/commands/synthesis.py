@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _FOLDER = Place(file_okay=False)
 _FILE = Place(dir_okay=False, exists=True)
 _MODALITY = click.Choice(["photo", "sketch"])
+_NO_EXEMPLARS = (
+    "Exemplars are training pairs: give another folder, or write train in the column split of its pairs.csv."
+)
 
 
 @click.command()
@@ -35,6 +38,9 @@ _MODALITY = click.Choice(["photo", "sketch"])
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Any setting of the method or its recipe.")
 @click.option("--config", type=_FILE, help="TOML with tables [method], which may name METHOD, and [recipe].")
 @click.option("--split", type=click.Choice(["train", "test"]), default="train", show_default=True)
+@click.option(
+    "--resplit", is_flag=True, help="Take the split that keeps people apart (FS2K), as evaluate --resplit does."
+)
 @click.option("--hold-out", default=0, show_default=True, help="People kept back and measured every epoch.")
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
 @click.option(
@@ -43,9 +49,13 @@ _MODALITY = click.Choice(["photo", "sketch"])
     show_default=True,
     help="Such as cpu or cuda; one that is not there is an error.",
 )
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, type=click.IntRange(0, 2**63 - 1), show_default=True)
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out.")
-@click.option("--install", is_flag=True, help="At the end, make the weights those that this method loads by name.")
+@click.option(
+    "--install",
+    is_flag=True,
+    help="At the end, make the weights those that this method loads by name (undone by `forensic models remove`).",
+)
 def train(
     method: str | None,
     data: Path,
@@ -58,6 +68,7 @@ def train(
     changes: tuple[str, ...],
     config: Path | None,
     split: str,
+    resplit: bool,
     hold_out: int,
     precision: str,
     device: str,
@@ -82,6 +93,8 @@ def train(
     With torchrun, N processes on the CPU or on one CUDA device each train one model and share every batch, which must
     be a multiple of N; --resume may have another N.
 
+    FS2K's official split has people on both sides: what `evaluate --resplit` is to judge is trained with --resplit.
+
     --out receives sample images that show faces of the data: keep it out of any repository.
     """
     from forensic.synthesis import distributed, weights
@@ -91,7 +104,9 @@ def train(
     with distributed.start(device) as processes:
         translator, recipe = _prepare(method, config, _read_changes(changes) | _given(given), seed)
         processes.check(recipe.batch)  # before the images are read
-        examples, held_out = _examples(translator, *split_pairs(data, split, hold_out), told=processes.writes)
+        examples, held_out = _examples(
+            translator, *split_pairs(data, split, hold_out, resplit=resplit), told=processes.writes
+        )
         trainer = Trainer(
             translator,
             recipe,
@@ -168,15 +183,17 @@ def _read_changes(changes: tuple[str, ...]) -> dict[str, Any]:
     return settings
 
 
-def split_pairs(data: Path, split: str, hold_out: int) -> "tuple[list[Pair], list[Pair]]":
+def split_pairs(
+    data: Path, split: str, hold_out: int, *, resplit: bool = False, advice: str = "Choose another one with --split."
+) -> "tuple[list[Pair], list[Pair]]":
     """Pairs to train on, and those of people held out, evenly spread over all people in their sorted order."""
     from forensic import datasets
     from forensic.errors import DataError, UsageError
 
-    pairs = [pair for pair in datasets.pairs(data) if pair.split == split]
+    pairs = [pair for pair in datasets.pairs(data, resplit=resplit) if pair.split == split]
     people = sorted({pair.person for pair in pairs})
     if not pairs:
-        raise DataError(f"{data} has no pair in split {split!r}. Choose another one with --split.")
+        raise DataError(f"{data} has no pair in split {split!r}. {advice}")
     if not 0 <= hold_out < len(people):
         raise UsageError(f"--hold-out is {hold_out}, but {data} has {len(people)} people in split {split!r}.")
     held = {people[index * len(people) // hold_out] for index in range(hold_out)}
@@ -239,7 +256,7 @@ def _fit(translator: "Translator", exemplars: Path | None) -> None:
             else f"Method {translator.name!r} takes no exemplars: leave --exemplars {exemplars} out."
         )
     if isinstance(translator, Exemplary) and exemplars is not None:
-        examples, left_out = load(split_pairs(exemplars, "train", 0)[0])
+        examples, left_out = load(split_pairs(exemplars, "train", 0, advice=_NO_EXEMPLARS)[0])
         for line in left_out:
             click.echo(f"left out: {line}", err=True)
         pairs = examples.batch()

@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import inspect
+import math
 import pkgutil
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -77,14 +78,21 @@ def create(name: str, **settings: Any) -> Translator:
             raise UsageError(f"Method {name!r} has no setting {setting!r}. It has: {', '.join(known) or 'none'}.")
         if not fits(value, known[setting]):
             raise UsageError(f"Method {name!r}: {setting} is {value!r}, expected {described(known[setting])}.")
-        least = LEAST.get(setting)
-        if least is not None and type(value) in (int, float) and value < least:
-            raise UsageError(f"Method {name!r}: {setting} is {value}, expected {least} or more.")
+        least, most = BOUNDS.get(setting, (0, math.inf) if known[setting] is float else (-math.inf, math.inf))
+        if type(value) in (int, float) and not (math.isfinite(value) and least <= value <= most):
+            expected = f"{least} or more" if most == math.inf else f"{least} to {most}"
+            raise UsageError(f"Method {name!r}: {setting} is {value}, expected {expected}.")
     return cls(**settings)
 
 
-LEAST = {"size": 32, "width": 1, "depth": 1, "hidden": 1, "blocks": 0, "dropout": 0, "discriminator_rate": 0}
-"""The least value of settings that several methods have."""
+BOUNDS: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("width", "depth", "hidden"), (1, math.inf)),
+    "size": (32, math.inf),
+    "blocks": (0, math.inf),
+    "dropout": (0, 1),
+}
+"""The least and the greatest value of settings that several methods have. Of all others a float is 0 or more: they are
+weights of losses and rates, with less of which a training would go away from its target."""
 
 
 def fits(value: Any, kind: Any) -> bool:

@@ -105,6 +105,7 @@ class Trainer:
             self.averaged = AveragedModel(self.method, multi_avg_fn=mean)  # buffers are copied
         self.epoch = 0
         self.steps_done = 0  # of this epoch
+        self.totals: Losses = {}  # of these steps
         self._set_learning_rate()
 
     def step(self, batch: Batch) -> Losses:
@@ -168,23 +169,23 @@ class Trainer:
         shown = bar("training, steps", remaining, shown=self.processes.writes)
         with self._board() as board, shown as show, Interruption() as interruption:
             while self.epoch < self.recipe.epochs:
-                began, first = time.monotonic(), self.steps_done
+                began = time.monotonic()
                 self.method.train()
-                if first == 0:
+                if self.steps_done == 0:
                     torch.manual_seed(epoch_seed(self.seed, self.epoch))  # dropout
+                    self.totals = {}
                 self.method.begin(self.epoch, self.recipe.epochs)
                 rates = self._set_learning_rate()
-                total: Losses = {}
                 for batch in self._batches():
                     for term, value in self.step(batch).items():
-                        total[term] = total.get(term, 0.0) + value
+                        self.totals[term] = self.totals.get(term, 0.0) + value
                     self.steps_done += 1
                     show(self.epoch * self._steps() + self.steps_done - done)
                     if self.processes.anywhere(interruption.requested):
                         self.save()
                         self.processes.wait()
                         raise KeyboardInterrupt(f"stopped in epoch {self.epoch + 1}; go on with --resume")
-                figures = {term: value / (self._steps() - first) for term, value in total.items()}
+                figures = {term: total / self._steps() for term, total in self.totals.items()}
                 self.epoch, self.steps_done = self.epoch + 1, 0
                 figures |= {**self._judge(), **rates}
                 self._report(board, figures, time.monotonic() - began)
@@ -196,7 +197,7 @@ class Trainer:
             weights.save(self.result, self.out / f"{weights.name_of(self.result)}.safetensors")
 
     def save(self) -> None:
-        """Write the checkpoint: networks, optimizers, random state, position and configuration."""
+        """Write the checkpoint: networks, optimizers, random state, position, the epoch's sums and configuration."""
         if self.out is None or not self.processes.writes:
             return
         tensors = {f"method/{name}": value for name, value in self.method.state_dict().items()}
@@ -208,21 +209,27 @@ class Trainer:
         tensors["random/cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["random/cuda"] = torch.cuda.get_rng_state(self.device)
-        position = {"epoch": self.epoch, "steps_done": self.steps_done}
+        totals = list(self.totals.items())  # in their order, which JSON written by name would lose
+        position = {"epoch": self.epoch, "steps_done": self.steps_done, "totals": totals}
         store.write(self.out / CHECKPOINT, tensors, {"configuration": self.configuration, **position})
 
     def start(self, *, resume: bool) -> None:
-        """Make ``out`` ready, or go back to the checkpoint in it.
+        """Make ``out`` ready and write a first checkpoint, or go back to the checkpoint in ``out``.
 
         Raises:
             TrainingError: ``out`` holds a training already and ``resume`` is False; or see ``resume``.
         """
         if resume:
             self.resume()
-        elif self.out is not None and (self.out / CHECKPOINT).exists():
+            return
+        if self.out is not None and (self.out / CHECKPOINT).exists():
             raise TrainingError(
                 f"{self.out} holds a training already. Go on with it (--resume) or choose another folder."
             )
+        self.processes.wait()  # until all have looked for a checkpoint
+        if self.processes.writes:
+            self._forget_later_epochs()  # of a training whose checkpoint is gone
+        self.save()  # one that is killed at any time is gone on with, and none begins beside its log
 
     def resume(self) -> None:
         """Go back to the checkpoint in ``out``; training on from it gives what an uninterrupted run gives.
@@ -254,6 +261,9 @@ class Trainer:
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(groups["random"]["cuda"], self.device)
         self.epoch, self.steps_done = description["epoch"], description["steps_done"]
+        self.totals = dict(
+            description.get("totals", ())
+        )  # an older checkpoint lacks them, and its epoch adds up fewer steps
         if self.processes.writes:
             self._forget_later_epochs()
 

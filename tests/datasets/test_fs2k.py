@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from forensic import datasets
+from forensic.commands.synthesis import split_pairs
 from forensic.datasets import CrossPhoto, Pair, cross_photo, fs2k
 from forensic.errors import DataError
 
@@ -215,6 +216,30 @@ def test_the_loader_gives_people_and_both_splits(rows, script) -> None:
         assert before._replace(split=after.split) == after
         if before.split != after.split:  # the person was on both sides, or may be one who was
             assert sides[before.person] == {"train", "test"} or before.person in perhaps
+
+
+@pytest.mark.data
+@data
+def test_the_pages_say_what_training_on_one_split_gives_away_of_the_other(rows) -> None:
+    """Of the table's lines, counted beside the official sides."""
+    folder = Path(os.environ["FORENSIC_DATA"]) / "fs2k"
+    with (folder / "pairs.csv").open(newline="", encoding="utf-8") as lines:
+        official = {row["identity"]: row["split"] for row in csv.DictReader(lines)}
+    sides = Counter((official[row["identity"]], row["split"]) for row in rows)
+    known = {row["person"] for row in rows if official[row["identity"]] == "train"}
+    seen = sum(row["split"] == "test" and row["person"] in known for row in rows)
+    there, back = sides["train", "test"], sides["test", "train"]
+    campaign, page, card = (
+        " ".join((ROOT / name).read_text(encoding="utf-8").split())
+        for name in ("docs/campaign.md", "docs/data.md", "forensic/weights/hida-photo-to-sketch.md")
+    )
+    assert f"{there} of its 1,058 training pairs are test pairs" in campaign
+    assert f"{back} of those pairs are official test pairs" in campaign
+    assert f"{there} of the official training pairs are test pairs of the other split, and {back} the other way" in page
+    assert f"{there} of its {there + sides['test', 'test']:,} test pairs, and {seen} are of people" in card
+    learned, held = split_pairs(folder, "train", 20, resplit=True)
+    judged = {pair.person for pair in datasets.pairs(folder, resplit=True) if pair.split == "test"}
+    assert not judged & {pair.person for pair in [*learned, *held]}
 
 
 @pytest.mark.data

@@ -1,12 +1,17 @@
 """The campaign runner: what is run, what fits, chunks and resume."""
 
+import argparse
 import json
+import shutil
 
 import pytest
 import torch
+from PIL import Image
 
+from forensic import datasets
 from forensic.errors import DataError, TrainingError, UsageError
 from forensic.synthesis import Recipe, create, registry
+from forensic.synthesis.examples import load
 from forensic.synthesis.trainer import Trainer
 
 SHORT = Recipe(epochs=3, batch=2, shift=0)
@@ -31,7 +36,7 @@ def test_every_file_makes_its_row() -> None:
     import campaign_runs
 
     runs = campaign_runs.choose([], ["cufs", "fs2k"])
-    assert {run.method for run in runs} == set(campaign_runs.trainable())
+    assert {run.method for run in runs} == set(campaign_runs.trainable()), "run: python experiments/campaign.py configs"
     assert [run.name for run in runs if run.config == "hida"] == ["cufs/hida", "fs2k/hida"]
     assert {run.data for run in runs if run.method == "hida" and run.row} == {"fs2k"}
     is_row = [run.row is not None for run in runs]
@@ -157,7 +162,7 @@ def pursue(folder, pairs, clock, until, **named):
     from campaign_training import pursue
 
     settings = {"device": "cpu", "precision": "fp32", "seed": 3, "about": {"run": "x"}, "clock": clock}
-    return pursue(named.pop("method", None) or tiny(), SHORT, pairs, folder, until=until, **settings)
+    return pursue(named.pop("method", None) or tiny(), SHORT, pairs, folder, until=until, **settings | named)
 
 
 def test_chunks_end_as_an_uninterrupted_run_ends(make_clock, make_pairs, monkeypatch, tmp_path) -> None:
@@ -269,6 +274,134 @@ def test_a_slow_run_gives_way_and_has_what_is_left(make_clock, tmp_path) -> None
     assert clock.now == 90.0, "the budget is kept to"
 
 
+# What must not change
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """Calls ``campaign.py``; returns its status and what it said of errors."""
+    import campaign
+    import campaign_training
+
+    monkeypatch.setattr(campaign_training, "time_inference", lambda *_, **__: 1.0)
+    small = ["--size", "32", "--width", "4", "--default", "batch=4", "--default", "epochs=2", "--hold-out", "1"]
+
+    def called(command, *arguments, data, runs=("cufs/pix2pix",)):
+        given = [command, *map(str, runs), "--data", f"cufs={data}", "--out", str(tmp_path / "camp"), "--budget", "1h"]
+        status = campaign.main([*given, *small, *arguments])
+        return status, capsys.readouterr().err
+
+    return called
+
+
+def record_of(tmp_path, name="cufs/pix2pix"):
+    return json.loads((tmp_path / "camp" / "runs" / name / "run.json").read_text())
+
+
+def test_a_campaign_knows_its_data_by_what_the_files_hold(call, data, tmp_path) -> None:
+    """Neither pixels that were kept nor a plan serve other pairs; a copy of the same files elsewhere is the same."""
+    assert call("plan", data=data)[0] == 0
+    changed, copied = tmp_path / "changed", tmp_path / "copied"
+    for folder in (changed, copied):
+        shutil.copytree(data, folder)
+    with Image.open(data / "photos" / "c.png") as photo:
+        photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(changed / "photos" / "c.png")
+    status, said = call("run", data=changed)
+    assert (status, (tmp_path / "camp" / "runs").exists()) == (UsageError.exit_code, False)
+    assert "holds the plan of another campaign: pairs_sha256 cufs is " in said
+    status, said = call("run", data=tmp_path / "absent")
+    assert status == DataError.exit_code
+    assert "No data folder" in said
+    assert call("run", data=copied)[0] == 0
+    before = record_of(tmp_path)
+    status, said = call("plan", data=changed)
+    assert status == UsageError.exit_code
+    assert "cufs/pix2pix has begun with something else: pairs_sha256 is " in said
+    assert record_of(tmp_path) == before
+    shutil.rmtree(tmp_path / "camp" / "runs")  # planned again, it learns from the other pixels
+    assert call("plan", data=changed)[0] == 0
+    assert call("run", data=changed)[0] == 0
+    assert record_of(tmp_path)["data_sha256"] != before["data_sha256"]
+
+
+def test_a_campaign_learns_from_the_split_that_is_asked_for(call, data, monkeypatch, tmp_path) -> None:
+    listed = datasets.pairs(data)
+
+    def pairs(folder, *, resplit=False):
+        return [
+            pair._replace(split="train" if pair.identity in ("abc" if resplit else "def") else "test")
+            for pair in listed
+        ]
+
+    monkeypatch.setattr("forensic.datasets.pairs", pairs)
+    assert call("run", "--resplit", data=data)[0] == 0
+    record = record_of(tmp_path)
+    kept, _ = load([pair for pair in listed if pair.identity in "bc"], 32)  # a is held out
+    assert (record["resplit"], record["data_sha256"]) == (True, kept.digest())
+    status, said = call("run", data=data)
+    assert status == UsageError.exit_code
+    assert "resplit is True, given False" in said
+
+
+def toml(path, width):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f'[method]\nname = "pix2pix"\ndropout = {width}\n[recipe]\nflat = 0.5\n')
+    return path
+
+
+def test_files_of_one_name_are_refused_unless_they_say_the_same(call, data, tmp_path) -> None:
+    import campaign_runs
+
+    first, second = toml(tmp_path / "a" / "x.toml", 0.5), toml(tmp_path / "b" / "x.toml", 0.25)
+    status, said = call("run", data=data, runs=[first, second])
+    assert (status, (tmp_path / "camp").exists()) == (UsageError.exit_code, False)
+    assert f"{first} and {second} both give a run cufs/x, with other settings. Rename a file" in said
+    toml(second, 0.5)
+    assert [run.name for run in campaign_runs.choose([str(first), str(second)], ["cufs"])] == ["cufs/x"]
+    assert len(campaign_runs.choose(["cufs/sdgan*", "sdgan"], ["cufs"])) == len(
+        campaign_runs.choose(["cufs/sdgan*"], ["cufs"])
+    )
+
+
+def test_a_changed_file_is_refused_and_the_record_stays(call, data, tmp_path) -> None:
+    file = toml(tmp_path / "x.toml", 0.5)
+    assert call("run", data=data, runs=[file])[0] == 0
+    before = record_of(tmp_path, "cufs/x")
+    assert before["state"] == "finished"
+    toml(file, 0.25)
+    status, said = call("run", data=data, runs=[file])
+    assert status == UsageError.exit_code
+    assert "another campaign: files cufs/x settings dropout is 0.5, given 0.25." in said
+    status, said = call("plan", data=data, runs=[file])
+    assert status == UsageError.exit_code
+    assert "cufs/x has begun with something else: settings dropout is 0.5, given 0.25." in said
+    file.write_text(file.read_text().replace("0.25", "0.5").replace("flat", "learning_rate"))
+    assert (
+        "files cufs/x recipe flat is 0.5, given None; files cufs/x recipe learning_rate is None, given 0.5"
+        in (call("run", data=data, runs=[file])[1])
+    )
+    status, said = call("plan", "--seed", "1", data=data, runs=[toml(file, 0.5)])
+    assert (status, "seed is 0, given 1" in said) == (UsageError.exit_code, True)
+    assert record_of(tmp_path, "cufs/x") == before
+    assert call("plan", "--budget", "2h", data=data, runs=[file])[0] == 0
+
+
+def test_a_start_that_is_refused_leaves_what_describes_the_weights(
+    make_clock, make_pairs, monkeypatch, tmp_path
+) -> None:
+    from campaign_data import Pairs
+
+    monkeypatch.setattr("campaign_training.time_inference", lambda *_, **__: 1.0)
+    pairs = Pairs(make_pairs(2), None)
+    before = pursue(tmp_path, pairs, make_clock(), 1.0)
+    torch.manual_seed(0)
+    other = create("pix2pix", size=32, width=5)
+    after = pursue(tmp_path, pairs, make_clock(), 1.0, method=other, about={"run": "y", "commit": "later"})
+    assert (after["state"], after["error"][:42]) == ("failed", "TrainingError: Cannot resume with a change")
+    assert after == before | {"state": "failed", "error": after["error"]}
+    assert json.loads((tmp_path / "run.json").read_text()) == after
+
+
 # The command line
 
 
@@ -292,6 +425,15 @@ def test_durations(text, expected) -> None:
     import campaign
 
     assert campaign.seconds(text) == expected
+
+
+def test_seeds() -> None:
+    import campaign
+
+    assert campaign.seed("7") == 7
+    for text in ("-1", "x", str(2**63)):
+        with pytest.raises(argparse.ArgumentTypeError, match="expected a number from 0 to"):
+            campaign.seed(text)
 
 
 def test_data_or_a_pack_are_needed(tmp_path, capsys) -> None:

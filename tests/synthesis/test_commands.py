@@ -2,15 +2,18 @@ import json
 from types import SimpleNamespace
 
 import pytest
+import torch
 from click.testing import CliRunner
 from invented import pair_folder
 from PIL import Image
 
+from forensic import datasets
 from forensic import weights as store
 from forensic.commands.synthesis import methods, split_pairs, synthesize, train
 from forensic.datasets import Pair
 from forensic.errors import DataError, FaceError, TrainingError, UsageError
 from forensic.synthesis import weights
+from forensic.synthesis.examples import load as load_examples
 
 TINY = ["--size", "32", "--width", "4", "--epochs", "1"]
 
@@ -214,6 +217,23 @@ def test_lle_takes_its_exemplars_from_a_folder(data, tmp_path, monkeypatch) -> N
     assert written[0] != written[1]
 
 
+def test_exemplars_are_training_pairs(data, tmp_path, monkeypatch) -> None:
+    (data / "pairs.csv").write_text("identity,split,photo,sketch\na,test,photos/a.png,sketches/a.png\n")
+    monkeypatch.setattr("forensic.faces.Finder", Grey)
+    given = ["lle", data / "photos" / "a.png", "--exemplars", data, "--out", tmp_path]
+    with pytest.raises(DataError, match=r"no pair in split 'train'\. Exemplars are training pairs") as raised:
+        run(synthesize, *given)
+    options = {option for parameter in synthesize.params for option in parameter.opts}
+    assert {word.strip(".") for word in str(raised.value).split() if word.startswith("--")} <= options
+
+
+@pytest.mark.parametrize("seed", [99999999999999999999, -1, 2**63])
+def test_a_seed_is_one_that_the_generators_take(data, tmp_path, seed) -> None:
+    result = run(train, "pix2pix", "--data", data, "--out", tmp_path / "run", *TINY, "--seed", seed)
+    assert (result.exit_code, "is not in the range 0<=x<=" in result.output) == (2, True)
+    torch.manual_seed(2**63 - 1)  # the greatest that is let in
+
+
 def test_one_file_goes_either_way(data, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("forensic.faces.Finder", Grey)
     out = tmp_path / "run"
@@ -253,10 +273,28 @@ def test_set_changes_any_setting(data, tmp_path) -> None:
         run(train, "pix2pix", "--data", data, "--out", tmp_path / "other", "--set", "patches=3")
 
 
+def test_train_takes_the_split_that_keeps_people_apart(data, tmp_path, monkeypatch) -> None:
+    """Officially a and b are to be trained on, apart from the others' people c alone."""
+    listed = datasets.pairs(data)
+
+    def pairs(folder, *, resplit=False):
+        return [
+            pair._replace(split="train" if pair.identity in ("c" if resplit else "ab") else "test") for pair in listed
+        ]
+
+    monkeypatch.setattr("forensic.datasets.pairs", pairs)
+    for options, stems in (([], "ab"), (["--resplit"], "c")):
+        out = tmp_path / stems
+        assert run(train, "pix2pix", "--data", data, "--out", out, *TINY, *options).exit_code == 0
+        configuration = store.read(out / "checkpoint.safetensors")[1]["configuration"]
+        expected, _ = load_examples([pair for pair in listed if pair.identity in stems], 32)
+        assert (configuration["pairs"], configuration["data"]) == (len(stems), expected.digest())
+
+
 def test_a_person_is_held_out_with_all_photos(monkeypatch, tmp_path) -> None:
     people = {"a": "x", "b": "y", "c": "x", "d": "z"}
     pairs = [Pair(name, "", "train", tmp_path, tmp_path, {}, person) for name, person in people.items()]
-    monkeypatch.setattr("forensic.datasets.pairs", lambda folder: pairs)
+    monkeypatch.setattr("forensic.datasets.pairs", lambda folder, resplit: pairs)
     kept, held = split_pairs(tmp_path, "train", 1)
     assert [pair.identity for pair in held] == ["a", "c"]
     assert [pair.identity for pair in kept] == ["b", "d"]

@@ -51,6 +51,12 @@ def test_a_direction_has_two_modalities() -> None:
         ("sdgan", {"width": 0}, "expected 1 or more"),
         ("sdgan", {"depth": "7"}, "expected int or None"),
         ("pix2pix", {"discriminator_rate": -1.0}, "expected 0 or more"),
+        ("pix2pix", {"dropout": 2.0}, r"'pix2pix': dropout is 2\.0, expected 0 to 1\."),
+        ("pix2pix", {"lambda_l1": -5.0}, r"lambda_l1 is -5\.0, expected 0 or more\."),
+        ("sdgan", {"eta": float("nan")}, "eta is nan, expected 0 or more"),
+        ("isegan", {"mu": float("inf")}, "mu is inf, expected 0 or more"),
+        ("cyclegan", {"pool": -1}, r"pool -1 is below 0\."),
+        ("cyclegan", {"blocks": -1}, "blocks is -1, expected 0 or more"),
         ("msg-sarl", {"pools": []}, "pools is"),
         ("deepfacepencil", {"kernels": 5}, "kernels is 5"),
         ("cyclegan", {"pool": "x"}, "expected int"),
@@ -59,6 +65,13 @@ def test_a_direction_has_two_modalities() -> None:
 def test_a_value_of_another_type_or_range_is_refused(name: str, settings: dict[str, object], expected: str) -> None:
     with pytest.raises(UsageError, match=expected):
         registry.create(name, **settings)
+
+
+def test_bounds_are_taken_in_and_no_paper_is_beyond_them() -> None:
+    assert create("pix2pix", size=32, width=1, dropout=1.0, lambda_l1=0.0).settings["dropout"] == 1.0
+    for name in names():
+        with torch.device("meta"):
+            create(name, **create(name).settings)
 
 
 @pytest.mark.parametrize("betas", [3, [0.5], [0.5, "x"], [0.5, 1.0]])

@@ -1,4 +1,5 @@
 import json
+import signal
 from dataclasses import replace
 
 import pytest
@@ -120,6 +121,77 @@ def test_a_finished_folder_is_not_overwritten(make_tiny, make_pairs, tmp_path) -
     trainer.save()
     with pytest.raises(TrainingError, match="holds a training already"):
         trainer.start(resume=False)
+
+
+def figures(folder):
+    """The log's lines in their order, without the time that an epoch took."""
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [[(name, value) for name, value in line.items() if name != "seconds"] for line in lines]
+
+
+def test_a_training_killed_before_it_saved_is_gone_on_with(make_tiny, make_pairs, monkeypatch, tmp_path) -> None:
+    """The log has each epoch once, with the figures of an uninterrupted training; another seed does not mix in."""
+
+    def trainer(folder, seed=0):
+        return Trainer(make_tiny("pix2pix"), SHORT, make_pairs(3), seed=seed, out=tmp_path / folder)
+
+    trainer("whole").fit()
+    killed = trainer("killed")
+    killed.start(resume=False)
+    monkeypatch.setattr(killed, "save", lambda: None)  # as a kill leaves it: epochs in the log, none in a checkpoint
+    killed.fit()
+    assert len(figures(tmp_path / "killed")) == 2
+    with pytest.raises(TrainingError, match="holds a training already"):
+        trainer("killed", seed=1).start(resume=False)
+    with pytest.raises(TrainingError, match="seed was 0, is 1"):
+        trainer("killed", seed=1).start(resume=True)
+    resumed = trainer("killed")
+    resumed.start(resume=True)
+    resumed.fit()
+    assert figures(tmp_path / "killed") == figures(tmp_path / "whole")
+    weights = [(tmp_path / name / "pix2pix-photo-to-sketch.safetensors").read_bytes() for name in ("killed", "whole")]
+    assert weights[0] == weights[1]
+    (tmp_path / "killed" / "checkpoint.safetensors").unlink()
+    anew = trainer("killed", seed=1)
+    anew.start(resume=False)
+    anew.fit()
+    assert [line[0] for line in figures(tmp_path / "killed")] == [("epoch", 1), ("epoch", 2)]
+
+
+@pytest.mark.parametrize("stop", [1, 4])
+def test_the_log_of_an_interrupted_epoch_is_that_of_an_uninterrupted_one(
+    make_tiny, make_pairs, monkeypatch, tmp_path, stop
+) -> None:
+    """Interrupted twice in one epoch of three steps: its figures are means over all three."""
+
+    def trainer(folder):
+        return Trainer(make_tiny("pix2pix"), SHORT, make_pairs(5), held_out=make_pairs(1), out=tmp_path / folder)
+
+    def interrupt(trained, steps):
+        step, done = trained.step, []
+
+        def counted(batch):
+            report = step(batch)
+            done.append(report)
+            if len(done) == steps:
+                signal.raise_signal(signal.SIGINT)
+            return report
+
+        monkeypatch.setattr(trained, "step", counted)
+        with pytest.raises(KeyboardInterrupt):
+            trained.fit()
+
+    trainer("whole").fit()
+    cut = trainer("cut")
+    cut.start(resume=False)
+    interrupt(cut, stop)
+    again = trainer("cut")
+    again.start(resume=True)
+    interrupt(again, 1)
+    last = trainer("cut")
+    last.start(resume=True)
+    last.fit()
+    assert figures(tmp_path / "cut") == figures(tmp_path / "whole")
 
 
 def test_resuming_needs_a_whole_checkpoint(make_tiny, make_pairs, tmp_path) -> None:
