@@ -33,7 +33,7 @@ from torch import Tensor
 
 from forensic import datasets, images, weights
 from forensic.datasets import Pair
-from forensic.evaluation.null_space import PRINCIPAL_COMPONENTS, Samples, in_own_span, rank_one_curve
+from forensic.evaluation.null_space import Samples, in_own_span, rank_one_curve
 from forensic.images import to_image
 from forensic.progress import bar
 from forensic.provenance import made_by
@@ -173,7 +173,7 @@ def nlda(names: list[str], made: Path, true: Path, target: Modality) -> dict[str
     rng, curves = np.random.default_rng(0), []
     for _ in range(REPEATS):
         fitted = np.tile(np.isin(np.arange(len(people)), rng.permutation(len(people))[:FITTED]), 2)
-        curves.append(rank_one_curve(samples, fitted, ~fitted, NLDA(pca=PRINCIPAL_COMPONENTS)).mean(axis=1))
+        curves.append(rank_one_curve(samples, fitted, ~fitted, NLDA()).mean(axis=1))
     curve = np.stack([curve[: min(map(len, curves))] for curve in curves])
     best = int(curve.mean(axis=0).argmax())
     sd = float(curve[:, best].std(ddof=1))

@@ -321,6 +321,8 @@ def test_answers_take_the_place_of_nothing_else(
         ("--report", "/dev/full", "is no file of its own"),
         ("--json", tmp_path, "is a folder"),
         ("--json", tmp_path / "none" / "a.jsonl", "there is no folder"),
+        ("--json", searchable / "gallery.db", "where no expunge reaches it"),
+        ("--report", searchable / "report.html", "where no expunge reaches it"),
     ):
         assert forensic(*command, option, target) == 2
         assert words in capsys.readouterr().err

@@ -26,10 +26,11 @@ def check(file: Path, option: str, sources: Sequence[Path], *, whole: bool = Fal
         whole: Whether a new file takes its place, so that no device or link may be there.
 
     Raises:
-        UsageError: It is one of the sources, a folder, or in a folder that does not exist; or it is something else than
-            a file and a file would take its place.
+        UsageError: It is one of the sources, a folder, in a folder that does not exist or in a gallery's; or it is
+            something else than a file and a file would take its place.
     """
     from forensic.errors import UsageError
+    from forensic.gallery.address import check_outside
 
     advice = f"Give another {option} FILE."
     if not file.parent.is_dir():
@@ -38,6 +39,7 @@ def check(file: Path, option: str, sources: Sequence[Path], *, whole: bool = Fal
         raise UsageError(f"{file} is a folder. {advice}")
     if file.exists() and any(source.exists() and file.samefile(source) for source in sources):
         raise UsageError(f"{file} is a sketch to search with, and would be lost. {advice}")
+    check_outside(file)
     if whole and (file.is_symlink() or (file.exists() and not file.is_file())):
         raise UsageError(f"{file} is no file of its own, which the answer would take the place of. {advice}")
 

@@ -1,9 +1,10 @@
 """The field's NLDA protocol: rank-1 after null-space LDA, over random splits of the test people.
 
 N. Wang's scripts as the face-sketch papers use them: of CUFS's 338 test people 150 are drawn to fit PCA
-(300 dimensions) and NLDA on their real and synthesized images, the other 188 are probe and gallery, nearest
-neighbours by Euclidean distance at every dimension, 20 repeats. Where people have several pictures, all of a person's
-stand on one side of a split and are one class, and each of them is a mate.
+(300 dimensions, all that 300 images span) and NLDA on their real and synthesized images, the other 188 are probe and
+gallery, nearest neighbours by Euclidean distance at every dimension, 20 repeats. Where people have several pictures,
+all of a person's stand on one side of a split and are one class, each of them is a mate, and PCA keeps all that these
+images span: 300 dimensions of more would leave no null space.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +27,6 @@ People = NDArray[np.str_]
 
 FITTING, TESTED = 150, 338
 """The field's share of fitting people; smaller data sets keep the share, larger ones the 150."""
-PRINCIPAL_COMPONENTS = 300
 INNER_FOLDS = 3
 FEWEST_PEOPLE = 12
 CHUNK = 4096
@@ -81,7 +81,7 @@ def null_space(
     results = []
     for route in routes:
         pixels = in_own_span(np.concatenate([probes.pixels[route], gallery.pixels[route]]))
-        results.append(row(route, "pixels", "NLDA", pixels, lambda: NLDA(pca=PRINCIPAL_COMPONENTS)))
+        results.append(row(route, "pixels", "NLDA", pixels, NLDA))
         templates = np.concatenate([probes.templates[route], gallery.templates[route]]).astype(np.float64)
         results.append(row(route, "embeddings", "regularized LDA", templates, RegularizedLDA))
     return tuple(results)

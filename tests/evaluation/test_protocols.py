@@ -372,3 +372,19 @@ def test_an_identical_photo_of_a_stranger_is_no_hit_of_the_null_space_protocol()
     samples = null_space.Samples(rows, people, np.ones(120, bool), 60)
     inside = np.isin(people, people[:30])
     assert not null_space.rank_one_curve(samples, inside, ~inside, NLDA(pca=55)).any()
+
+
+def test_people_with_many_pictures_leave_a_null_space() -> None:
+    """300 principal components of more images than that would leave none."""
+    generator = np.random.default_rng(0)
+    people = np.repeat([f"{k:03}" for k in range(340)], 3)
+    faces = {person: generator.normal(size=2000) for person in people}
+
+    def side() -> trials.Side:
+        pictures = np.stack([faces[person] + generator.normal(size=2000) for person in people]).astype(np.float32)
+        found, of = np.ones(len(people), bool), {"direct": pictures}
+        return trials.Side(people, people, people, {}, found, {"direct": pictures[:, :16]}, of, (), {})
+
+    pixels, _ = null_space.null_space(["direct"], side(), side(), repeats=1, seed=0)
+    assert (pixels.fitting, pixels.testing, pixels.maximum_at > 1) == (150, 190, True)
+    assert pixels.maximum.value > 0.95
