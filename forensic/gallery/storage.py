@@ -395,10 +395,14 @@ class Storage:
         return self.home / "index"
 
     def _drop_stale_indexes(self) -> None:
-        """Remove what is no file of a segment's present state; the lock is held."""
-        with self._transaction() as session:
+        """Remove what is no file of a segment's present state; the lock is held.
+
+        Files go first: a crash may leave a row without a file, but no file that nothing is noted of.
+        """
+        with self._reading() as session:
             kept = templates.segment_files(session)
-            session.execute(delete(IndexFile).where(IndexFile.name.not_in(kept)))
         for path in self.index_folder.glob("*"):
             if path.name not in kept:
                 path.unlink(missing_ok=True)
+        with self._transaction() as session:
+            session.execute(delete(IndexFile).where(IndexFile.name.not_in(kept)))

@@ -1,5 +1,6 @@
 import dataclasses
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from forensic.errors import GalleryError, UsageError
 from forensic.gallery import Gallery, Outcome, trail
 from forensic.gallery.enrolling import DATED, KEPT, PAST
 from forensic.gallery.records import Repeated
+from forensic.gallery.storage import Storage
 
 
 def test_what_is_enrolled_comes_back(gallery, making):
@@ -408,3 +410,25 @@ def test_originals_are_checked_when_read(gallery, making):
     path.mkdir()
     with pytest.raises(GalleryError, match=r"cannot be read \(Is a directory\): .*See that it can be reached"):
         gallery.photo_bytes(photo)
+
+
+def test_an_end_amid_the_removal_of_old_indexes_leaves_none_that_looks_altered(gallery, making, monkeypatch):
+    gallery.enroll([making.record(0)])
+    space = making.space().digest
+    assert gallery.save_index("i.bin", b"index", space=space, revision=gallery.revision(space))
+
+    class Killed(BaseException):
+        """Nothing of the program goes on."""
+
+    def die(*arguments, **settings):
+        raise Killed
+
+    for where, act in ((Path, "unlink"), (Storage, "_transaction")):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, act, die)
+            with pytest.raises(Killed):
+                gallery.drop_stale_indexes()
+        assert gallery.verify() == []
+    gallery.drop_stale_indexes()
+    assert list(gallery.index_folder.glob("*")) == []
+    assert gallery.load_index("i.bin") is None
