@@ -84,8 +84,11 @@ def l1(faces: Tensor, targets: Tensor) -> Tensor:
 
 
 def distance(first: Tensor, second: Tensor) -> Tensor:
-    """Root mean square difference: the papers' unsquared L2 norm over the root of its number of elements; scalar."""
-    return (first - second).square().mean().clamp(min=1e-12).sqrt()
+    """Root mean square difference: the papers' unsquared L2 norm over the root of its number of elements; scalar.
+
+    A face's, and their mean: so a batch is the same in one process or in several.
+    """
+    return (first - second).square().flatten(1).mean(dim=1).clamp(min=1e-12).sqrt().mean()
 
 
 def total_variation(images: Tensor) -> Tensor:

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from forensic.synthesis.losses import adversarial, l1, sum_of
+from forensic.synthesis.losses import adversarial, distance, l1, sum_of
 
 
 def softplus(value: float) -> float:
@@ -40,6 +40,12 @@ def test_a_sum_of_terms() -> None:
 
 def test_l1_is_a_mean() -> None:
     assert l1(torch.tensor([1.0, -1.0, 0.5, 0.0]), torch.tensor([0.0, 1.0, 0.5, 0.0])).item() == 0.75
+
+
+def test_a_distance_is_the_mean_of_the_faces_own() -> None:
+    """Root mean squares 3 and 4: halves of a batch in two processes have the same mean as the whole."""
+    first = torch.tensor([[[[3.0, -3.0]]], [[[0.0, 4 * 2**0.5]]]])
+    assert distance(first, torch.zeros_like(first)).item() == pytest.approx(3.5)
 
 
 def test_pix2pix_objective_by_hand(make_tiny, make_pairs) -> None:  # type: ignore[no-untyped-def]

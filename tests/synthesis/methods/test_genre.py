@@ -96,7 +96,7 @@ def test_the_objective(method: GENRE, batch: Batch) -> None:
     fake, real = (method.discriminator(torch.cat([faces["M"], y], dim=1)) for y in (made, Y))
     assert terms["adversarial"] == pytest.approx(-fake.sigmoid().log().mean().item(), rel=1e-4)
     assert terms["pixel"] == pytest.approx(4 * (made - Y).abs().mean().item(), rel=1e-4)
-    rms = (faces["parsing"] - faces["M"]).square().mean().sqrt()
+    rms = (faces["parsing"] - faces["M"]).square().mean(dim=(1, 2, 3)).sqrt().mean()
     assert terms["semantic"] == pytest.approx(4 * rms.item(), rel=1e-4)
     assert terms["geometric"] == pytest.approx(textural(made, X).item(), rel=1e-4)  # the photo's, not the sketch's
     assert terms["geometric"] != pytest.approx(textural(made, Y).item(), rel=1e-4)
