@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
-from PIL.TiffImagePlugin import TiffImageFile
 
 from forensic.errors import ImageError
 from forensic.text import printable
@@ -233,7 +232,7 @@ def _is_deep(image: Image.Image) -> bool:
 
 def _is_negative(image: Image.Image) -> bool:
     """Whether a file says that 0 is white, and Pillow left it so: it heeds TIFF's word up to 8 bits."""
-    return _is_deep(image) and isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO
+    return _is_deep(image) and getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO
 
 
 def _to_rgb(image: Image.Image, name: str, *, negative: bool) -> Image.Image:

@@ -189,6 +189,7 @@ class Gallery(Describing):
         with self.reading() as session:
             return people.owners(session, photo_ids)
 
+    @needs(Right.VIEW)
     def labels(self, photo_ids: "Iterable[int] | NDArray[np.int64]") -> dict[int, str]:
         """Photo id -> label of its person, for those of the photos that are enrolled."""
         return {photo: owner.label for photo, owner in self.owners(photo_ids).items()}

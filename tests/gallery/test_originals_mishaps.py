@@ -249,7 +249,7 @@ def test_marks_of_deletion_and_folders_do_not_end_a_search_for_traces(far, bucke
     assert "" not in far.objects.names()
 
 
-def test_a_server_that_only_says_that_it_deletes(far, monkeypatch):
+def test_a_server_that_only_says_that_it_deletes(far, making, monkeypatch):
     real = buckets.BucketStore._ask
 
     def ask(store, what, **how):
@@ -259,5 +259,5 @@ def test_a_server_that_only_says_that_it_deletes(far, monkeypatch):
         patch.setattr(buckets.BucketStore, "_ask", ask)
         originals.move(far, None)
         assert originals.status(far).left is not None
-    far.enroll([])
+    far.enroll([making.record(99)])
     assert originals.status(far).left is None

@@ -10,7 +10,7 @@ from forensic.errors import GalleryError
 from forensic.gallery import Gallery, address, database, trail
 from forensic.gallery.models import Person, Photo
 
-LABELS = ("b", "B", "a", "Ä", "ä", "_", "Z", "é", "e\u0301", "10", "9", "漢", "😀")
+LABELS = ("b", "B", "a", "Ä", "ä", "_", "Z", "é", "10", "9", "漢", "😀")
 
 
 @pytest.fixture

@@ -51,5 +51,5 @@ def test_needs_no_weights_and_goes_one_way() -> None:
     assert create("pencil", radius=3.0).digest != create("pencil").digest
     with pytest.raises(UsageError, match="from photo to sketch"):
         load("pencil", source="sketch")
-    with pytest.raises(UsageError, match="radius -1"):
+    with pytest.raises(UsageError, match="radius is -1"):
         create("pencil", radius=-1)
