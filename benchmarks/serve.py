@@ -30,8 +30,9 @@ from forensic.enrollment import gallery_space
 from forensic.gallery import cases, trail, users
 from forensic.gallery.cases import Drawing, Kind
 from forensic.gallery.rights import Role
+from forensic.web import engine
 
-SKETCHES = 96
+SKETCHES = 2 * engine.KEPT // engine.FACE
 """More than the server remembers faces of, so that it finds each one anew, as the bare loop does."""
 USERS = 10
 PASSWORD = "a password for a benchmark"  # noqa: S105 - of a gallery of nobody
@@ -54,7 +55,8 @@ class Prepared:
     """
 
     def __init__(self, folder: Path, templates: int) -> None:
-        self.folder, whole = folder / f"gallery-{templates}", folder / f"gallery-{templates}.json"
+        name = f"gallery-{templates}-{SKETCHES}"
+        self.folder, whole = folder / name, folder / f"{name}.json"
         made = make_people(folder / "people", SKETCHES, seed=0)
         self.files = [person.sketch for person in made if person.sketch is not None]
         if not whole.exists():
