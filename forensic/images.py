@@ -14,9 +14,9 @@ import io
 import os
 import stat
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
@@ -38,6 +38,8 @@ FLOAT_WHITES = (1.0, 255.0, 65535.0)
 """What stands for white in pictures of floating-point grey."""
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
 """TIFF's tag PhotometricInterpretation, and its value where 0 is white."""
+BITS, TWELVE_BITS = 258, 4095.0
+"""TIFF's tag BitsPerSample, and white of some scanners' 12 bits, which Pillow opens as 16."""
 PAPER = (255, 255, 255)
 """Transparent pixels show white paper."""
 
@@ -90,9 +92,9 @@ def decode(data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS) ->
                 _check_header(opened, name, max_pixels)
                 file_format = "JPEG" if opened.format == "MPO" else str(opened.format)
                 opened.load()
-                negative = _is_negative(opened)
+                tags = _tags(opened)
                 ImageOps.exif_transpose(opened, in_place=True)  # a copy would take memory
-                image = _to_rgb(opened, name, negative=negative)
+                image = _to_rgb(opened, name, tags)
     except UnidentifiedImageError:
         raise ImageError(
             f"{name}: the content is no PNG, JPEG, TIFF, BMP or WebP image, whatever the name says. "
@@ -115,7 +117,7 @@ def upright_rgb(image: Image.Image, name: str = "image") -> Image.Image:
     Raises:
         ImageError: Its numbers are on no known scale. The message begins with ``name``.
     """
-    return _to_rgb(ImageOps.exif_transpose(image), name, negative=_is_negative(image))
+    return _to_rgb(ImageOps.exif_transpose(image), name, _tags(image))
 
 
 def read_bytes(path: str | os.PathLike[str], start: int = 0, stop: int | None = None) -> bytes:
@@ -230,12 +232,12 @@ def _is_deep(image: Image.Image) -> bool:
     return image.mode in ("I", "F") or image.mode.startswith("I;16")
 
 
-def _is_negative(image: Image.Image) -> bool:
-    """Whether a file says that 0 is white, and Pillow left it so: it heeds TIFF's word up to 8 bits."""
-    return _is_deep(image) and getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO
+def _tags(image: Image.Image) -> Mapping[int, Any]:
+    """What a TIFF says of itself. Pillow heeds it up to 8 bits, and drops it when it turns the picture."""
+    return getattr(image, "tag_v2", {})
 
 
-def _to_rgb(image: Image.Image, name: str, *, negative: bool) -> Image.Image:
+def _to_rgb(image: Image.Image, name: str, tags: Mapping[int, Any]) -> Image.Image:
     """Any mode to 8-bit RGB: deep greys are scaled, transparency is laid on white paper.
 
     Both take many bytes a pixel on the way, so they are done strip by strip.
@@ -243,7 +245,8 @@ def _to_rgb(image: Image.Image, name: str, *, negative: bool) -> Image.Image:
     deep = _is_deep(image)
     if not deep and not image.has_transparency_data:
         return image.convert("RGB")
-    full = _full_scale(image.mode, max(_highest(strip) for _, strip in _strips(image)), name) if deep else 0.0
+    negative = tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
+    full = _full_scale(image, name, tags) if deep else 0.0
     result = Image.new("RGB", image.size)
     for top, strip in _strips(image):
         result.paste(_scale(strip, full, negative=negative) if deep else _on_paper(strip), (0, top))
@@ -267,13 +270,16 @@ def _highest(image: Image.Image) -> float:
     return float(values.max(initial=0.0, where=np.isfinite(values)))
 
 
-def _full_scale(mode: str, highest: float, name: str) -> float:
-    """What stands for white in 16-bit, 32-bit or floating-point grey: the range that its type has, not that it uses.
+def _full_scale(image: Image.Image, name: str, tags: Mapping[int, Any]) -> float:
+    """What stands for white in 12-, 16-, 32-bit or floating-point grey: the range that its type has, not that it uses.
 
     Floats have none. Theirs is the first of the usual ones that they overshoot at most twofold, as sharpening makes
     them: on the next one such a picture would be black.
     """
-    if mode != "F":
+    highest = max(_highest(strip) for _, strip in _strips(image))
+    if image.mode != "F":
+        if tags.get(BITS) == (12,) and highest <= TWELVE_BITS:
+            return TWELVE_BITS
         return 65535.0 if highest <= 65535.0 else 2.0**31 - 1  # Pillow opens 16-bit files as "I" too
     for full in FLOAT_WHITES:
         if highest <= 2 * full:

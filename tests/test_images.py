@@ -1,6 +1,7 @@
 import io
 import os
 import shutil
+import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,6 +81,21 @@ def greys(data: bytes) -> np.ndarray:
     pixels = np.asarray(images.decode(data).image)
     assert (pixels == pixels[..., :1]).all()
     return pixels[..., 0]
+
+
+def twelve_bit_tiff(values: np.ndarray) -> bytes:
+    """A file by TIFF 6.0's own words: a header, nine fields, and one strip of rows, two values in three bytes."""
+    height, width = values.shape
+    first, second = values[:, ::2].astype(int), values[:, 1::2].astype(int)
+    strip = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], axis=-1).astype(np.uint8).tobytes()
+    fields = {256: width, 257: height, 258: 12, 259: 1, 262: 1, 273: 8 + 2 + 9 * 12 + 4, 277: 1, 278: height}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in (fields | {279: len(strip)}).items())
+    return b"II*\0" + struct.pack("<IH", 8, 9) + entries + struct.pack("<I", 0) + strip
+
+
+def test_white_of_twelve_bits_is_white() -> None:
+    share = np.linspace(0, 1, 40 * 30).reshape(40, 30)
+    np.testing.assert_allclose(greys(twelve_bit_tiff(np.rint(share * 4095))), 255 * share, atol=0.6)
 
 
 @pytest.mark.parametrize(("dtype", "white"), [(np.uint16, 65535), (np.float32, 1.0)])
