@@ -147,7 +147,7 @@ def _nearest(collection: Collection, probe: Floats, k: int, only: list[int] | No
 
 def _check_all(collection: Collection, brought: int, only: list[int] | None) -> None:
     """A short answer must be all that there is."""
-    if only is None and brought < (held := collection.count()):
+    if brought < (held := collection.count() if only is None else len(only)):
         raise GalleryError(
             f"The engine brought {brought} of {held} templates: it is being changed, or does not search exactly. Try "
             "again; if that does not help: forensic gallery engine --sync."

@@ -193,6 +193,9 @@ def test_an_engine_that_leaves_rows_out_is_found_out(memory, monkeypatch):
     monkeypatch.setattr(collection, "nearest", lambda query, k, only: listed.ids[:10])
     with pytest.raises(GalleryError, match="brought 10 of 30"):
         search(collection, vectors[:1], 5)
+    monkeypatch.setattr(searching_module, "FEW", 10)
+    with pytest.raises(GalleryError, match="brought 10 of 20"):
+        search(collection, vectors[:1], 5, listed.ids[:20])
     monkeypatch.setattr(type(collection), "put", lambda self, listed, vectors: None)
     with pytest.raises(GalleryError, match="holds 0 templates after 30"):
         synchronize(memory.collection("b", DIMENSION), listed, giver(listed, vectors))
