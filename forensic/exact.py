@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 BLOCK = 64
 """Rows that are converted together: new memory for all of them would take longer than the products."""
+
+
+def checked(queries: NDArray[Any], dimensions: int | None, k: int) -> NDArray[np.float32]:
+    """The queries of a search in single precision, shape (q, d).
+
+    Args:
+        queries: As they were given.
+        dimensions: Length of a template; None where there is none.
+        k: How many candidates are asked for.
+
+    Raises:
+        ValueError: They are not (q, d) or not finite, or ``k`` is below 1.
+    """
+    with np.errstate(over="ignore"):  # what is too large is told in words
+        probes: NDArray[np.float32] = np.ascontiguousarray(queries, dtype=np.float32)
+    if probes.ndim != 2 or dimensions not in (None, probes.shape[1]):
+        raise ValueError(f"Queries of shape {probes.shape} cannot search templates of {dimensions}.")
+    if not np.isfinite(probes).all():  # else it is nowhere in the order, and gets what another one found
+        raise ValueError("A query holds a value that is not finite; describe that face again.")
+    if k < 1:
+        raise ValueError(f"k is {k}: a search needs at least one candidate.")
+    return probes
 
 
 def inner_products(

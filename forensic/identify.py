@@ -215,6 +215,7 @@ class Identifier:
     def _search(self, probes: Sequence[_Probe], k: int, kept: Matching | None, started: datetime) -> Search:
         if k < 1:
             raise UsageError(f"{k} candidates were asked for; expected at least 1.")
+        failed = False
         for _ in range(TRIES):
             loaded = self._memory.of(self.gallery)
             matcher = loaded.matcher
@@ -229,6 +230,12 @@ class Identifier:
             except KeyError:  # somebody was expunged since
                 continue
             except StaleIndex:  # the engine's rows were changed, which the gallery may know nothing of
+                self._memory.forget()
+                continue
+            except GalleryError:  # the engine's collection may be gone, which is filled again then
+                if failed or loaded.engine is None:
+                    raise
+                failed = True
                 self._memory.forget()
                 continue
             photos = self.gallery.photos_by_number(best.id for best in found)

@@ -103,9 +103,11 @@ class Memory:
             except _Behind as behind:  # nothing is sent from within a snapshot
                 engines.synchronize(gallery, behind.spaces)
                 loaded = self._up_to_date(gallery, fresh)
-            for name, segment, space, revision in fresh:
-                gallery.save_index(name, pack(segment, space=space), space=space, revision=revision)
-            if fresh:
+            kept = [
+                gallery.save_index(one.name, pack(one.segment, space=one.space), space=one.space, revision=one.revision)
+                for one in fresh
+            ]
+            if any(kept):
                 gallery.drop_stale_indexes()
             return loaded
 

@@ -13,10 +13,10 @@ from gallery import making
 
 from forensic import Gallery, engines, matching
 from forensic.errors import GalleryError, UsageError
-from forensic.gallery import Space, templates
+from forensic.gallery import Space, describing, templates
 from forensic.gallery import engines as gallery_engines
 from forensic.loading import Loaded, Memory
-from forensic.recognition.index import Index
+from forensic.recognition.index import KINDS, Index
 
 EACH = 4
 """Photo numbers of a segment here."""
@@ -163,8 +163,34 @@ def test_too_many_open_files_are_an_error_and_no_reason_to_make_the_index_anew(
     assert not asked
 
 
-def test_an_approximate_index_says_so(gallery: Gallery, memory: Memory) -> None:
-    loaded = Memory(memory.matcher, "hnsw").of(gallery)
+def test_a_search_goes_on_where_no_index_can_be_kept(
+    gallery: Gallery, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, written = describing.write_private, 0
+
+    def full(files: dict[Path, bytes]) -> None:
+        """A disk with room for one file and a half."""
+        nonlocal written
+        written += 1
+        if written > 1:
+            for path, data in files.items():
+                path.with_name(path.name + ".partial").write_bytes(data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        whole(files)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(describing, "write_private", full)
+        agrees(memory.of(gallery), gallery)
+    assert written == 12
+    assert [name.partition(".")[2] for name in files(gallery)] == ["safetensors"]
+    assert gallery.verify() == []
+    agrees(Memory(memory.matcher).of(gallery), gallery)
+    assert len(files(gallery)) == 12
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_approximate_index_says_so(gallery: Gallery, memory: Memory, kind: str) -> None:
+    loaded = Memory(memory.matcher, kind).of(gallery)
     assert any("somebody who is enrolled may be missing" in text for text in loaded.warnings)
     assert not any("approximate" in text for text in memory.of(gallery).warnings)
     agrees(loaded, gallery)  # so few are all looked at

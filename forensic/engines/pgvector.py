@@ -96,7 +96,10 @@ class PgVector:
     def layouts(self) -> list[str]:
         """See the protocol."""
         with self.session() as connection:
-            query = "SELECT layout FROM forensic_templates.collections WHERE gallery = %s ORDER BY layout"
+            query = (
+                "SELECT layout FROM forensic_templates.collections"
+                " WHERE gallery = %s AND to_regclass(name) IS NOT NULL ORDER BY layout"
+            )
             return [layout for (layout,) in connection.execute(query, (self._gallery,))]
 
     def collection(self, layout: str, dimension: int | None = None) -> Table:
@@ -108,9 +111,11 @@ class PgVector:
                 query = "SELECT dimension FROM forensic_templates.collections WHERE name = %s"
                 known = connection.execute(query, (name,)).fetchone()
                 there = connection.execute("SELECT to_regclass(%s)", (name,)).fetchone()[0]
-                if known is None and there is None and dimension is not None:
-                    self._make(connection, name, layout, dimension)
-                    known = (dimension,)
+                if there is None:  # never made, or dropped by others
+                    connection.execute("DELETE FROM forensic_templates.collections WHERE name = %s", (name,))
+                    known = None if dimension is None else (dimension,)
+                    if dimension is not None:
+                        self._make(connection, name, layout, dimension)
             if known is None:
                 said = f"has a table {name} of another program" if there else f"holds no templates of layout {layout}"
                 raise GalleryError(f"The engine {self.name} {said}: name another database.")

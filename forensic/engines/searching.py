@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from forensic.engines.protocol import LONGEST, Collection, Floats, Hashes, Ids
 from forensic.errors import GalleryError, StaleIndex
-from forensic.exact import inner_products
+from forensic.exact import checked, inner_products
 
 FEW = 1000
 """So many photos are compared without the engine's help."""
@@ -88,14 +88,10 @@ def search(
         Scores (q, m), the inner products, and the photo numbers beside them; m is k, or how many there are.
 
     Raises:
-        ValueError: The queries are not (q, d) or ``k`` is below 1.
+        ValueError: The queries are not (q, d) or not finite, or ``k`` is below 1.
         GalleryError: The engine cannot answer, or cannot bring so many candidates.
     """
-    probes: Floats = np.ascontiguousarray(queries, dtype=np.float32)
-    if probes.ndim != 2 or probes.shape[1] != collection.dimension:
-        raise ValueError(f"Queries of shape {probes.shape} cannot search templates of {collection.dimension}.")
-    if k < 1:
-        raise ValueError(f"k is {k}: a search needs at least one candidate.")
+    probes = checked(queries, collection.dimension, k)
     parts = [None] if only is None else [only[at : at + PART].tolist() for at in range(0, len(only), PART)]
     found = [_best([_nearest(collection, probe, k, part) for part in parts], k) for probe in probes]
     shape = (len(probes), min((len(one[0]) for one in found), default=0))
@@ -151,7 +147,7 @@ def _nearest(collection: Collection, probe: Floats, k: int, only: list[int] | No
 
 def _check_all(collection: Collection, brought: int, only: list[int] | None) -> None:
     """A short answer must be all that there is."""
-    if only is None and brought < (held := collection.count()):
+    if brought < (held := collection.count() if only is None else len(only)):
         raise GalleryError(
             f"The engine brought {brought} of {held} templates: it is being changed, or does not search exactly. Try "
             "again; if that does not help: forensic gallery engine --sync."

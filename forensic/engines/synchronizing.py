@@ -61,7 +61,7 @@ def synchronize(
         ValueError: A template is not of the collection's dimension, not finite, or longer than `LONGEST`.
     """
     state = fingerprint(listed)
-    if collection.state() == state:
+    if collection.state() == state and collection.count() == len(listed.ids):
         return Changes(0, 0)
     collection.settle("")
     ids, seals = collection.held()

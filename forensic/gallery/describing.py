@@ -18,11 +18,13 @@ from forensic.gallery import templates
 from forensic.gallery.expunging import Expunging
 from forensic.gallery.locks import Locked
 from forensic.gallery.models import IndexFile, Photo, TemplateSpace
-from forensic.gallery.objects import private_folders, sync, write_private
+from forensic.gallery.objects import partial, private_folders, sync, write_private
 from forensic.gallery.records import Part, Space, Templates
 from forensic.gallery.rights import Right, needs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -126,7 +128,8 @@ class Describing(Expunging):
         """Keep an index as ``index_folder / name`` unless its space has changed since ``revision``.
 
         The lock is held, so that no index of someone just expunged can be left behind. Nobody waits for it: an index
-        is only a cache, and while others write it would be out of date at once.
+        is only a cache, and while others write it would be out of date at once. Where its file cannot be written, as on
+        a full disk, a search goes on without it.
 
         Returns:
             Whether it was kept.
@@ -134,16 +137,25 @@ class Describing(Expunging):
         with suppress(Locked), self._exclusive(patience=0):
             if self.revision(space) != revision:
                 return False
-            private_folders(self.index_folder)
-            (self.index_folder / name).unlink(missing_ok=True)  # a crash may leave none, but never one of another hash
-            sync([self.index_folder])
-            moment, digest = time.time_ns(), hashlib.sha256(data).hexdigest()
-            with self._transaction() as session:
-                session.merge(IndexFile(name=name, sha256=digest, modified_ns=moment))
-            write_private({self.index_folder / name: self.codec.seal(data, INDEX, name)})
-            os.utime(self.index_folder / name, ns=(moment, moment))
+            path = self.index_folder / name
+            try:
+                self._write_index(path, data)
+            except OSError:  # a full disk, say
+                with suppress(OSError):
+                    partial(path).unlink(missing_ok=True)
+                return False
             return True
         return False
+
+    def _write_index(self, path: Path, data: bytes) -> None:
+        private_folders(self.index_folder)
+        path.unlink(missing_ok=True)  # a crash may leave none, but never one of another hash
+        sync([self.index_folder])
+        moment, digest = time.time_ns(), hashlib.sha256(data).hexdigest()
+        with self._transaction() as session:
+            session.merge(IndexFile(name=path.name, sha256=digest, modified_ns=moment))
+        write_private({path: self.codec.seal(data, INDEX, path.name)})
+        os.utime(path, ns=(moment, moment))
 
     @needs(Right.VIEW)
     def load_index(self, name: str) -> bytes | None:

@@ -256,7 +256,7 @@ def served(gallery: Storage, digests: Sequence[str], engine: Engine) -> Served:
     layout, state = layout_of(digests), fingerprint(there)
     if layout in engine.layouts():
         collection = engine.collection(layout, dimension)
-        if collection.state() == state:
+        if collection.state() == state and collection.count() == len(there.ids):  # others may have removed rows
             return Served(collection, there.ids, state)
     raise StaleIndex(
         f"The engine {engine.name} does not hold the gallery's templates as they are now. Send them: "

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from forensic.exact import checked
 from forensic.recognition.index import Index, Kind
 from forensic.recognition.segments import Floats, Ids
 
@@ -24,6 +25,8 @@ LINKS, BUILDING, SEARCHING = 32, 80, 256
 """Of a graph: neighbours of a node, and how many nodes are kept in view while it is built and searched."""
 BYTES, PROBED = 64, 64
 """Of a product quantizer: bytes a template, and lists that are looked through."""
+CENTRES = 256
+"""Of each byte, which no fewer templates can be cut into: so few are all looked at."""
 LEARNING = 50_000
 """Templates that centres are learned from."""
 SPARE = 10
@@ -58,7 +61,7 @@ class Approximate:
 
     def search(self, queries: NDArray[Any], k: int) -> tuple[Floats, Ids]:
         """Up to ``k`` near templates of each query, best first, by exact scores; as `Index.search` otherwise."""
-        probes: Floats = np.ascontiguousarray(queries, dtype=np.float32)
+        probes = checked(queries, self.index.dimensions, k)
         found = self._faiss.search(probes, min(SPARE * k, len(self)))[1]
         answers = [
             self.index.among(probe, *self._places(np.sort(rows[rows >= 0])), k)
@@ -90,6 +93,8 @@ def _empty(index: Index, kind: Kind) -> Any:
         return graph
     each = max(1, LEARNING // len(index.segments))
     sample = np.vstack([segment.rows(np.arange(len(segment.ids))[:each]) for segment in index.segments])
+    if len(sample) < CENTRES:
+        return faiss.IndexFlatIP(dimensions)
     lists = max(1, min(4 * int(len(index) ** 0.5), len(sample) // 39))
     # A random rotation first, to a length that can be cut into as many pieces as there are bytes.
     width = BYTES * -(-dimensions // BYTES)

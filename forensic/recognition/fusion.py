@@ -64,7 +64,8 @@ class Scoring:
         scores = np.empty((len(probes[0]), len(table)))
         for row, templates in zip(scores, zip(*probes, strict=True), strict=True):
             query = self.query(templates)
-            row[:] = inner_products([table], query.vector) + query.offset
+            row[:] = inner_products([table], query.vector.astype(np.float32)).astype(np.float32)
+            row += query.offset
         return scores
 
     def _one(self, templates: Sequence[NDArray[np.floating]]) -> Query:

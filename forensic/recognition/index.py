@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from forensic.exact import inner_products
+from forensic.exact import checked, inner_products
 from forensic.recognition.bars import Bar, Kept, Passed, kth
 from forensic.recognition.segments import Coder, Codes, Floats, Ids, Segment, Templates, rounding, summed
 
@@ -142,13 +142,9 @@ class Index:
             Scores (q, min(k, n)), the inner products, and the ids beside them.
 
         Raises:
-            ValueError: if the queries are not (q, d) or ``k`` is below 1.
+            ValueError: if the queries are not (q, d) or not finite, or ``k`` is below 1.
         """
-        probes: Floats = np.ascontiguousarray(queries, dtype=np.float32)
-        if probes.ndim != 2 or (self.segments and probes.shape[1] != self.dimensions):
-            raise ValueError(f"Queries of shape {probes.shape} cannot search templates of {self.dimensions}.")
-        if k < 1:
-            raise ValueError(f"k is {k}: a search needs at least one candidate.")
+        probes = checked(queries, self.dimensions if self.segments else None, k)
         k = min(k, len(self))
         if not k or not len(probes):
             return np.empty((len(probes), k), np.float32), np.empty((len(probes), k), np.int64)

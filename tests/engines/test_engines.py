@@ -107,6 +107,16 @@ def test_a_killed_filling_is_gone_on_with(opened, monkeypatch):
     same(search(again, vectors[:2], 45), Index.build(vectors, listed.ids).search(vectors[:2], 45))
 
 
+def test_rows_that_others_removed_are_sent_again(opened):
+    engine = opened()
+    listed, vectors = templates(40)
+    collection = filled(engine, listed, vectors)
+    collection.remove(listed.ids[:3].tolist())
+    assert collection.state() == fingerprint(listed)
+    assert synchronize(collection, listed, giver(listed, vectors)) == (3, 0)
+    same(search(collection, vectors[:2], 40), Index.build(vectors, listed.ids).search(vectors[:2], 40))
+
+
 def test_what_changes_during_a_search_is_told(opened):
     listed, vectors = templates(30)
     collection = filled(opened(), listed, vectors)
@@ -183,12 +193,18 @@ def test_an_engine_that_leaves_rows_out_is_found_out(memory, monkeypatch):
     monkeypatch.setattr(collection, "nearest", lambda query, k, only: listed.ids[:10])
     with pytest.raises(GalleryError, match="brought 10 of 30"):
         search(collection, vectors[:1], 5)
+    monkeypatch.setattr(searching_module, "FEW", 10)
+    with pytest.raises(GalleryError, match="brought 10 of 20"):
+        search(collection, vectors[:1], 5, listed.ids[:20])
     monkeypatch.setattr(type(collection), "put", lambda self, listed, vectors: None)
     with pytest.raises(GalleryError, match="holds 0 templates after 30"):
         synchronize(memory.collection("b", DIMENSION), listed, giver(listed, vectors))
 
 
-@pytest.mark.parametrize(("queries", "k"), [(np.zeros((1, 9)), 1), (np.zeros(DIMENSION), 1), (np.zeros((1, 32)), 0)])
+@pytest.mark.parametrize(
+    ("queries", "k"),
+    [(np.zeros((1, 9)), 1), (np.zeros(DIMENSION), 1), (np.zeros((1, 32)), 0), (np.full((1, 32), np.nan), 1)],
+)
 def test_questions_that_cannot_be_are_refused(memory, queries, k):
-    with pytest.raises(ValueError, match=r"cannot search|at least one"):
+    with pytest.raises(ValueError, match=r"cannot search|at least one|not finite"):
         search(memory.collection("a", DIMENSION), queries, k)

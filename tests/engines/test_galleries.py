@@ -89,6 +89,30 @@ def test_an_expunge_reaches_every_collection(filled):
     assert filled.verify() == []
 
 
+def test_rows_that_others_removed_are_missed(filled, digests):
+    with engines.connected(filled) as engine:
+        collection = engine.collection(engines.layout_of(digests))
+        collection.remove([filled.photos()[0].id])
+        with pytest.raises(StaleIndex, match="engine --sync"):
+            engines.served(filled, digests, engine)
+    assert engines.synchronize(filled, digests) == (1, 0)
+
+
+@pytest.mark.server
+def test_a_table_that_others_dropped_is_made_anew(gallery, pgvector, digests):
+    engines.choose(gallery, pgvector)
+    engines.synchronize(gallery, digests)
+    with engines.connected(gallery) as engine:
+        engine.collection(engines.layout_of(digests))
+        with engine.session() as connection:
+            (name,) = connection.execute("SELECT name FROM forensic_templates.collections").fetchone()
+            connection.execute(f"DROP TABLE {name}")
+        assert engine.layouts() == []
+        with pytest.raises(GalleryError, match="no templates of layout"):
+            engine.collection(engines.layout_of(digests))
+    assert engines.synchronize(gallery, digests) == (12, 0)
+
+
 class Killed(BaseException):
     """The end of a process."""
 
@@ -233,6 +257,10 @@ def test_the_command(gallery, milvus, tmp_path, monkeypatch, spaces):
     assert "in memory" in run("--none")
 
 
+def gone(query, k, only):
+    raise GalleryError("The collection is away.")
+
+
 def test_a_search_brings_an_engine_up_to_date_that_others_changed(tmp_path, memory, making, monkeypatch):
     """A restored collection, say, of whose state the gallery knows nothing."""
     monkeypatch.setattr("forensic.engines.open_engine", lambda url, name: memory)
@@ -248,6 +276,14 @@ def test_a_search_brings_an_engine_up_to_date_that_others_changed(tmp_path, memo
         (kept,) = map(memory.collection, memory.layouts())
         kept.settle("")
         assert identifier.search(picture, 3, landmarks=points).candidates == found
+        kept.destroy()
+        monkeypatch.setattr(kept, "nearest", gone)
+        assert identifier.search(picture, 3, landmarks=points).candidates == found
+        (kept,) = map(memory.collection, memory.layouts())
+        with monkeypatch.context() as patch:
+            patch.setattr(kept, "nearest", gone)
+            with pytest.raises(GalleryError, match="is away"):
+                identifier.search(picture, 3, landmarks=points)
         nearest = kept.nearest
 
         def changed(query, k, only):

@@ -133,6 +133,7 @@ def test_a_reader_holds_traces_back_and_the_next_use_wipes_them(tmp_path, making
         assert gallery.verify() == []
 
 
+@pytest.mark.plain
 @pytest.mark.sqlite("PostgreSQL rewrites nothing that somebody reads: see test_postgresql.py")
 def test_while_a_reader_blocks_nothing_is_rewritten_twice(tmp_path, making, monkeypatch):
     calls = []

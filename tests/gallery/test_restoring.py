@@ -58,6 +58,7 @@ def lived(gallery, making, monkeypatch):
     return gallery
 
 
+@pytest.mark.plain
 @pytest.mark.sqlite("compares the two databases' raw rows")
 def test_a_restored_gallery_is_the_one_that_was_backed_up(lived, places, tmp_path, making):
     backups.make(lived, *places)

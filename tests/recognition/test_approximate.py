@@ -36,6 +36,26 @@ def test_a_part_is_searched_exactly() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rows", [1, 20, 255, 256])
+def test_a_small_gallery_is_looked_at_too(rows: int, kind: Kind) -> None:
+    exact = Index.build(clustered(rows), np.arange(rows))
+    queries = clustered(300)[-3:]
+    _, found = Approximate(exact, kind).search(queries, 5)
+    if rows < 256:
+        np.testing.assert_array_equal(found, exact.search(queries, 5)[1])
+    assert found.shape == (3, min(rows, 5))
+
+
+@pytest.mark.parametrize(
+    ("queries", "k", "said"),
+    [(np.zeros((1, 9)), 1, "templates of 32"), (np.zeros((1, 32)), 0, "at least one"), ([[np.nan] * 32], 1, "finite")],
+)
+def test_questions_that_cannot_be_are_refused(queries: NDArray[np.float64], k: int, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Approximate(Index.build(clustered(50), np.arange(50)), "hnsw").search(queries, k)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_search_for_more_people_than_there_are_ends(kind: Kind) -> None:
     near = Approximate(Index.build(clustered(3000), np.arange(3000)), kind)
     (found,) = best_per_person(near, clustered(3000)[:1], lambda ids: {int(one): int(one) % 8 for one in ids}, 10)

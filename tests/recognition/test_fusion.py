@@ -5,6 +5,7 @@ from sklearn.linear_model import LogisticRegression
 from forensic.errors import DataError
 from forensic.recognition.cohort import Cohort
 from forensic.recognition.fusion import Scoring, fit_weights
+from forensic.recognition.index import Index, best_per_person
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -30,7 +31,7 @@ def test_scores_are_the_weighted_sum_of_the_routes_scores(scoring: Scoring) -> N
         for j in range(9):
             first = query.vector @ np.float64(gallery[0][j]) + query.offset
             second = np.float64(probes[1][i]) @ np.float64(gallery[1][j])
-            assert found[i, j] == pytest.approx(0.25 * first + 0.75 * second)
+            assert found[i, j] == pytest.approx(0.25 * first + 0.75 * second, abs=1e-6)
 
 
 def test_adding_a_probe_changes_no_score(scoring: Scoring) -> None:
@@ -39,6 +40,17 @@ def test_adding_a_probe_changes_no_score(scoring: Scoring) -> None:
     gallery = [unit(rng.normal(size=(9, 6))), unit(rng.normal(size=(9, 3)))]
     alone = scoring.scores([side[:1] for side in probes], gallery)
     np.testing.assert_array_equal(scoring.scores(probes, gallery)[:1], alone)
+
+
+def test_scores_are_to_the_bit_those_of_a_search(scoring: Scoring) -> None:
+    rng = np.random.default_rng(4)
+    probes = [unit(rng.normal(size=(5, 6))), unit(rng.normal(size=(5, 3)))]
+    gallery = [unit(rng.normal(size=(40, 6))), unit(rng.normal(size=(40, 3)))]
+    index = Index.build(np.hstack(gallery), np.arange(40))
+    for row, *templates in zip(scoring.scores(probes, gallery), *probes, strict=True):
+        query = scoring.query(templates)
+        (found,) = best_per_person(index, query.vector[None], lambda ids: {int(one): int(one) for one in ids}, 40)
+        assert [best.score + query.offset for best in found] == row[[best.id for best in found]].tolist()
 
 
 def test_equal_photos_have_equal_scores_wherever_they_stand(scoring: Scoring) -> None:

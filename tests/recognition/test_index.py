@@ -138,6 +138,16 @@ def test_what_makes_no_index_is_refused() -> None:
         index.search(unit(1), 0)
 
 
+@pytest.mark.parametrize("scan", SCANS)
+@pytest.mark.parametrize("probes", [1, 9])
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 1e39])
+def test_a_query_that_is_not_finite_gets_no_other_ones_answer(value: float, probes: int, scan: Scan) -> None:
+    queries = unit(probes).astype(float)
+    queries[0, 3] = value
+    with pytest.raises(ValueError, match="A query holds a value that is not finite"):
+        Index.build(unit(50), np.arange(50), scan).search(queries, 3)
+
+
 def people_by_brute_force(
     vectors: NDArray[np.float32], people: list[str], query: NDArray[np.float32], k: int
 ) -> list[tuple[str, int]]:
