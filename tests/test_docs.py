@@ -116,6 +116,17 @@ def commands_of(table: str) -> Iterator[tuple[str, ...]]:
         yield from ((group, name) for name in names.split(", ")) if names else [(group,)]
 
 
+def test_every_command_shows_an_example_and_explains_its_options() -> None:
+    for name, command in leaves(click.Context(cli.forensic), ()):
+        words = f"forensic {' '.join(name)}"
+        assert words in (command.help or "").replace("\n", " "), f"no example in the help of {words}"
+        for option in (one for one in command.params if isinstance(one, click.Option) and not one.hidden):
+            assert option.help, f"{words} {option.opts[-1]} is not explained"
+            assert not option.multiple or "repeated" in option.help, (
+                f"{words} {option.opts[-1]} may be repeated: say so"
+            )
+
+
 def leaves(context: click.Context, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Every command that does something, by its words."""
     if not isinstance(context.command, click.Group):
