@@ -41,7 +41,7 @@ def demo(count: int, folder: Path, seed: int) -> int:
 
     The people are drawn by the program and exist nowhere; no data and no network are needed. How often their
     sketches are matched, and the likelihood ratios, say nothing about real sketches: forensic evaluate measures that.
-    It takes a minute or two.
+    The demo takes a minute or two.
 
     \b
     Examples:

@@ -1,6 +1,7 @@
 """``forensic train``, ``forensic synthesize`` and ``forensic methods``."""
 
 import json
+import shlex
 import tomllib
 from collections import Counter
 from collections.abc import Sequence
@@ -104,7 +105,8 @@ def train(
     forensic train --config experiments/sdgan-compact.toml --data cufs --out runs/sdgan
     torchrun --nproc-per-node 2 -m forensic train pix2pix --data cufs --out runs/pix2pix --device cuda --set batch=2
 
-    Options go before the file, and what neither gives has the paper's value. Ctrl-C saves; the same command with
+    An option counts before the TOML file of --config, and what neither says has the paper's value: at full size many
+    hours on a GPU, so begin with an experiments/*-compact.toml. Ctrl-C saves; the same command with
     --resume goes on from there and ends with the same weights as an uninterrupted run. `forensic methods` lists the
     methods.
 
@@ -144,6 +146,10 @@ def train(
     click.echo(f"Weights: {path}")
     if install:
         click.echo(f"Installed: {weights.install(path).path}")
+    else:
+        way = " --source photo" if translator.two_way else ""
+        with_them = f"--weights {shlex.quote(str(path))}{way}"
+        click.echo(f"Try them: forensic synthesize {translator.name} IMAGES {with_them} --out FOLDER")
 
 
 def _examples(
