@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 from contextlib import suppress
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -48,7 +49,7 @@ SUMMARIES = {
     "enroll": "Enroll photos in a gallery.",
     "match": "Search a gallery with sketches.",
     "case": "Cases: their sketches, searches and the examiners' decisions.",
-    "search": "Searches on record: list, show, repeat.",
+    "search": "Searches on record: list, show, repeat, report.",
     "gallery": "Look at a gallery and look after it.",
     "expunge": "Remove people for good, and prove it.",
     "retention": "Until when people may be kept, and who is due.",
@@ -65,7 +66,7 @@ SUMMARIES = {
     "synthesize": "Translate sketches to photos or photos to sketches.",
     "train": "Train a synthesis method.",
     "quality": "Measure synthesized images against their targets.",
-    "models": "List, fetch, import and verify model weights.",
+    "models": "List, fetch, import, remove and verify model weights.",
     "demo": "Try everything on people drawn by the program.",
 }
 INTERRUPTED = 130
@@ -88,6 +89,18 @@ class Commands(click.Group):
         command: click.Command = getattr(import_module(module), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command and what follows it; of a name that is nearly right the error says which one is near."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            if not near or "Did you mean" in error.message:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {near[0]!r}?", error.ctx) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing them."""
         with formatter.section("Commands"):
@@ -100,9 +113,11 @@ def forensic() -> None:
     """Match a witness's face sketch against a gallery of mugshots.
 
     \b
-    A first match:
+    A first match, where every photo's file name is its person's label:
       forensic enroll mugshots/
       forensic match sketch.png --report report.html
+
+    Without photos at hand, 'forensic demo' draws some. 'forensic COMMAND --help' explains a command.
 
     The gallery is a folder: --gallery DIR, or the environment variable FORENSIC_GALLERY, or a folder of the
     user's data directory. Or it is at a server: --server URL, or FORENSIC_SERVER, after 'forensic login'.
@@ -110,7 +125,13 @@ def forensic() -> None:
     A candidate is an investigative lead, not an identification.
 
     \b
-    Exit codes: 0 done, 2 wrong usage, 3 no usable image or face, 4 gallery or model trouble, 130 interrupted.
+    Exit codes:
+      0    done
+      1    a repeated search gave another list
+      2    wrong usage
+      3    no usable image or face
+      4    gallery, model or server trouble, or a check that found something
+      130  interrupted
     """
 
 

@@ -1,6 +1,7 @@
 """The command line as a user meets it: exit codes, words, files."""
 
 import errno
+import io
 import json
 import os
 import re
@@ -278,6 +279,49 @@ def test_an_interrupted_training_says_how_it_goes_on(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("forensic.commands.synthesis.methods.callback", interrupt)
     assert cli.run(["methods"]) == 130
     assert "What was stored is whole; stopped in epoch 3; go on with --resume." in capsys.readouterr().err
+
+
+def test_a_command_that_is_nearly_right_is_named(capsys: Captured) -> None:
+    assert forensic("macth", "sketch.png") == 2
+    assert "Did you mean 'match'?" in capsys.readouterr().err
+    assert forensic("xyzzy") == 2
+    assert "Did you mean" not in capsys.readouterr().err
+
+
+def test_a_question_that_nobody_answers_says_what_to_give(
+    searchable: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    with Gallery(searchable) as gallery:
+        someone = gallery.photos()[0].person.label
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert forensic("expunge", "person", someone, "--gallery", searchable) == 2
+    assert "Give --yes" in capsys.readouterr().err
+    with Gallery(searchable) as gallery:
+        assert gallery.person(someone)
+
+
+def test_retention_advises_nothing_where_nobody_is_due(searchable: Path, capsys: Captured) -> None:
+    assert forensic("retention", "list", "--gallery", searchable) == 0
+    assert "apply" not in capsys.readouterr().out
+
+
+def test_an_evaluation_without_its_models_makes_no_gallery(
+    people_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setenv("FORENSIC_WEIGHTS", str(tmp_path / "weights"))
+    gallery = tmp_path / "gallery"
+    assert forensic("evaluate", "--data", people_folder, "--gallery", gallery) == 4
+    assert "forensic models fetch mobilefacenet" in capsys.readouterr().err
+    assert not gallery.exists()
+
+
+def test_names_of_models_are_shown_whole(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert forensic("models", "list", "--json") == 0
+    names = [row["name"] for row in json.loads(capsys.readouterr().out)]
+    assert forensic("models", "list") == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in names)
 
 
 def test_models_list_and_verify(capsys: Captured) -> None:

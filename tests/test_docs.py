@@ -3,6 +3,7 @@
 import re
 import runpy
 import sys
+import tomllib
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
@@ -52,6 +53,17 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in targets:
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
+
+
+def test_the_source_distribution_has_the_pages_and_what_they_link_to() -> None:
+    targets = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
+    included = [ROOT / path.lstrip("/") for path in targets["sdist"]["include"]]
+    files = {ROOT / "Makefile", *PAGES}
+    for page in PAGES:
+        links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+        files.update((page.parent / link).resolve() for link in links if not link.startswith("http"))
+    for file in files:
+        assert any(file == path or path in file.parents for path in included), file.relative_to(ROOT)
 
 
 def test_every_weight_file_has_a_card_that_names_its_hash() -> None:
@@ -104,6 +116,17 @@ def commands_of(table: str) -> Iterator[tuple[str, ...]]:
         yield from ((group, name) for name in names.split(", ")) if names else [(group,)]
 
 
+def test_every_command_shows_an_example_and_explains_its_options() -> None:
+    for name, command in leaves(click.Context(cli.forensic), ()):
+        words = f"forensic {' '.join(name)}"
+        assert words in (command.help or "").replace("\n", " "), f"no example in the help of {words}"
+        for option in (one for one in command.params if isinstance(one, click.Option) and not one.hidden):
+            assert option.help, f"{words} {option.opts[-1]} is not explained"
+            assert not option.multiple or "repeated" in option.help, (
+                f"{words} {option.opts[-1]} may be repeated: say so"
+            )
+
+
 def leaves(context: click.Context, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Every command that does something, by its words."""
     if not isinstance(context.command, click.Group):
@@ -113,6 +136,51 @@ def leaves(context: click.Context, path: tuple[str, ...]) -> Iterator[tuple[tupl
         command = context.command.get_command(context, name)
         assert command is not None
         yield from leaves(click.Context(command, info_name=name, parent=context), (*path, name))
+
+
+def test_the_readmes_figures_are_those_of_the_results() -> None:
+    """Each row's system and figures stand in one row under the heading of its test in docs/results/recognition.md."""
+    readme = (ROOT / "README.md").read_text()
+    results = (ROOT / "docs" / "results" / "recognition.md").read_text()
+    parts = re.split(r"^(##+ .*)$", results, flags=re.M)
+    part: str | None = None
+    sections: dict[str, list[str]] = {}
+    for heading, text in zip(parts[1::2], parts[2::2], strict=True):
+        part = heading if heading.startswith("## ") else part
+        sections.setdefault(f"{part} {heading.partition(':')[0]}", re.findall(r"^\| .*\|$", text, flags=re.M))
+    apart, default = "## fs2k (test, split that keeps people apart)", "`direct+direct@patches"
+    loo, hands = "## Leave one source out ## Leave one source out", "fs2k (fitted to cufs)"
+    tests = {  # the row begins with: heading, what both rows of the results have, and what the default's alone has
+        "CUFS, 338": ("## cufs (test) ### cufs (test)", "", ""),
+        "the same, among": ("## cufs (test) ### The same sketches in a gallery with distractors", "| 5,218 |", ""),
+        "FS2K's official": ("## fs2k (test) ### fs2k (test)", "", ""),
+        "FS2K's split": (f"{apart} {apart.replace('##', '###')}, by person", "", ""),
+        "**unseen hand**: fitted to CUFS": (loo, f"| {hands} |", "| person |"),
+        "the same, with 214": (loo, f"| {hands}, cohort of its own hands |", "with 214 own sketches"),
+        "**unseen hand**: fitted to FS2K": (loo, "| cufs (fitted to fs2k) |", ""),
+        "**cross-photo**": (f"{apart} ### Cross-photo", "", ""),
+    }
+    table = re.findall(r"^\| .*\|$", readme.partition("| test |")[2], flags=re.M)
+    rows = [row for row in table if row.count("|") == 7]
+    assert len(rows) == len(tests)
+    for row in rows:
+        ((heading, both, alone),) = (tests[start] for start in tests if row.startswith(f"| {start}"))
+        _, _, untrained, *shares = (cell.strip() for cell in row.strip("|").split("|"))
+        found = [line for line in sections[heading] if both in line]
+        assert any("`untrained`" in line and untrained in line for line in found), row
+        measured = [line for line in found if default in line and alone in line]
+        assert any(_in_order(shares, line) for line in measured), (row, measured)
+    missed = re.findall(r"[\d.]+ % \[[\d., ]+\]", readme)
+    ((_, _, at_one_percent, *_),) = (
+        line.strip("| ").split(" | ") for line in sections[f"{apart} ### Open set"] if line.startswith(f"| {default}`")
+    )
+    assert missed == [at_one_percent.replace(" [", " % [")]
+
+
+def _in_order(figures: list[str], line: str) -> bool:
+    """Whether a row's cells have these figures one after the other, with or without their intervals."""
+    cells = iter(cell.strip() for cell in line.split("|"))
+    return all(any(cell == figure or cell.startswith(f"{figure} [") for cell in cells) for figure in figures)
 
 
 def test_the_readmes_python_runs(

@@ -33,7 +33,11 @@ def log(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Show the latest entries, the newest first."""
+    """Show the latest entries, the newest first.
+
+    \b
+    forensic audit log --action search --since 2026-11-01 --limit 100
+    """
     from forensic.gallery.records import Choice
 
     with open_place(gallery) as opened:
@@ -63,6 +67,9 @@ def verify(gallery: Path, head: Path | None, certificate: Path | None, as_json: 
     """Check the log: an entry that was altered, removed, moved or cut off is named; exit status 4 then.
 
     The log's own signatures do not show that its end was cut off: give a head that was exported earlier.
+
+    \b
+    forensic audit verify --head /mnt/elsewhere/head.json
     """
     from forensic.gallery import anchoring
     from forensic.gallery.audit import Head
@@ -113,7 +120,11 @@ def anchor(gallery: Path, tsa: str, certificate: Path | None) -> None:
 @place_option
 @click.option("--out", type=Place(dir_okay=False), help="A file; else it is printed.")
 def head(gallery: Path, out: Path | None) -> None:
-    """Export the signed head of the log, to be kept where nobody who can write the gallery can write."""
+    """Export the signed head of the log, to be kept where nobody who can write the gallery can write.
+
+    \b
+    forensic audit head --out /mnt/elsewhere/head.json
+    """
     from forensic import weights
     from forensic.errors import UsageError
     from forensic.gallery import address

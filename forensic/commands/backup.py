@@ -53,6 +53,10 @@ def make(destination: Path, gallery: Path, keys: Path | None, as_json: bool) -> 
     """Add a snapshot of the gallery to DEST. Others may work meanwhile; what DEST holds already is not written again.
 
     Everything that is written is read back from the disk before the snapshot counts.
+
+    \b
+    forensic backup make /mnt/backup/gallery --keys /mnt/stick/gallery.keys     the first one
+    forensic backup make /mnt/backup/gallery                                    each later one
     """
     from forensic.gallery import backups
 
@@ -73,7 +77,11 @@ def make(destination: Path, gallery: Path, keys: Path | None, as_json: bool) -> 
 @keys_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_snapshots(destination: Path, keys: Path, as_json: bool) -> None:
-    """List the snapshots in DEST, the oldest first. No gallery is needed."""
+    """List the snapshots in DEST, the oldest first. No gallery is needed.
+
+    \b
+    forensic backup list /mnt/backup/gallery --keys /mnt/stick/gallery.keys
+    """
     from forensic.gallery import restoring
 
     found = restoring.listed(destination, keys)
@@ -95,6 +103,9 @@ def verify(destination: Path, keys: Path, number: int | None, as_json: bool) -> 
     """Decrypt and hash all of a snapshot in DEST; exit status 4 if something is missing or was altered.
 
     No gallery is needed.
+
+    \b
+    forensic backup verify /mnt/backup/gallery --keys /mnt/stick/gallery.keys
     """
     from forensic.gallery import restoring
 
@@ -117,6 +128,9 @@ def restore(destination: Path, keys: Path, gallery: Path, number: int | None, in
     """Make a gallery anew from a snapshot in DEST, without the people who were expunged since.
 
     The log says which photos are left out.
+
+    \b
+    forensic backup restore /mnt/backup/gallery --keys /mnt/stick/gallery.keys --gallery NEW
     """
     from forensic.gallery import restoring
 
@@ -138,7 +152,11 @@ def restore(destination: Path, keys: Path, gallery: Path, number: int | None, in
 @gallery_option
 @click.option("--keep", required=True, type=click.IntRange(min=1), help="So many of the newest snapshots stay.")
 def prune(destination: Path, gallery: Path, keep: int) -> None:
-    """Remove older snapshots from DEST, and what nobody can open any more."""
+    """Remove older snapshots from DEST, and what nobody can open any more.
+
+    \b
+    forensic backup prune /mnt/backup/gallery --keep 12
+    """
     from forensic.gallery import backups
 
     with open_gallery(gallery) as opened:
@@ -152,6 +170,9 @@ def shred(gallery: Path) -> None:
     """Destroy, in all key files, the keys of who is expunged; exit status 4 if a file cannot be reached.
 
     An expunge does that by itself. This is for a key file that was out of reach then.
+
+    \b
+    forensic backup shred
     """
     from forensic.gallery import backups
 
@@ -164,7 +185,11 @@ def shred(gallery: Path) -> None:
 @gallery_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a folder, a line each.")
 def status(gallery: Path, as_json: bool) -> None:
-    """Show where backups went, where their keys lie, and which keys outlast somebody's expunge; exit status 4 then."""
+    """Show where backups went, where their keys lie, and which keys outlast somebody's expunge; exit status 4 then.
+
+    \b
+    forensic backup status
+    """
     from forensic.gallery import backups
 
     with open_gallery(gallery) as opened:
@@ -196,6 +221,9 @@ def forget(destination: Path, gallery: Path, destroyed: bool) -> None:
 
     A key file that is out of reach may be there still: that it is destroyed is then for you to say (--destroyed), and
     'expunge prove' tells it as your word.
+
+    \b
+    forensic backup forget /mnt/backup/gallery
     """
     from forensic.gallery import backups
 

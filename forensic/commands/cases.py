@@ -49,7 +49,11 @@ def open_case(reference: str, gallery: Path, purpose: str, legal_basis: str) -> 
 @place_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_cases(gallery: Path, as_json: bool) -> None:
-    """List the cases, the newest first."""
+    """List the cases, the newest first.
+
+    \b
+    forensic case list
+    """
     with open_place(gallery) as opened:
         found = opened.cases.listed()
     if as_json:
@@ -96,7 +100,9 @@ def add(
 @case.command("search")
 @click.argument("reference")
 @place_option
-@click.option("--sketch", "numbers", type=NUMBER, multiple=True, help="Which sketch, by number; else all.")
+@click.option(
+    "--sketch", "numbers", type=NUMBER, multiple=True, help="Which sketch, by number; else all. May be repeated."
+)
 @click.option("--same-person", is_flag=True, help="The sketches show one person: one search with all of them.")
 @click.option("--top", default=10, show_default=True, type=click.IntRange(1, 1000), help="Length of the list.")
 @route_option
@@ -116,7 +122,12 @@ def search_case(
     justification: str,
     device: str,
 ) -> int:
-    """Search with the sketches of a case; every search is on record under its number."""
+    """Search with the sketches of a case; every search is on record under its number.
+
+    \b
+    forensic case search 2026-117 --top 50
+    forensic case search 2026-117 --sketch 2 --where sex=female --justification 'witness 2'
+    """
     from forensic.commands.match import print_searches
     from forensic.errors import FaceError, ForensicError, ImageError, UsageError
     from forensic.gallery import Filter
@@ -173,7 +184,11 @@ def decide(search: int, gallery: Path, rank: int, verdict: str, reason: str) -> 
 @place_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show_case(reference: str, gallery: Path, as_json: bool) -> None:
-    """Show a case with its sketches, searches and decisions."""
+    """Show a case with its sketches, searches and decisions.
+
+    \b
+    forensic case show 2026-117
+    """
     with open_place(gallery) as opened:
         row, sketches = opened.cases.find(reference), opened.cases.sketches(reference)
         searches = opened.cases.searches(reference)
@@ -212,7 +227,11 @@ search.add_command(search_report)
 @click.option("--case", "reference", help="Only those of a case.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_searches(gallery: Path, reference: str | None, as_json: bool) -> None:
-    """List the searches on record."""
+    """List the searches on record.
+
+    \b
+    forensic search list --case 2026-117
+    """
     with open_place(gallery) as opened:
         found = opened.cases.searches(reference)
     if as_json:
@@ -233,7 +252,11 @@ def list_searches(gallery: Path, reference: str | None, as_json: bool) -> None:
 @place_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: the whole record.")
 def show_search(number: int, gallery: Path, as_json: bool) -> None:
-    """Show a search: who, when, what for, with what, and the list with the examiners' decisions."""
+    """Show a search: who, when, what for, with what, and the list with the examiners' decisions.
+
+    \b
+    forensic search show 12
+    """
     with open_place(gallery) as opened:
         found = opened.cases.searched(number)
         held = [] if found.case is None else opened.cases.sketches(found.case)
@@ -249,12 +272,24 @@ def show_search(number: int, gallery: Path, as_json: bool) -> None:
 @search.command()
 @click.argument("number", type=NUMBER)
 @place_option
-@click.option("--probe", "files", cls=FolderOption, multiple=True, type=Place(), help="Its sketch, if no case has it.")
+@click.option(
+    "--probe",
+    "files",
+    cls=FolderOption,
+    multiple=True,
+    type=Place(),
+    help="Its sketch, if no case has it; may be repeated.",
+)
 @click.option(
     "--device", cls=FolderOption, default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ..."
 )
 def rerun(number: int, gallery: Path, files: tuple[Path, ...], device: str) -> int:
-    """Repeat a search and say whether the list is the same, to the byte; exit status 1 if it is not."""
+    """Repeat a search and say whether the list is the same, to the byte; exit status 1 if it is not.
+
+    \b
+    forensic search rerun 12
+    forensic search rerun 12 --probe sketch.png
+    """
     with open_place(gallery) as opened:
         again = opened.rerun(number, files, device=device)
     same = "the same list, to the byte" if again.identical else "another list"

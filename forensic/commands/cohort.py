@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from forensic.commands.options import Place, files_of, gallery_option, open_gallery
+from forensic.commands.options import Place, files_of, gallery_option, open_gallery, sure
 from forensic.commands.output import Column, echo_json, print_table
 from forensic.progress import bar
 from forensic.text import printable
@@ -121,6 +121,9 @@ def show(gallery: Path, as_json: bool) -> None:
     """Show how many sketches the gallery's own cohort holds, by route.
 
     Sketches that were described by models which have changed since are not used; they are shown as such.
+
+    \b
+    forensic cohort show
     """
     with open_gallery(gallery) as opened:
         rows, sizes = opened.cohorts(), opened.cohort_size()
@@ -142,13 +145,17 @@ def show(gallery: Path, as_json: bool) -> None:
 @gallery_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def clear(gallery: Path, yes: bool) -> None:
-    """Remove all sketches of the gallery's own cohort, so that no trace is left in the folder."""
+    """Remove all sketches of the gallery's own cohort, so that no trace is left in the folder.
+
+    \b
+    forensic cohort clear
+    """
     with open_gallery(gallery) as opened:
         count = max(opened.cohort_size().values(), default=0)
         if not count:
             click.echo("The gallery has no cohort of its own.")
             return
-        if not yes and not click.confirm(f"Remove the cohort with its {count} sketches for good?"):
+        if not yes and not sure(f"Remove the cohort with its {count} sketches for good?"):
             click.echo("Nothing was removed.")
             return
         removed = opened.clear_cohort()

@@ -40,7 +40,8 @@ def demo(count: int, folder: Path, seed: int) -> int:
     """Try everything: make people, enroll them, match three sketches, write a report.
 
     The people are drawn by the program and exist nowhere; no data and no network are needed. How often their
-    sketches are matched says nothing about real sketches: forensic evaluate measures that.
+    sketches are matched, and the likelihood ratios, say nothing about real sketches: forensic evaluate measures that.
+    The demo takes a minute or two.
 
     \b
     Examples:
@@ -154,7 +155,8 @@ def _explain(folder: Path, searches: list[Search]) -> None:
     sketch = searches[0].probe if searches else "sketch.png"
     click.echo(
         f"{LEAD}\n"
-        "These faces are drawn; how real sketches fare is measured by: forensic evaluate --data FOLDER\n"
+        "These faces are drawn, and more alike than real ones: their likelihood ratios say nothing. How real sketches "
+        "fare is measured by: forensic evaluate --data FOLDER\n"
         "\nThe same by hand:\n"
         f"  forensic enroll --csv {_quoted(folder / PEOPLE / 'people.csv')} --gallery {_quoted(folder / GALLERY)}\n"
         f"  forensic match {_quoted(sketch)} --gallery {_quoted(folder / GALLERY)} --report report.html\n"

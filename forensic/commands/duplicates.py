@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forensic.commands.options import NUMBER, open_place, place_option
+from forensic.commands.options import NUMBER, open_place, place_option, sure
 from forensic.commands.output import Column, echo_json, print_table
 from forensic.text import printable
 
@@ -62,11 +62,14 @@ def merge(person: str, other: str, gallery: Path, yes: bool) -> None:
 
     PERSON takes the metadata of OTHER that it lacks. Where both have a value, PERSON's stays and the other one is
     reported and dropped; of two dates until which they may be kept the later one holds, which is reported too.
+
+    \b
+    forensic gallery merge A-17 B-3
     """
     with open_place(gallery) as opened:
         count = opened.people.person(other).photo_count
         what = f"{count} photos of {printable(other)} to {printable(person)}"
-        if not yes and not click.confirm(f"Give {what}, and drop the label {printable(other)}?"):
+        if not yes and not sure(f"Give {what}, and drop the label {printable(other)}?"):
             click.echo("Nothing was merged.")
             return
         remarks = opened.people.merge(person, other)
@@ -80,7 +83,11 @@ def merge(person: str, other: str, gallery: Path, yes: bool) -> None:
 @click.argument("other")
 @place_option
 def keep(person: str, other: str, gallery: Path) -> None:
-    """Note that PERSON and OTHER are two people: they are not reported as duplicates again."""
+    """Note that PERSON and OTHER are two people: they are not reported as duplicates again.
+
+    \b
+    forensic gallery keep A-17 B-4
+    """
     with open_place(gallery) as opened:
         new = opened.people.keep(person, other)
     click.echo(f"{printable(person)} and {printable(other)} {'are now' if new else 'were already'} kept apart.")
@@ -96,6 +103,10 @@ def split(person: str, gallery: Path, photos: tuple[int, ...], new: str) -> None
 
     The new person has no metadata but the date until which the photos may be kept: whose they are is for a person to
     say ('forensic gallery update').
+
+    \b
+    forensic gallery show A-17                          the photos' ids
+    forensic gallery split A-17 --photo 12 --photo 13 --new A-18
     """
     with open_place(gallery) as opened:
         made = opened.people.split(person, photos, new)

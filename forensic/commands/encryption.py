@@ -64,7 +64,12 @@ def key() -> None:
 @click.option("--out", type=Place(dir_okay=False), help="A new file's name.")
 @keyring_option
 def new_key(out: Path | None, keyring: bool) -> None:
-    """Make a key in a new private file, or in the system's key ring."""
+    """Make a key in a new private file, or in the system's key ring.
+
+    \b
+    forensic gallery key new --out /mnt/keys/gallery
+    forensic gallery key new --keyring
+    """
     from forensic.gallery import keys
 
     if (out is None) is not keyring:
@@ -82,6 +87,10 @@ def rotate(gallery: Path, new_key_file: Path | None, keyring: bool) -> None:
 
     Only gallery.key is written anew. An old copy of it opens with the old key still: destroy such copies too, and if
     both may be in strange hands, export the gallery into a new encrypted one.
+
+    \b
+    forensic gallery key new --out /mnt/keys/gallery-2
+    forensic gallery key rotate --new-key-file /mnt/keys/gallery-2
     """
     from forensic.gallery import encrypting, keys
 
@@ -97,7 +106,11 @@ def rotate(gallery: Path, new_key_file: Path | None, keyring: bool) -> None:
 @gallery_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show(gallery: Path, as_json: bool) -> None:
-    """Show whether a gallery is encrypted, which key it needs, and where that was found."""
+    """Show whether a gallery is encrypted, which key it needs, and where that was found.
+
+    \b
+    forensic gallery key show
+    """
     from forensic.gallery import keys
     from forensic.gallery.encryption import Envelope, unlock
 

@@ -43,7 +43,7 @@ SHOWN = 20
     "stores",
     multiple=True,
     metavar="URL",
-    help="Folder in which URLs of the table may lie, such as s3://mugshots/; may be given several times.",
+    help="Folder in which URLs of the table may lie, such as s3://mugshots/; may be repeated.",
 )
 @click.option(
     "--nist",
@@ -51,7 +51,7 @@ SHOWN = 20
     multiple=True,
     callback=pairs,
     metavar="COLUMN=FIELD",
-    help="Fill a column from a field of ANSI/NIST-ITL files, as in person=2.054; may be given several times.",
+    help="Fill a column from a field of ANSI/NIST-ITL files, as in person=2.054; may be repeated.",
 )
 @place_option
 @click.option(
@@ -61,7 +61,7 @@ SHOWN = 20
     multiple=True,
     default=(ROUTE,),
     show_default=True,
-    help="Route to make templates for, or several with + between; may be given several times.",
+    help="Route to make templates for, or several with + between; may be repeated.",
 )
 @policy_option
 @click.option(
@@ -179,6 +179,10 @@ def reindex(
     Needed once for a photo-to-sketch route, and after a model was changed. Photos that have a template of the
     route are passed over, so that an interrupted run goes on where it was. With --ray a cluster describes them, in
     the same way.
+
+    \b
+    forensic gallery reindex
+    forensic gallery reindex --route photo-to-sketch:pencil
     """
     cluster = cluster_of(ray, ray_actors, ray_gpus)
     with open_place(gallery) as opened, bar("Reindexing") as shown:

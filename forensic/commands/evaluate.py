@@ -33,7 +33,13 @@ _FILE = Place(dir_okay=False)
     help="Systems under test: commas between systems, + inside one.  [default: what `forensic match` uses]",
 )
 @click.option("--protocols", "protocol_names", help="Which to run.  [default: all that data and options allow]")
-@click.option("--split", type=click.Choice(["test", "train", "all"]), default="test", show_default=True)
+@click.option(
+    "--split",
+    type=click.Choice(["test", "train", "all"]),
+    default="test",
+    show_default=True,
+    help="Which pairs of the data set.",
+)
 @click.option("--resplit", is_flag=True, help="Take the split that keeps people apart (FS2K).")
 @click.option("--subset", metavar="NAME", help="Only this subset's sketches and photos.")
 @click.option(
@@ -114,9 +120,11 @@ def evaluate(
     from forensic.evaluation import protocols
 
     chosen = _chosen(protocol_names)
-    _check_places([json_file, csv_file, page_file], plot_file, chosen, gallery if store else None)
+    _check_places([json_file, csv_file, page_file], plot_file, chosen)
     devices.find(device)
     systems, finder = _systems(route_names, cohort, device, plain=plain)
+    if store:
+        open_gallery(gallery, create=True).close()  # trouble shows now; after the models, whose lack leaves no gallery
     report = protocols.evaluate(
         data,
         systems,
@@ -164,9 +172,7 @@ def _chosen(protocol_names: str | None) -> list[str] | None:
     return chosen
 
 
-def _check_places(
-    files: list[Path | None], plot_file: Path | None, chosen: list[str] | None, gallery: Path | None
-) -> None:
+def _check_places(files: list[Path | None], plot_file: Path | None, chosen: list[str] | None) -> None:
     """Trouble with what is to be written shows before the work, not after."""
     from forensic.evaluation import plots, protocols
 
@@ -174,8 +180,6 @@ def _check_places(
         _check_place(file)
     if plot_file:
         plots.check(plot_file, chosen or protocols.PROTOCOLS)
-    if gallery:
-        open_gallery(gallery, create=True).close()
 
 
 def _show(figures: dict[str, Any], gallery: Path | None) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from forensic.commands.options import NUMBER, Place, open_place, place_option
+from forensic.commands.options import NUMBER, Place, open_place, place_option, sure
 from forensic.commands.output import PROBLEMS, Column, echo_json, print_table
 from forensic.text import printable
 
@@ -30,11 +30,15 @@ def expunge() -> None:
 @reason_option
 @yes_option
 def person(people: tuple[str, ...], gallery: Path, reason: str, yes: bool) -> None:
-    """Remove each PERSON with originals and templates, so that no trace is left in the gallery."""
+    """Remove each PERSON with originals and templates, so that no trace is left in the gallery.
+
+    \b
+    forensic expunge person A-17 --reason 'order 8 Gs 112/26'
+    """
     with open_place(gallery) as opened:
         found = [opened.people.person(label) for label in dict.fromkeys(people)]
         what = f"{', '.join(printable(one.label) for one in found)} with {sum(one.photo_count for one in found)} photos"
-        if not yes and not click.confirm(f"Remove {what} for good?"):
+        if not yes and not sure(f"Remove {what} for good?"):
             click.echo("Nothing was removed.")
             return
         removed = opened.people.expunge(*people, reason=reason)
@@ -49,12 +53,17 @@ def person(people: tuple[str, ...], gallery: Path, reason: str, yes: bool) -> No
 @reason_option
 @yes_option
 def photo(number: int, gallery: Path, reason: str, yes: bool) -> None:
-    """Remove one photo by its NUMBER, as 'forensic gallery show' gives it; its person too if it was the last one."""
+    """Remove one photo by its NUMBER, as 'forensic gallery show' gives it; its person too if it was the last one.
+
+    \b
+    forensic gallery show A-17          the photos' numbers
+    forensic expunge photo 12
+    """
     with open_place(gallery) as opened:
         found = opened.people.photo(number)
         last = opened.people.person(found.person.label).photo_count == 1
         what = f"photo {number} ({printable(found.file_name)}) of {printable(found.person.label)}"
-        if not yes and not click.confirm(f"Remove {what} for good?{' It is the last one.' if last else ''}"):
+        if not yes and not sure(f"Remove {what} for good?{' It is the last one.' if last else ''}"):
             click.echo("Nothing was removed.")
             return
         opened.people.expunge_photo(number, reason=reason)
@@ -67,7 +76,11 @@ def photo(number: int, gallery: Path, reason: str, yes: bool) -> None:
 @place_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_tombstones(gallery: Path, as_json: bool) -> None:
-    """List what the log keeps of those who were removed, the newest first: when, by whom, numbers."""
+    """List what the log keeps of those who were removed, the newest first: when, by whom, numbers.
+
+    \b
+    forensic expunge list
+    """
     with open_place(gallery) as opened:
         found = opened.records.tombstones()
     if as_json:
@@ -85,13 +98,15 @@ def list_tombstones(gallery: Path, as_json: bool) -> None:
 @expunge.command()
 @click.argument("number", type=NUMBER)
 @place_option
-@click.option("--text", "texts", multiple=True, help="Search all files and rows for this too, such as the label.")
+@click.option(
+    "--text", "texts", multiple=True, help="Search all files and rows for this too, such as the label; may be repeated."
+)
 @click.option(
     "--photo",
     "photos",
     multiple=True,
     type=Place(dir_okay=False),
-    help="Search all files and rows for this photo too, by hash and content.",
+    help="Search all files and rows for this photo too, by hash and content; may be repeated.",
 )
 @click.option("--wipe", is_flag=True, help="Write the database's file anew before, as an expunge does.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a check, a line each.")

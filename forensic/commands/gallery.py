@@ -71,7 +71,11 @@ def list_people(gallery: Path, where: dict[str, str], limit: int | None, offset:
 @place_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show(person: str, gallery: Path, as_json: bool) -> None:
-    """Show a PERSON with all photos."""
+    """Show a PERSON with all photos.
+
+    \b
+    forensic gallery show A-17
+    """
     with open_place(gallery) as opened:
         found, photos = opened.people.view(person)
         paths = [opened.people.path(photo.sha256) for photo in photos]
@@ -99,7 +103,14 @@ def show(person: str, gallery: Path, as_json: bool) -> None:
 @click.argument("person", required=False)
 @place_option
 @click.option("--photo", type=NUMBER, help="Change a photo's date_taken or source, by its id, instead of a person.")
-@click.option("--set", "changes", multiple=True, callback=pairs, metavar="KEY=VALUE", help="An empty value removes it.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    callback=pairs,
+    metavar="KEY=VALUE",
+    help="What to write; an empty value removes it. May be repeated.",
+)
 @click.option("--person", "rename", metavar="LABEL", help="Give the person another label.")
 def update(person: str | None, gallery: Path, photo: int | None, changes: dict[str, str], rename: str | None) -> None:
     """Change the metadata of a PERSON or of one photo.
@@ -130,6 +141,10 @@ def export(gallery: Path, out: Path) -> None:
     """Write people, metadata and originals as a table that `forensic enroll --csv` reads.
 
     Templates are not in it: enrolling makes them anew.
+
+    \b
+    forensic gallery export --out exported
+    forensic enroll --csv exported/gallery.csv --gallery another
     """
     from forensic.gallery.exchange import export as write
 
@@ -158,6 +173,10 @@ def verify(gallery: Path, head: Path | None, repair: bool, source: Path | None, 
     up: restore a backup.
 
     Exit status 4 if something is wrong, or still is.
+
+    \b
+    forensic gallery verify --head head.json
+    forensic gallery verify --repair --from mugshots/
     """
     from forensic.gallery.audit import Head
 

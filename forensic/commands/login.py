@@ -21,7 +21,15 @@ server_option = click.option(
 
 @click.command()
 @server_option
-@click.option("--as", "user", envvar="FORENSIC_USER", default="", metavar="NAME", help="Who you are there.")
+@click.option(
+    "--as",
+    "user",
+    envvar="FORENSIC_USER",
+    show_envvar=True,
+    default="",
+    metavar="NAME",
+    help="Who you are there; the password is asked for, or taken from FORENSIC_PASSWORD.",
+)
 @click.option("--days", default=30, show_default=True, type=click.IntRange(1, 366), help="Until the token ends.")
 def login(server: str, user: str, days: int) -> None:
     """Sign in to a server, so that commands can be given --server URL.
@@ -58,7 +66,11 @@ def login(server: str, user: str, days: int) -> None:
 @click.command()
 @server_option
 def logout(server: str) -> None:
-    """End the token that the key ring holds for a server, there and here."""
+    """End the token that the key ring holds for a server, there and here.
+
+    \b
+    forensic logout --server https://faces.example.org
+    """
     from forensic.client import credentials, signing_in
     from forensic.client.address import parse
     from forensic.client.connection import Connection

@@ -55,7 +55,11 @@ REPORTED = 50
 )
 @click.option("--report", type=Place(dir_okay=False), help="Write an HTML report with pictures.")
 @click.option("--face", cls=FolderOption, type=click.IntRange(1), help="Which face of a probe, 1 for the largest.")
-@click.option("--landmarks", help="Five points 'x,y x,y x,y x,y x,y': eyes, nose, mouth corners; or a JSON file.")
+@click.option(
+    "--landmarks",
+    help="Five points 'x,y x,y x,y x,y x,y' in pixels from the upper left: eyes, nose tip, mouth corners, those on the "
+    "picture's left first; or a JSON file with [[x, y], ...].",
+)
 @click.option(
     "--device", cls=FolderOption, default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ..."
 )

@@ -28,7 +28,12 @@ def models() -> None:
 @models.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def list_models(as_json: bool) -> None:
-    """List the weights that are shipped, installed, or known and absent."""
+    """List the weights that are shipped, installed, or known and absent; --json has hashes, addresses and paths too.
+
+    \b
+    forensic models list
+    forensic models list --json
+    """
     rows = _rows()
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -38,11 +43,12 @@ def list_models(as_json: bool) -> None:
     from rich.text import Text
 
     table = Table()
-    for heading in ("name", "kind", "state", "sha256", "licence", "needed by"):
-        table.add_column(heading)
+    table.add_column("name", no_wrap=True)  # what the other commands are given
+    table.add_column("state", no_wrap=True)
+    table.add_column("needed by", overflow="fold")
+    table.add_column("licence", overflow="fold")
     for row in rows:
-        short = {**row, "sha256": (row["sha256"] or "not known")[:12]}
-        table.add_row(*(Text(str(short[key])) for key in ("name", "kind", "state", "sha256", "licence", "needed_by")))
+        table.add_row(*(Text(str(row[key])) for key in ("name", "state", "needed_by", "licence")))
     Console().print(table)
 
 
@@ -50,7 +56,12 @@ def list_models(as_json: bool) -> None:
 @click.argument("name")
 @click.option("--sha256", help="Hash that the file must have, where it is not known here.")
 def fetch(name: str, sha256: str | None) -> None:
-    """Download known weights from where they are published."""
+    """Download known weights from where they are published.
+
+    \b
+    forensic models fetch mobilefacenet
+    forensic evaluate --data cufs
+    """
     from forensic import models as catalogue
 
     with bar(f"Fetching {name}") as shown:
@@ -98,7 +109,11 @@ def remove(name: str) -> None:
 
 @models.command()
 def verify() -> int:
-    """Check the hash of every shipped and installed file. Exit code 4 if one is missing or altered."""
+    """Check the hash of every shipped and installed file. Exit code 4 if one is missing or altered.
+
+    \b
+    forensic models verify
+    """
     from forensic import weights
     from forensic.errors import ModelError
 

@@ -75,6 +75,22 @@ def prompt(question: str, variable: str, *, confirmed: bool = False) -> str:
     return answer
 
 
+def sure(question: str) -> bool:
+    """Whether a person says yes.
+
+    Raises:
+        UsageError: Nobody is there to be asked.
+    """
+    from forensic.errors import UsageError
+
+    try:
+        return click.confirm(question)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise UsageError("Nobody answered, and nothing was changed. Give --yes to go on without being asked.") from None
+
+
 def default_gallery() -> Path:
     """The gallery of a user who names none: a folder of the user's data directory."""
     from platformdirs import user_data_path
@@ -114,6 +130,7 @@ def _user_option(command: Command) -> Command:
         "--as",
         "user",
         envvar="FORENSIC_USER",
+        show_envvar=True,
         metavar="NAME",
         expose_value=False,
         callback=_remember,

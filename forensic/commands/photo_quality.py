@@ -31,6 +31,10 @@ def quality(gallery: Path, policy: Path | None, everything: bool, as_json: bool)
     that time, unless --all is given.
 
     Exit codes: 0 done, 4 some photos could not be measured.
+
+    \b
+    forensic gallery quality
+    forensic gallery quality --all --policy policy.toml
     """
     from forensic.appraisal import appraise
     from forensic.faces.policy import load

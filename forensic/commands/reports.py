@@ -19,7 +19,11 @@ def reports() -> None:
 @place_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_reports(gallery: Path, as_json: bool) -> None:
-    """List the reports, the newest first."""
+    """List the reports, the newest first.
+
+    \b
+    forensic reports list
+    """
     with open_place(gallery) as opened:
         found = opened.records.reports()
     if as_json:
@@ -35,7 +39,11 @@ def list_reports(gallery: Path, as_json: bool) -> None:
 @place_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on one line.")
 def show(number: int, gallery: Path, as_json: bool) -> None:
-    """Show a REPORT, by its number in the list."""
+    """Show a REPORT, by its number in the list.
+
+    \b
+    forensic reports show 3
+    """
     with open_place(gallery) as opened:
         report = opened.records.report(number)
     created = report.created_at.isoformat()

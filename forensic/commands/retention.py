@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forensic.commands.options import day, open_place, place_option
+from forensic.commands.options import day, open_place, place_option, sure
 from forensic.commands.output import Column, echo_json, print_table
 from forensic.text import printable
 
@@ -31,7 +31,11 @@ def retention() -> None:
 @click.option("--before", callback=day, metavar="DATE", help="Only whose date is before this day: due on it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_due(gallery: Path, before: date | None, as_json: bool) -> None:
-    """List who has a date, the earliest first."""
+    """List who has a date, the earliest first.
+
+    \b
+    forensic retention list --before 2030-01-01
+    """
     from forensic.gallery.expunging import today
 
     with open_place(gallery) as opened:
@@ -42,7 +46,8 @@ def list_due(gallery: Path, before: date | None, as_json: bool) -> None:
     _print(found)
     overdue = sum(person.keep_until < today() for person in found)
     shown = f"{len(found)} of {size.people} people have a date" + ("" if before is None else f" before {before}")
-    click.echo(f"{shown}; {overdue} are due today ({today()} in UTC): 'forensic retention apply' expunges them.")
+    advice = ": 'forensic retention apply' expunges them" if overdue else ""
+    click.echo(f"{shown}; {overdue} are due today ({today()} in UTC){advice}.")
 
 
 @retention.command()
@@ -54,6 +59,10 @@ def apply(gallery: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Expunge everybody whose date has passed, in one act; on the day itself they are still kept.
 
     All that 'forensic expunge' does is done. The log has one entry, with numbers and the reason, without labels.
+
+    \b
+    forensic retention apply --dry-run
+    forensic retention apply
     """
     from forensic.errors import UsageError
     from forensic.gallery.expunging import today
@@ -65,7 +74,7 @@ def apply(gallery: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
         if not dry_run and not as_json:
             _print(found)
         if found and not dry_run:
-            if not yes and not click.confirm(f"Expunge these {len(found)} people for good?"):
+            if not yes and not sure(f"Expunge these {len(found)} people for good?"):
                 click.echo("Nothing was removed.")
                 return
             found = opened.people.expunge_due()

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     "proxies",
     multiple=True,
     metavar="ADDRESS",
-    help="Whose word on where a request came from is believed, with --https; this machine's if none is named.",
+    help="Whose word on where a request came from is believed, with --https; this machine's if none is named; may be "
+    "repeated.",
 )
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Searches at once.")
 @click.option("--longest-list", default=50, show_default=True, type=click.IntRange(1, 1000), help="Candidates at most.")

@@ -1,6 +1,7 @@
 """``forensic train``, ``forensic synthesize`` and ``forensic methods``."""
 
 import json
+import shlex
 import tomllib
 from collections import Counter
 from collections.abc import Sequence
@@ -35,21 +36,39 @@ _NO_EXEMPLARS = (
 @click.option("--size", type=int, help="Pixels a side inside the networks.")
 @click.option("--width", type=int, help="Channels of the first layers; fewer make a smaller, faster model.")
 @click.option("--epochs", type=int, help="Passes over the pairs, instead of the paper's number.")
-@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Any setting of the method or its recipe.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Any setting of the method or its recipe; may be repeated.",
+)
 @click.option("--config", type=_FILE, help="TOML with tables [method], which may name METHOD, and [recipe].")
-@click.option("--split", type=click.Choice(["train", "test"]), default="train", show_default=True)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "test"]),
+    default="train",
+    show_default=True,
+    help="Which pairs of the data set; test pairs are for judging, not for training.",
+)
 @click.option(
     "--resplit", is_flag=True, help="Take the split that keeps people apart (FS2K), as evaluate --resplit does."
 )
 @click.option("--hold-out", default=0, show_default=True, help="People kept back and measured every epoch.")
-@click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16"]),
+    default="fp32",
+    show_default=True,
+    help="Of the arithmetic; bf16 is coarser, and faster on newer GPUs.",
+)
 @click.option(
     "--device",
     default="cpu",
     show_default=True,
     help="Such as cpu or cuda; one that is not there is an error.",
 )
-@click.option("--seed", default=0, type=click.IntRange(0, 2**63 - 1), show_default=True)
+@click.option("--seed", default=0, type=click.IntRange(0, 2**63 - 1), show_default=True, help="Of every random choice.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out.")
 @click.option(
     "--install",
@@ -86,7 +105,8 @@ def train(
     forensic train --config experiments/sdgan-compact.toml --data cufs --out runs/sdgan
     torchrun --nproc-per-node 2 -m forensic train pix2pix --data cufs --out runs/pix2pix --device cuda --set batch=2
 
-    Options go before the file, and what neither gives has the paper's value. Ctrl-C saves; the same command with
+    An option counts before the TOML file of --config, and what neither says has the paper's value: at full size many
+    hours on a GPU, so begin with an experiments/*-compact.toml. Ctrl-C saves; the same command with
     --resume goes on from there and ends with the same weights as an uninterrupted run. `forensic methods` lists the
     methods.
 
@@ -126,6 +146,10 @@ def train(
     click.echo(f"Weights: {path}")
     if install:
         click.echo(f"Installed: {weights.install(path).path}")
+    else:
+        way = " --source photo" if translator.two_way else ""
+        with_them = f"--weights {shlex.quote(str(path))}{way}"
+        click.echo(f"Try them: forensic synthesize {translator.name} IMAGES {with_them} --out FOLDER")
 
 
 def _examples(
@@ -337,6 +361,10 @@ def methods(as_json: bool) -> None:
     """List the synthesis methods, their papers and the weights at hand.
 
     Weights are those that ship, or the names of your own; --json has their paths, and the papers' titles.
+
+    \b
+    forensic methods
+    forensic methods --json
     """
     listed = [_describe(name) for name in _names()]
     if as_json:

@@ -36,7 +36,12 @@ def user() -> None:
 @place_option
 @role_option
 def add_user(name: str, gallery: Path, role: str) -> None:
-    """Name somebody a user; the password is asked for, or taken from FORENSIC_NEW_PASSWORD."""
+    """Name somebody a user; the password is asked for, or taken from FORENSIC_NEW_PASSWORD.
+
+    \b
+    forensic user add m.ito --role administrator               the first one
+    forensic user add k.sato --role examiner --as m.ito
+    """
     from forensic.gallery.rights import Role
 
     with open_place(gallery) as opened:
@@ -48,7 +53,11 @@ def add_user(name: str, gallery: Path, role: str) -> None:
 @place_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_users(gallery: Path, as_json: bool) -> None:
-    """List the users, removed ones too."""
+    """List the users, removed ones too.
+
+    \b
+    forensic user list --as m.ito
+    """
     with open_place(gallery) as opened:
         found = opened.users.listed()
     if as_json:
@@ -64,7 +73,11 @@ def list_users(gallery: Path, as_json: bool) -> None:
 @place_option
 @role_option
 def set_role(name: str, gallery: Path, role: str) -> None:
-    """Give a user another role; nobody changes their own."""
+    """Give a user another role; nobody changes their own.
+
+    \b
+    forensic user role k.sato --role auditor --as m.ito
+    """
     from forensic.gallery.rights import Role
 
     with open_place(gallery) as opened:
@@ -76,7 +89,11 @@ def set_role(name: str, gallery: Path, role: str) -> None:
 @click.argument("name")
 @place_option
 def set_password(name: str, gallery: Path) -> None:
-    """Give a user another password: your own, or anybody's as an administrator."""
+    """Give a user another password: your own, or anybody's as an administrator.
+
+    \b
+    forensic user password k.sato --as k.sato
+    """
     with open_place(gallery) as opened:
         opened.users.set_password(name, _new_password(name))
     click.echo(f"{printable(name)} has a new password.")
@@ -86,7 +103,11 @@ def set_password(name: str, gallery: Path) -> None:
 @click.argument("name")
 @place_option
 def remove_user(name: str, gallery: Path) -> None:
-    """Let a user in no more; what they did stays on record."""
+    """Let a user in no more; what they did stays on record.
+
+    \b
+    forensic user remove k.sato --as m.ito
+    """
     with open_place(gallery) as opened:
         opened.users.remove(name)
     click.echo(f"{printable(name)} is removed.")

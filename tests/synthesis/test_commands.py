@@ -143,7 +143,9 @@ def test_a_configuration_file_may_name_the_method(data, tmp_path) -> None:
     config = tmp_path / "tiny.toml"
     config.write_text('[method]\nname = "pix2pix"\nsize = 32\nwidth = 4\n[recipe]\nepochs = 1\n')
     arguments = ["--data", data, "--config", config, "--out", tmp_path / "run"]
-    assert "pix2pix-photo-to-sketch.safetensors" in run(train, *arguments).output
+    shown = run(train, *arguments).output
+    assert "pix2pix-photo-to-sketch.safetensors" in shown
+    assert "Try them: forensic synthesize pix2pix IMAGES --weights" in shown
     with pytest.raises(UsageError, match="is for the method 'pix2pix', not 'sdgan'"):
         run(train, "sdgan", *arguments)
     with pytest.raises(UsageError, match="Which method"):
