@@ -239,6 +239,7 @@ def test_a_configuration_file_may_name_the_method(data, tmp_path) -> None:
         ("pix2pix", ["--source", "photo"], "--source and --target together"),
         ("pix2pix", ["--hold-out", 4], "--hold-out is 4"),
         ("pix2pix", ["--device", "cuda:77"], "'cuda:77' cannot be used"),
+        ("pix2pix", ["--device", "meta"], "'meta' cannot be used"),
     ],
 )
 def test_requests_that_cannot_be_met(data, tmp_path, method, options, message) -> None:
