@@ -10,7 +10,8 @@ name of a filter alone; ``@photo`` or ``@sketch`` at the end says what a method 
 ``--campaign`` takes every run of a campaign's folder on that data set. The field's way: crops of 200 x 250 are padded
 to 256 x 256, translated, and cropped again before anything is measured; other images are aligned first, photo and
 sketch each by its own landmarks, and cropped likewise. Methods with styles draw in the style of the true sketch. A row
-of the same weights keeps its metrics; NLDA is computed again.
+of the same weight file keeps its metrics; NLDA is computed again, and so is all of a filter and of exemplar methods,
+whose hash does not know the code that they are.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ def judge(system: System, faces: Examples, names: list[str], data: Path, known: 
         made.mkdir()
         synthesize(translator, faces, names, made)
         write_crops(getattr(faces, translator.target), names, target)
-        figures = known.get((digest, translator.source))
+        figures = known.get((digest, translator.source)) if translator.file_digest else None
         if figures is None:
             with bar("measuring", len(names)) as shown:
                 metrics = COMPARED if system.record.get("row") else METRICS

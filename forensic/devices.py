@@ -20,7 +20,7 @@ def find(name: str) -> torch.device:
 
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.ones(1, device=device).item()  # 'meta' would take everything and give nothing back
     except (RuntimeError, AssertionError) as problem:
         reason = str(problem).splitlines()[0]
         raise UsageError(f"The device {name!r} cannot be used here ({reason}). Give --device cpu.") from None

@@ -144,7 +144,8 @@ def _rows(measured: "Quality") -> str:
     writer = csv.writer(text)
     writer.writerow(["name", "synthesized", "target", *names])
     for files, values in measured.rows:
-        writer.writerow([files.name, files.synthesized, files.target, *(values.get(name, "") for name in names)])
+        texts = (printable(str(text)) for text in files)  # a name that is no UTF-8 has no other way into the file
+        writer.writerow([*texts, *(values.get(name, "") for name in names)])
     return text.getvalue()
 
 

@@ -3,14 +3,13 @@
 import json
 import shlex
 import tomllib
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from forensic.commands.options import Place
+from forensic.commands.options import Place, files_of
 
 if TYPE_CHECKING:
     from PIL.PngImagePlugin import PngInfo
@@ -117,13 +116,17 @@ def train(
 
     --out receives sample images that show faces of the data: keep it out of any repository.
     """
+    from forensic import devices
     from forensic.synthesis import distributed, weights
     from forensic.synthesis.trainer import Trainer
 
     given = {"source": source, "target": target, "size": size, "width": width, "epochs": epochs}
     with distributed.start(device) as processes:
         translator, recipe = _prepare(method, config, _read_changes(changes) | _given(given), seed)
-        processes.check(recipe.batch)  # before the images are read
+        # What cannot be is said before the images are read, which may take long.
+        processes.check(recipe.batch)
+        devices.find(processes.device)
+        _make(out)
         examples, held_out = _examples(
             translator, *split_pairs(data, split, hold_out, resplit=resplit), told=processes.writes
         )
@@ -254,17 +257,53 @@ def synthesize(
     Each image (or folder of images) is aligned and gives NAME-synthetic.png, 256 x 256. What comes out is
     made up by a model: it is no evidence, and the file says so. An image that fails is reported, and the
     rest goes on. With --style the file is NAME-style-2-synthetic.png; all makes one for every style.
+
+    Where files of several folders have one name, the later ones give NAME-2-synthetic.png and so on. What lies
+    in --out from an earlier call is no input where a folder is given.
     """
     from forensic.synthesis import load
 
+    files = _inputs(images, out)
     modality: Any = source
     translator = load(method, source=modality, weights=weights)
     _fit(translator, exemplars)
     styles = _styles(translator, style)
-    out.mkdir(parents=True, exist_ok=True)
-    failures = _synthesize_all(translator, images, out, styles)
+    _make(out)
+    failures = _synthesize_all(translator, files, out, styles)
     if failures:
         context.exit(3)
+
+
+def _inputs(given: Sequence[Path], out: Path) -> list[Path]:
+    """The files that are given, and those of folders but what this command wrote into ``out`` before."""
+    from forensic.errors import UsageError
+    from forensic.images import display_name
+    from forensic.quality.pairing import SUFFIX
+
+    def written(file: Path) -> bool:
+        return file.name.endswith(f"{SUFFIX}.png") and file.resolve().is_relative_to(out.resolve())
+
+    files = [file for place in given for file in files_of([place]) if file == place or not written(file)]
+    if not files:
+        raise UsageError(f"There is no file in {', '.join(map(display_name, given))}. Give images or their folders.")
+    return files
+
+
+def _make(folder: Path) -> None:
+    """Make a folder for what a command writes.
+
+    Raises:
+        UsageError: It cannot be made.
+    """
+    from forensic.errors import UsageError
+    from forensic.images import display_name
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise UsageError(
+            f"{display_name(folder)} cannot be made ({problem.strerror}). Give another --out."
+        ) from problem
 
 
 def _fit(translator: "Translator", exemplars: Path | None) -> None:
@@ -302,43 +341,60 @@ def _styles(translator: "Translator", asked: str | None) -> Sequence[int | None]
     return [translator.style]
 
 
-def _synthesize_all(translator: "Translator", paths: tuple[Path, ...], out: Path, styles: Sequence[int | None]) -> int:
+def _synthesize_all(translator: "Translator", files: Sequence[Path], out: Path, styles: Sequence[int | None]) -> int:
     """Translate file after file, in every style asked for; returns how many failed."""
     import torch
 
     from forensic import faces
     from forensic.errors import FaceError, ImageError
-    from forensic.images import find_files, read, to_image, to_tensor
+    from forensic.images import display_name, read, to_image, to_tensor
+    from forensic.quality.pairing import SUFFIX
     from forensic.synthesis.styles import Styled
 
     finder = faces.Finder()
     failures = 0
-    stems: Counter[str] = Counter()  # files of equal stems in different folders
-    for path in (file for given in paths for file in find_files(given)):
+    for path, name in zip(files, _names_of(files), strict=True):
         try:
             face = finder.one(read(path).image)
+            for warning in face.warnings:
+                click.echo(f"{display_name(path)}: {warning}", err=True)
+            for style in styles:
+                if style is not None and isinstance(translator, Styled):
+                    translator.style = style
+                with torch.inference_mode():
+                    synthesized = to_image(translator.translate(to_tensor([face.portrait]))[0])
+                drawn = f"-style-{style}" if style is not None else ""
+                written = out / f"{name}{drawn}{SUFFIX}.png"
+                synthesized.save(written, pnginfo=_provenance(translator))
+                click.echo(display_name(written))
         except ImageError as problem:  # names the file itself
             failures += 1
             click.echo(problem, err=True)
-            continue
         except FaceError as problem:
             failures += 1
-            click.echo(f"{path}: {problem}", err=True)
-            continue
-        for warning in face.warnings:
-            click.echo(f"{path}: {warning}", err=True)
-        stems[path.stem] += 1
-        number = f"-{stems[path.stem]}" if stems[path.stem] > 1 else ""
-        for style in styles:
-            if style is not None and isinstance(translator, Styled):
-                translator.style = style
-            with torch.inference_mode():
-                synthesized = to_image(translator.translate(to_tensor([face.portrait]))[0])
-            drawn = f"-style-{style}" if style is not None else ""
-            written = out / f"{path.stem}{number}{drawn}-synthetic.png"
-            synthesized.save(written, pnginfo=_provenance(translator))
-            click.echo(written)
+            click.echo(f"{display_name(path)}: {problem}", err=True)
+        except OSError as problem:
+            if problem.filename is None:  # the disk is full
+                raise
+            failures += 1
+            click.echo(f"{display_name(path)}: its face cannot be written ({problem.strerror}).", err=True)
     return failures
+
+
+def _names_of(files: Sequence[Path]) -> Iterator[str]:
+    """What each file's face is called: its stem, with a number behind where an earlier file has it.
+
+    >>> list(_names_of([Path("x/a.jpg"), Path("y/a.jpg"), Path("y/a-2.jpg")]))
+    ['a', 'a-3', 'a-2']
+    """
+    stems, taken = {file.stem for file in files}, set[str]()
+    for file in files:
+        name, number = file.stem, 1
+        while name in taken or (number > 1 and name in stems):
+            number += 1
+            name = f"{file.stem}-{number}"
+        taken.add(name)
+        yield name
 
 
 def _provenance(translator: "Translator") -> "PngInfo":

@@ -268,11 +268,11 @@ class Trainer:
             self._forget_later_epochs()
 
     def _forget_later_epochs(self) -> None:
-        """Cut off the log's lines of epochs that ended after the checkpoint was written."""
+        """Cut off the log's lines of epochs that ended after the checkpoint was written, and one that was cut short."""
         log = self.out / "log.jsonl" if self.out else None
         if log and log.exists():
             lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if json.loads(line)["epoch"] <= self.epoch]
+            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["epoch"] <= self.epoch]
             store.write_bytes(log, "".join(kept).encode())
 
     def _check_same(self, before: dict[str, Any]) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from torch import Tensor
+
 from forensic import weights as store
 from forensic.errors import ModelError, UsageError
 from forensic.synthesis.registry import create, find
@@ -37,12 +39,19 @@ def save(translator: Translator, path: Path, *, half: bool = True) -> None:
     Args:
         translator: The translator.
         path: File to write; it appears whole or not at all.
-        half: Store in half precision; loading brings it back to float32.
+        half: Store in half precision what it can hold; loading brings it back to float32.
+
+    Raises:
+        ModelError: A weight is no finite number; nothing is written.
     """
-    state = {
-        name: value.half() if half and value.is_floating_point() else value
-        for name, value in translator.translating_state().items()
-    }
+    state = translator.translating_state()
+    if broken := _not_finite(state):
+        raise ModelError(
+            f"The weights of {translator.name!r} are not finite numbers (the first: {broken[0]}), so its training has"
+            f" gone astray, and {path.name} is not written. Try a lower learning rate, or precision fp32."
+        )
+    if half:
+        state = {name: _halved(value) for name, value in state.items()}
     store.write(path, state, {"method": translator.name, "settings": translator.settings, "needs": translator.needs})
 
 
@@ -73,6 +82,16 @@ def load(
             f" not from {source or 'any'} to {target or 'any'}."
         )
     return translator
+
+
+def _not_finite(state: Mapping[str, Tensor]) -> list[str]:
+    return [name for name, value in state.items() if not value.isfinite().all()]
+
+
+def _halved(value: Tensor) -> Tensor:
+    """The same in half precision, unless a value is too large for it: it would become infinite."""
+    halved = value.half() if value.is_floating_point() else value
+    return halved if halved.isfinite().all() else value
 
 
 def install(path: Path) -> store.Entry:
@@ -126,6 +145,8 @@ def _read(name: str, path: Path, direction: Mapping[str, Modality] = MappingProx
     state, description = store.read(path)
     if description.get("method") != name or "settings" not in description:
         raise ModelError(f"{path} holds weights of {description.get('method')!r}, not of {name!r}.")
+    if broken := _not_finite(state):
+        raise ModelError(f"{path} holds weights that are not finite numbers (the first: {broken[0]}). Train it again.")
     translator = create(name, **description["settings"])
     if translator.two_way and direction:
         translator = create(name, **{**description["settings"], **direction})

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -110,3 +111,13 @@ def test_requests_that_cannot_be_met(folders: tuple[Path, Path], tmp_path: Path,
     assert quality(*folders, "--json", tmp_path / "made" / "a-synthetic.png" / "q.json") == 2
     assert "cannot be written" in capsys.readouterr().err
     assert quality(*folders, "--no-crop", "--metric", "ssim") == 3
+
+
+def test_a_name_that_is_no_utf8_is_spelled_out_in_the_table(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    for folder, end in zip(folders, (b"-synthetic.png", b".png"), strict=True):
+        (folder / os.fsdecode(b"a" + end)).rename(folder / os.fsdecode(b"\xff" + end))
+    table, lines = tmp_path / "quality.csv", tmp_path / "quality.json"
+    assert quality(*folders, "--metric", "ssim", "--csv", table, "--json", lines) == 0
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == ["b", "c", "\\udcff"]

@@ -73,6 +73,87 @@ def test_faces_of_equal_stems_do_not_overwrite_each_other(data, tmp_path, monkey
     assert len(list((tmp_path / "out").iterdir())) == 8
 
 
+@pytest.fixture
+def found(monkeypatch):
+    """Every picture has a face, which is all of it."""
+
+    class Finder:
+        def one(self, image):
+            return SimpleNamespace(portrait=image.resize((256, 256)), warnings=())
+
+    monkeypatch.setattr("forensic.faces.Finder", Finder)
+
+
+def painted(*files):
+    """Pictures of one grey each, the first the darkest."""
+    for index, file in enumerate(files):
+        file.parent.mkdir(exist_ok=True, parents=True)
+        Image.new("RGB", (32, 32), (40 * (index + 1),) * 3).save(file)
+
+
+def test_a_numbered_face_does_not_overwrite_a_file_that_is_called_so(found, tmp_path) -> None:
+    """x/a, y/a and y/a-2: the second of the name a is not a-2."""
+    painted(tmp_path / "x" / "a.png", tmp_path / "y" / "a.png", tmp_path / "y" / "a-2.png")
+    result = run(synthesize, "blend", tmp_path / "x", tmp_path / "y", "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    made = {path.name for path in (tmp_path / "out").iterdir()}
+    assert made == {"a-synthetic.png", "a-2-synthetic.png", "a-3-synthetic.png"}
+    alone = tmp_path / "alone"
+    run(synthesize, "blend", tmp_path / "y" / "a-2.png", "--out", alone)
+    assert (tmp_path / "out" / "a-2-synthetic.png").read_bytes() == (alone / "a-2-synthetic.png").read_bytes()
+
+
+@pytest.mark.parametrize("inside", [".", "made"])
+def test_what_was_made_is_no_input(found, tmp_path, inside) -> None:
+    """--out is the folder of the photos or lies in it: a second call makes the same again, and nothing of it."""
+    photos = tmp_path / "photos"
+    painted(photos / "a.png", photos / "b.png")
+    for _ in range(2):
+        result = run(synthesize, "pencil", photos, "--out", photos / inside)
+        assert result.exit_code == 0
+        names = sorted(line.rsplit("/", 1)[-1] for line in result.output.split())
+        assert names == ["a-synthetic.png", "b-synthetic.png"]
+    asked = run(synthesize, "pencil", photos / inside / "a-synthetic.png", "--out", photos / inside)
+    assert asked.output.strip().endswith("a-synthetic-synthetic.png")
+
+
+def test_nothing_to_translate_is_an_error(found, tmp_path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"no file in .*empty"):
+        run(synthesize, "pencil", tmp_path / "empty", "--out", tmp_path / "out")
+
+
+def test_a_face_that_finds_no_place_is_told_and_the_rest_goes_on(found, tmp_path) -> None:
+    long = tmp_path / "photos" / f"{'n' * 250}.png"
+    painted(tmp_path / "photos" / "a.png", long, tmp_path / "photos" / "z.png")
+    result = run(synthesize, "pencil", tmp_path / "photos", "--out", tmp_path / "out")
+    assert result.exit_code == 3
+    assert "its face cannot be written (File name too long)" in result.output
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_names_do_not_drive_the_terminal(found, tmp_path) -> None:
+    painted(tmp_path / "photos" / "a\x1b[2J.png")
+    result = run(synthesize, "pencil", tmp_path / "photos", "--out", tmp_path / "out")
+    assert result.output.strip().endswith("a\\x1b[2J-synthetic.png")
+
+
+@pytest.mark.parametrize("command", [train, synthesize])
+def test_a_folder_that_cannot_be_made_is_an_error_before_the_work(found, data, tmp_path, monkeypatch, command) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("forensic.synthesis.examples.load", lambda *_, **__: pytest.fail("it read the images"))
+    inputs = ["--data", data, *TINY] if command is train else [data / "photos"]
+    method = "pix2pix" if command is train else "pencil"
+    with pytest.raises(UsageError, match="cannot be made"):
+        run(command, method, *inputs, "--out", tmp_path / "file" / "run")
+
+
+def test_a_device_that_is_not_there_is_told_before_the_images_are_read(data, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("forensic.synthesis.examples.load", lambda *_, **__: pytest.fail("it read the images"))
+    with pytest.raises(UsageError, match="'cuda:77' cannot be used"):
+        run(train, "pix2pix", "--data", data, "--out", tmp_path / "run", *TINY, "--device", "cuda:77")
+
+
 def test_every_style_has_a_file_of_its_own(data, tmp_path, monkeypatch) -> None:
     """Trained on pairs that state their styles, then asked for one style and for all."""
 
@@ -160,6 +241,7 @@ def test_a_configuration_file_may_name_the_method(data, tmp_path) -> None:
         ("pix2pix", ["--source", "photo"], "--source and --target together"),
         ("pix2pix", ["--hold-out", 4], "--hold-out is 4"),
         ("pix2pix", ["--device", "cuda:77"], "'cuda:77' cannot be used"),
+        ("pix2pix", ["--device", "meta"], "'meta' cannot be used"),
     ],
 )
 def test_requests_that_cannot_be_met(data, tmp_path, method, options, message) -> None:

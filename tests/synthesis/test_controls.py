@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import rankdata
 
 from forensic.errors import UsageError
 from forensic.synthesis import create
@@ -35,6 +36,19 @@ def test_a_matched_sketch_has_a_photos_tones_in_its_own_order() -> None:
     np.testing.assert_allclose(levels, PHOTO_TONES, atol=2e-3)
     blurred = create("matched", radius=0.4).translate(-sketch)[0, 0]
     assert np.corrcoef(toned.ravel(), blurred.ravel())[0, 1] < -0.9
+
+
+def test_a_matched_sketch_has_one_tone_for_one_grey() -> None:
+    """White paper above and below a dark bar: each is one tone, that of its pixels' mean rank."""
+    sketch = torch.ones(1, 3, 256, 256)
+    sketch[:, :, 100:140] = -0.5
+    toned = (create("matched", radius=0.4).translate(sketch)[0, 0].numpy() + 1) / 2
+    ranks = rankdata(sketch[0, 0].numpy()).reshape(256, 256) - 1
+    expected = np.interp(ranks / (256 * 256 - 1), np.linspace(0, 1, len(PHOTO_TONES)), PHOTO_TONES)
+    away = np.abs(np.arange(256)[:, None] - [99.5, 139.5]).min(axis=1) > 3  # from the bar's blurred edges
+    np.testing.assert_allclose(toned[away], expected[away], atol=5e-3)
+    assert np.ptp(toned[:90]) == np.ptp(toned[150:]) == 0
+    assert toned[0, 0] == toned[255, 255]
 
 
 def test_settings_out_of_range_are_refused() -> None:

@@ -158,6 +158,19 @@ def test_a_training_killed_before_it_saved_is_gone_on_with(make_tiny, make_pairs
     assert [line[0] for line in figures(tmp_path / "killed")] == [("epoch", 1), ("epoch", 2)]
 
 
+def test_a_line_of_the_log_that_was_cut_short_is_left_out(make_tiny, make_pairs, tmp_path) -> None:
+    """As a full disk or a crash leaves it; the epochs before stay."""
+    out = tmp_path / "run"
+    Trainer(make_tiny("pix2pix"), SHORT, make_pairs(3), out=out).fit()
+    whole = figures(out)
+    with (out / "log.jsonl").open("a") as log:
+        log.write('{"epoch": 3, "seco')
+    resumed = Trainer(make_tiny("pix2pix"), SHORT, make_pairs(3), out=out)
+    resumed.start(resume=True)
+    resumed.fit()
+    assert figures(out) == whole
+
+
 @pytest.mark.parametrize("stop", [1, 4])
 def test_the_log_of_an_interrupted_epoch_is_that_of_an_uninterrupted_one(
     make_tiny, make_pairs, monkeypatch, tmp_path, stop

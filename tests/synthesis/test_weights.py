@@ -42,6 +42,34 @@ def test_a_file_of_ones_own_has_its_hash_as_digest(trained) -> None:
     assert weights.count_parameters(translator) == sum(p.numel() for p in translator.parameters())
 
 
+def test_weights_too_large_for_half_precision_stay_as_they_are(make_tiny, tmp_path) -> None:
+    translator = make_tiny("pix2pix")
+    weight = translator.generator.down[0][0].weight
+    with torch.no_grad():
+        weight[0, 0, 0, 0] = 1e5  # half precision ends at 65,504
+    save(translator, tmp_path / "large.safetensors")
+    loaded = load("pix2pix", weights=tmp_path / "large.safetensors").state_dict()
+    torch.testing.assert_close(loaded["generator.down.0.0.weight"], weight.detach(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_neither_written_nor_read(make_tiny, tmp_path, value) -> None:
+    """They would make black faces without a word."""
+    translator = make_tiny("pix2pix")
+    save(translator, path := tmp_path / "good.safetensors")
+    before = path.read_bytes()
+    with torch.no_grad():
+        translator.generator.down[0][0].weight[0, 0, 0, 0] = value
+    with pytest.raises(ModelError, match=r"not finite.*down\.0\.0\.weight"):
+        save(translator, path)
+    assert path.read_bytes() == before
+    tensors, about = store.read(path)
+    tensors["generator.down.0.0.weight"][0, 0, 0, 0] = value
+    store.write(path, tensors, about)
+    with pytest.raises(ModelError, match=r"not finite.*down\.0\.0\.weight"):
+        load("pix2pix", weights=path)
+
+
 def test_installed_weights_load_by_name(nothing_shipped, trained) -> None:
     entry = weights.install(trained)
     assert entry.path.parent == store.installed_folder()

@@ -8,6 +8,7 @@ Choices here:
 - The history of synthesized faces is part of the checkpoint, and its choices come from torch's generator: a resumed
   training goes on as the uninterrupted one. Until it is full, the discriminators see the newest faces.
 - Generators move before discriminators, as in the authors' code.
+- Instance norms learn scale and shift, as most do here; the authors' have neither.
 """
 
 import torch

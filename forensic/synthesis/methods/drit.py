@@ -7,11 +7,13 @@ The paper's X are photos here and its Y sketches. Where the paper leaves room, o
 - The paper draws many faces of one content, with attributes from N(0, I) or of another image. ``translate`` has to give
   one: that of the attribute 0, the middle.
 - The attribute is joined to the features before each part of the decoder, as the paper does where shapes stay.
-- One discriminator of each modality, of three scales, sees faces with encoded and with random attributes. The content
-  discriminator is a PatchGAN whose patch is the whole image at 256; it moves three times a step at 1 / 2.5 of the
-  learning rate. These, the epochs, the weight decay, and that the latent regression does not move E^a, are as in the
-  authors' code; there the content discriminator's steps see further images, and content has noise in training.
-- Normalization is by instance throughout the encoders and decoders, and none is in the attribute encoders.
+- One discriminator of each modality, of three scales, sees faces with encoded and with random attributes; the authors'
+  code has one for either kind. The content discriminator is a PatchGAN whose patch is the whole image at 256; it moves
+  three times a step at 1 / 2.5 of the learning rate. This, the epochs, the weight decay, and that the latent regression
+  does not move E^a, are as in the authors' code; there the content discriminator's steps see further images and have
+  clipped gradients, content has noise in training, and its squares are regularized in place of its L1 norm.
+- Normalization is by instance throughout the encoders and decoders, where it learns scale and shift, and none is in the
+  attribute encoders.
 - The paper crops 216 x 216 pixels; faces are whole here, and shifted as for pix2pix.
 """
 

@@ -10,6 +10,7 @@ Faces of 256 x 256 need no local enhancer, and a photo or sketch has no instance
 - The perceptual loss of section 4 compares absolute values with the weights of the authors' code, which the paper does
   not print; ``perceptual="none"`` leaves it out.
 - Least squares, as the paper; the discriminators' objective is halved, as in the authors' code.
+- Instance norms learn scale and shift; the authors' have neither.
 """
 
 import math

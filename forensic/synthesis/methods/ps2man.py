@@ -9,7 +9,7 @@ other generator. One model holds both generators and goes either way: ``source``
 
 - Nine residual blocks; the smaller images are read by 3 x 3 convolutions and tanh. Discriminators see the source beside
   the image, both at its size, by patches of 16 pixels; least squares. Adversarial, cycle and synthesis losses weigh 1,
-  0.7 and 10; 400 epochs, the first 100 at the full rate.
+  0.7 and 10; 400 epochs, the first 100 at the full rate: so the code's options say, which then keeps the rate.
 - The code scores detached images, by the other direction's discriminators, so that no adversarial gradient reaches a
   generator. Here it does, as the name of the method has it.
 - The code's history of 50 synthesized images is left out: discriminators see the newest.
