@@ -70,7 +70,7 @@ def serve(
         raise UsageError(f"Others are to reach {host}: say by which name with --name; no other one is answered.")
     settings = Settings(
         gallery=gallery,
-        hosts=tuple(_name(name) for name in names) or Settings.hosts,
+        hosts=tuple(map(_name, names)) or (*Settings.hosts, _name(str(place))),
         https=https,
         workers=workers,
         longest_list=longest_list,
