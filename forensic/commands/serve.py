@@ -68,6 +68,8 @@ def serve(
     place = _address(host)
     if not names and not place.is_loopback:
         raise UsageError(f"Others are to reach {host}: say by which name with --name; no other one is answered.")
+    if proxies and not https:
+        raise UsageError("--proxy is for --https: without it, nobody is believed where a request came from.")
     settings = Settings(
         gallery=gallery,
         hosts=tuple(map(_name, names)) or (*Settings.hosts, _name(str(place))),

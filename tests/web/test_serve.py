@@ -167,6 +167,7 @@ def test_errors_are_in_words(folder: Path, tmp_path: Path) -> None:
     assert "no such address" in refused(folder, "--host", "192.0.2.1", "--name", "example.org")
     assert "no name of a host" in refused(folder, "--name", "example.org:8000")
     assert "no address" in refused(folder, "--https", "--proxy", "proxy.example.org")
+    assert "--https" in refused(folder, "--proxy", "127.0.0.1")
 
 
 def test_others_are_let_in_only_with_users_and_under_a_name(tmp_path: Path, started: Callable[..., Process]) -> None:
