@@ -100,7 +100,7 @@ class Connection:
             verify=certificates,
             follow_redirects=False,
             trust_env=not local,  # what stays on this machine goes through no proxy of the environment
-            # The server drops a connection that is idle for five seconds; this end does so before.
+            # The server drops a connection that is idle for some seconds; this end does so before.
             limits=httpx2.Limits(keepalive_expiry=2),
             transport=transport,
         )

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from forensic.client import jobs, reading
 from forensic.client.connection import Connection, File, Sent
 from forensic.enrollment import Failure, Passed, Summary, read
+from forensic.gallery import exchange
 from forensic.intake import Item, shared_names
 
 FILES = 32
@@ -64,7 +65,10 @@ def enroll(
             progress(replace(summary, already=summary.already + job["done"]))  # which are new is known at the end
 
         for told in _send(connection, batch, keep_until, watch):
-            _count(summary, batch[told["index"]].item, told)
+            if (
+                told["index"] is not None
+            ):  # else a row whose file the server knows by another name: that one is told too
+                _count(summary, batch[told["index"]].item, told)
         progress(summary)
     progress(summary)
     return summary
@@ -160,6 +164,6 @@ def _table(batch: Sequence[Row]) -> bytes:
     columns = list(dict.fromkeys(column for written in rows for column in written))
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, restval="")
-    writer.writeheader()
-    writer.writerows(rows)
+    for cells in (dict(zip(columns, columns, strict=True)), *rows):
+        writer.writerow({column: exchange.escape(cell) for column, cell in cells.items()})
     return text.getvalue().encode()

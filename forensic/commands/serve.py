@@ -69,9 +69,11 @@ def serve(
     place = _address(host)
     if not names and not place.is_loopback:
         raise UsageError(f"Others are to reach {host}: say by which name with --name; no other one is answered.")
+    if proxies and not https:
+        raise UsageError("--proxy is for --https: without it, nobody is believed where a request came from.")
     settings = Settings(
         gallery=gallery,
-        hosts=tuple(_name(name) for name in names) or Settings.hosts,
+        hosts=tuple(map(_name, names)) or (*Settings.hosts, _name(str(place))),
         https=https,
         workers=workers,
         longest_list=longest_list,

@@ -99,7 +99,7 @@ def explanation(visitor: Visitor, pair: Pair) -> Job:
     """
     jobs = visitor.server.jobs
     route, offered = pair.search.record["route"], visitor.server.settings.routes
-    if pair.sketch is None or pair.photo is None:
+    if not pair.whole:
         raise NotFound("The sketch or the photo is not there any more, so there is nothing to explain.")
     if route not in offered:
         raise UsageError(f"The route {route!r} is not offered here. Offered: {', '.join(offered)}.")

@@ -108,7 +108,7 @@ def ask_for_table(
     files, faults = _take(visitor, photos)
     found = []
     for row in rows:
-        path = PurePosixPath(row.file.as_posix().replace("\\", "/"))
+        path = PurePosixPath(uploads.unescaped(row.file.as_posix()).replace("\\", "/"))
         index = places.get(str(path), places.get(path.name))
         fault = NOT_SENT if index is None else faults[index]
         found.append(Row(index, row.line, row.person, row.metadata, fault))
@@ -151,7 +151,7 @@ def _take(visitor: Visitor, photos: Sequence[UploadFile]) -> tuple[list[File], l
         except UsageError:
             faults.append("It is empty, or its name cannot be used. Copy it again from its source.")
         if faults[-1]:
-            files.append(File((photo.filename or "")[: uploads.LONGEST_NAME], b""))
+            files.append(File(uploads.path_of(photo)[: uploads.LONGEST_NAME], b""))
     return files, faults
 
 
@@ -161,7 +161,7 @@ def _places(photos: Sequence[UploadFile]) -> dict[str, int]:
     Raises:
         UsageError: Several have one path, so that a row could mean any of them.
     """
-    paths = [(photo.filename or "").replace("\\", "/") for photo in photos]
+    paths = [uploads.path_of(photo) for photo in photos]
     if len(set(paths)) < len(paths):
         raise UsageError("Several of the files have one name. Give each another name, in the table too.")
     names = [PurePosixPath(path).name for path in paths]

@@ -20,6 +20,16 @@ Fields = Annotated[dict[str, str], Depends(_fields)]
 """Every field of a form that holds text, by its name."""
 
 
+def whole(text: str, most: int) -> int | None:
+    """A whole number from 1 to ``most``; None for any other text, of whatever length.
+
+    >>> whole("7", 9), whole("0", 9), whole("-1", 9), whole("9" * 5000, 9)
+    (7, None, None, None)
+    """
+    fits = text.isascii() and text.isdigit() and len(text) <= len(str(most))
+    return number if fits and 1 <= (number := int(text)) <= most else None
+
+
 def columns(fields: dict[str, str]) -> dict[str, str]:
     """The metadata that a form gives: fields of these names, and one column of the agency's own.
 

@@ -6,17 +6,18 @@ What is refused here is refused before anything of the body is read.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from http import HTTPStatus
 from typing import NamedTuple
 
-from fastapi import HTTPException
+from fastapi import HTTPException, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from forensic.web import problems
 from forensic.web.logs import faults
 
 log = logging.getLogger("forensic.web.requests")
@@ -107,10 +108,10 @@ class Guard:
                 await self._pass_on(scope, receive, answer)
             else:
                 await answer.refuse(*refused)
-        except Exception as error:  # beyond the application's own handlers
+        except Exception as error:  # what no handler of `problems` takes
             log.error("%s %s", number, faults(error))
             if not answer.begun:
-                await answer.refuse(500, "Something went wrong inside the server.")
+                await answer.refuse(500, problems.UNEXPECTED)
         finally:
             if (form := scope["state"].get("form")) is not None:
                 await form.close()
@@ -148,7 +149,7 @@ class Guard:
     async def _pass_on(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         longest = await self._longest(scope)
         declared = _header(scope, b"content-length")
-        words = f"The body of this request may have {longest:,} bytes."
+        words = f"What was sent has more than the {longest:,} bytes that this request may have. Send less at once."
         if declared is not None and declared.isascii() and declared.isdecimal() and int(declared) > longest:
             await answer.refuse(413, words)
             return
@@ -198,16 +199,10 @@ class _Answer:
 
     async def refuse(self, status: int, words: str, *, retry: int = 0) -> None:
         """End the request and, since its body may not have been read, the connection."""
-        problem = {"type": "about:blank", "title": words, "status": status, "detail": words}
-        body = json.dumps(problem | {"request_id": self._number}).encode()
-        headers = [
-            (b"content-type", b"application/problem+json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-            *([(b"retry-after", str(retry).encode())] if retry else []),
-        ]
-        await self({"type": "http.response.start", "status": status, "headers": headers})
-        await self({"type": "http.response.body", "body": body})
+        headers = {"connection": "close"} | ({"retry-after": str(retry)} if retry else {})
+        request = Request(self._scope)
+        response = problems.answer(request, HTTPStatus(status), words, headers=headers)
+        await response(self._scope, request.receive, self)
 
 
 def _bounded(receive: Receive, longest: int, words: str) -> Receive:

@@ -53,6 +53,11 @@ class Pair(NamedTuple):
         return self.sketches[self.place]
 
     @property
+    def whole(self) -> bool:
+        """Whether both are still there."""
+        return self.sketch is not None and self.photo is not None
+
+    @property
     def asked(self) -> dict[str, Any]:
         """What `find` makes the same pair of, by numbers alone."""
         photo = self.photo.id if self.photo else None

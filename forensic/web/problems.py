@@ -32,6 +32,14 @@ from forensic.web.logs import faults
 
 log = logging.getLogger("forensic.web")
 TYPE = "urn:forensic:problem:"
+UNEXPECTED = "Something went wrong inside the server; what was stored is whole. Give this number to whoever runs it."
+"""For an error that is not the toolkit's own; `headers.Guard` answers it and puts its cause into the log."""
+
+UNROUTED = {
+    HTTPStatus.NOT_FOUND: "There is nothing at this address. Check it, or begin at the first page.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This address is there, but is not to be asked in this way.",
+}
+"""What is said where no route answers."""
 
 
 class WebError(ForensicError):
@@ -127,7 +135,6 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ForensicError, _forensic)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 def answer(
@@ -155,7 +162,8 @@ def answer(
 
 def for_programs(request: Request) -> bool:
     """Whether the asker is a program, by the path."""
-    return request.url.path.startswith("/api/") or request.url.path == "/openapi.json"
+    path: str = request.scope["path"]  # the URL cannot be read where the Host header is a stranger's
+    return path.startswith("/api/") or path == "/openapi.json"
 
 
 def kind_of(error: ForensicError) -> str:
@@ -188,8 +196,10 @@ async def _forensic(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    status = HTTPStatus(error.status_code)
-    return answer(request, status, str(error.detail), headers=dict(error.headers or {}))
+    status, said = HTTPStatus(error.status_code), str(error.detail)
+    if said == status.phrase:  # the router's own, which says no more
+        said = UNROUTED.get(status, said)
+    return answer(request, status, said, headers=dict(error.headers or {}))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -197,9 +207,3 @@ async def _invalid(request: Request, error: Exception) -> Response:
     # Names of fields and what is wrong with them; never what was given, which may be a person's.
     said = "; ".join(f"{'.'.join(map(str, fault['loc'][1:])) or 'body'}: {fault['msg']}" for fault in error.errors())
     return answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, f"The request cannot be met: {said}.", kind="request")
-
-
-async def _unexpected(request: Request, error: Exception) -> Response:
-    # `Guard`, which it reaches next, puts it into the log.
-    detail = "Something went wrong inside the server; what was stored is whole. Give this number to whoever runs it."
-    return answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail)

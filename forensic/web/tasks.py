@@ -21,6 +21,10 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
+FORGOTTEN = (
+    "What went wrong is no longer known: somebody was expunged since, and it might have named them. Ask for it again."
+)
+"""In place of an error's words that an expunge took away (`forensic.gallery.serving`)."""
 ENDED = (Status.DONE, Status.FAILED, Status.CANCELLED)
 
 
@@ -110,3 +114,8 @@ class View(NamedTuple):
     stage: str
     done: int
     total: int
+
+    @property
+    def error(self) -> str:
+        """Why it failed; empty where it did not."""
+        return (self.job.error or FORGOTTEN) if self.status is Status.FAILED else ""

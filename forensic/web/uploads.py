@@ -10,7 +10,27 @@ from forensic.web.jobs import File
 from forensic.web.problems import TooLarge
 from forensic.web.server import Server
 
-LONGEST_NAME = 200
+LONGEST_NAME = 255
+"""Characters of a file's name: as many as any file system takes."""
+_SENT_AS = {"%22": '"', "%0D": "\r", "%0A": "\n"}
+
+
+def path_of(upload: UploadFile) -> str:
+    """What a file is called at its sender, with its path where that was sent."""
+    return unescaped(upload.filename or "").replace("\\", "/")
+
+
+def unescaped(name: str) -> str:
+    """A name of a form's file, in which a quotation mark and the ends of lines stand as all browsers send them.
+
+    A percent sign itself is sent as it is, so that a file that is called so cannot be told from the others.
+
+    >>> unescaped("Jane %22JD%22 Doe 100%.png")
+    'Jane "JD" Doe 100%.png'
+    """
+    for sent, meant in _SENT_AS.items():
+        name = name.replace(sent, meant)
+    return name
 
 
 def take(server: Server, upload: UploadFile) -> File:
@@ -20,7 +40,7 @@ def take(server: Server, upload: UploadFile) -> File:
         UsageError: It has no name, or holds nothing.
         TooLarge: It has more bytes than the server takes.
     """
-    name = (upload.filename or "").replace("\\", "/").rpartition("/")[2].replace("\0", "")
+    name = path_of(upload).rpartition("/")[2].replace("\0", "")
     most = server.settings.upload_bytes
     if not name or len(name) > LONGEST_NAME:
         raise UsageError(f"A file needs a name of 1 to {LONGEST_NAME} characters.")

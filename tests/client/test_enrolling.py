@@ -52,6 +52,22 @@ def test_what_is_enrolled_is_told_as_on_a_folder(
     assert at_server("investigator", *asked).status == 4
 
 
+def test_odd_names_are_no_hindrance(run, at_server, folder: Path, newcomers: Path, tmp_path: Path) -> None:
+    photos = sorted((newcomers / "photos").iterdir())[:3]
+    for photo, name in zip(photos, ('Jane "JD" Doe.jpg', "'=1+1.jpg", "two\nlines.jpg"), strict=True):
+        # Some bytes more make another file of the same picture.
+        (tmp_path / name).write_bytes(photo.read_bytes() + b"\0")
+    asked, here = ("enroll", tmp_path, "--json"), ("--gallery", folder, "--as", "analyst", "--route", "direct@patches")
+    served, alone = at_server("analyst", *asked), run(*asked, *here, FORENSIC_PASSWORD=PASSWORD)
+    told, expected = json.loads(served.out), json.loads(alone.out)
+    assert (told["enrolled"], told["already"]) == (expected["enrolled"], expected["already"]) == (2, 0)
+    assert [one["file"] for one in told["failures"]] == [one["file"] for one in expected["failures"]]
+    shown = json.loads(at_server("analyst", "gallery", "show", "'=1+1", "--json").out)
+    assert shown["photos"][0]["file_name"] == "'=1+1.jpg"
+    shown = json.loads(at_server("analyst", "gallery", "show", 'Jane "JD" Doe', "--json").out)
+    assert shown["photos"][0]["file_name"] == 'Jane "JD" Doe.jpg'
+
+
 def test_an_interruption_leaves_whole_what_was_sent(at_server, newcomers: Path, monkeypatch) -> None:
     monkeypatch.setattr(enrolling, "FILES", 1)
     sent = enrolling._send

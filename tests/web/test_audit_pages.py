@@ -48,6 +48,8 @@ def test_entries_are_chosen_by_operator_act_and_day(browser: Browser, app: FastA
     assert chosen(since=day) == [entry["number"] for entry in every if entry["at"][:10] >= day][:50]
     assert chosen(until="2001-01-01") == []
     assert auditor.post("/audit", data={"since": "soon"}).status_code == 422
+    for before in ("0", "x", "9" * 5000):
+        assert auditor.post("/audit", data={"before": before}).status_code == 422
 
 
 def test_an_entry_is_shown_in_full_and_checked(browser: Browser, app: FastAPI) -> None:

@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 from web.chromium import CHROMIUM, SIZES, Watched, chromium, findings, served
 
 from forensic.datasets.synthetic import Made
+from forensic.gallery import Gallery, cases
+from forensic.gallery.rights import Operator, Role
 
 pytestmark = [
     pytest.mark.server,
@@ -169,3 +171,19 @@ def test_pages_are_for_everybody(visit: Visit, people: list[Made], site: str) ->
                     found.append(f"{address}, {size}: wider than the screen")
             watched.context.close()
     assert found == []
+
+
+def test_names_of_any_length_fit_the_page(visit: Visit, gallery_folder: Path, site: str) -> None:
+    with Gallery(gallery_folder) as gallery:
+        analyst = gallery.acting_as(Operator("analyst", Role.ANALYST))
+        analyst.update(analyst.person_by_number(1).label, {"keep_until": "2031-12-31"}, rename="W" * 200)
+        examiner = gallery.acting_as(Operator("examiner", Role.EXAMINER))
+        cases.open_case(examiner, "W" * 200, purpose="W" * 200, legal_basis="W" * 200)
+    pages = {"analyst": ("/people/1/expunge", "/gallery/retention"), "examiner": ("/cases", "/cases/1")}
+    for role, addresses in pages.items():
+        for size in ("wide", "narrow"):
+            page = visit(size).sign_in(role)
+            for address in addresses:
+                page.goto(site + address)
+                expect(page.get_by_text("W" * 200).first).to_be_visible()
+                assert not page.evaluate("document.documentElement.scrollWidth > innerWidth"), (address, size)

@@ -335,3 +335,6 @@ def test_who_was_expunged_is_not_shown(browser: Browser, server: Server) -> None
     assert found.people[photo] not in page.text
     for address in ("portraits/12/candidate.png", "compare/12/likeness"):
         assert browser("examiner").get(f"/searches/1/{address}").status_code == 404
+    assert browser("examiner").get("/searches/1/compare/12?parts=true").status_code == 200
+    part = browser("examiner").get("/searches/1/compare/12/explanation")  # as an open page asks each second
+    assert (part.status_code, "not there any more" in part.text, "hx-get" in part.text) == (200, True, False)

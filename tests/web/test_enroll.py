@@ -1,5 +1,6 @@
 """Enrolling by upload: what comes in is what the command line enrolls, and one bad file never stops the others."""
 
+import csv
 import io
 import json
 import shutil
@@ -62,6 +63,17 @@ def test_a_table_uploaded_and_the_same_on_the_command_line_make_the_same_gallery
     gallery = app.state.server.gallery.acting_as(Operator("analyst", Role.ANALYST))
     assert gallery.digest() == expected
     assert gallery.person("New-1").extra == {"eyes": "brown"}
+
+
+def test_names_come_as_browsers_send_them(browser: Browser, app: FastAPI) -> None:
+    names = ['Jane "JD" Doe.png', "100%.png", "%22.png", "two\nlines.png", "x" * 251 + ".png"]
+    table = io.StringIO(newline="")
+    csv.writer(table).writerows([("person", "file"), *(("New-1", name) for name in names)])
+    files = [("table", ("t.csv", table.getvalue().encode())), *(("photos", (name, b"no picture")) for name in names)]
+    analyst = browser("analyst")
+    told = answer(app, wait(analyst, analyst.post("/enroll/table", files=files)))["files"]
+    assert [one["index"] for one in told] == [0, 1, 2, 3, 4]
+    assert all("no PNG" in " ".join(one["reasons"]) for one in told)
 
 
 def test_one_bad_file_never_stops_the_others(

@@ -41,7 +41,7 @@ def test_everybody_is_shown_a_page_at_a_time_and_that_is_on_record(
     assert "Nobody here" in pages[3]
     seen = [number for details in reversed(logged(app, "list")) for number in details["people"]]  # type: ignore[attr-defined]
     assert seen == [person.id for person in gallery.people()]
-    for wrong in ("0", "-1", "x", "99999999999999999999"):
+    for wrong in ("0", "-1", "x", "99999999999999999999", "9" * 5000):
         assert analyst.post("/gallery", data={"page": wrong}).status_code == 422
 
 
@@ -223,4 +223,5 @@ def test_people_who_may_be_one_are_merged_or_kept_apart(
     assert gallery.kept() == {frozenset(photo.person.label for photo in suspected[1])}
     assert "0 wait for a decision" in analyst.get(where).text
     assert analyst.post(where, data=form | {"verdict": "x"}).status_code == 422
+    assert analyst.post(where, data=form | {"kept": "9" * 25}).status_code == 422
     assert browser("examiner").get(where).status_code == 403

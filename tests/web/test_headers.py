@@ -104,15 +104,42 @@ def test_every_answer_has_all_headers(client: TestClient, path: str, status: int
     assert len(answer.headers["x-request-id"]) == 16
 
 
-def test_refused_requests_have_them_too(client: TestClient) -> None:
-    for answer in (
-        client.get("/", headers={"Host": "evil.example"}),
-        client.post("/sign-in", headers={"Sec-Fetch-Site": "cross-site"}),
-        client.post("/sign-in", content=bytes(headers.STRANGER + 1)),
-    ):
-        assert {key: answer.headers[key] for key in HEADERS} == HEADERS
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert answer.json()["request_id"] == answer.headers["x-request-id"]
+REFUSED = [
+    ("GET", "/", {"Host": "evil.example"}, b"", 421),
+    ("GET", "/", {"Host": "[evil/:80"}, b"", 421),
+    ("POST", "/sign-in", {"Sec-Fetch-Site": "cross-site"}, b"", 403),
+    ("POST", "/sign-in", {}, bytes(headers.STRANGER + 1), 413),
+    ("GET", f"/fault/{NAME}", {}, b"", 500),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "sent", "body", "status"), REFUSED)
+def test_refused_requests_have_them_too(client: TestClient, method, path, sent, body, status) -> None:
+    answer = client.request(method, path, headers=sent, content=body)
+    assert answer.status_code == status
+    assert {key: answer.headers[key] for key in HEADERS} == HEADERS
+    # People read a page, and of a part of one the words alone.
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert '<p class="error" role="alert">' in answer.text
+    assert answer.headers["x-request-id"] in answer.text
+    part = client.request(method, path, headers=sent | {"HX-Request": "true"}, content=body)
+    assert part.text.startswith('<p class="error">')
+
+
+@pytest.mark.parametrize(("method", "path", "sent", "body", "status"), REFUSED)
+def test_programs_are_refused_with_a_problem(client: TestClient, method, path, sent, body, status) -> None:
+    answer = client.request(method, f"/api/v1{path}", headers=sent, content=body)
+    assert answer.status_code == (404 if status == 500 else status)
+    assert {key: answer.headers[key] for key in HEADERS} == HEADERS
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["type"].startswith("urn:forensic:problem:")
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+def test_where_nothing_is_says_so(client: TestClient) -> None:
+    assert "nothing at this address" in client.get("/nothing").text
+    assert "nothing at this address" in client.get("/api/v1/nothing").json()["detail"]
+    assert "in this way" in client.get("/sign-out").text
 
 
 def test_the_policy_lets_nothing_be_run_but_own_files() -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from forensic.errors import FaceError, GalleryError, NotFound
-from forensic.gallery import Gallery, users
+from forensic.gallery import Gallery, serving, users
 from forensic.gallery.models import now
 from forensic.gallery.rights import Operator, Right, Role, check
 from forensic.web import jobs as module
@@ -302,6 +302,16 @@ def test_ended_jobs_are_forgotten_in_time(bench: Bench) -> None:
     with pytest.raises(NotFound, match="more than a day ago"):
         bench.jobs.view(old, ME.name)
     assert (bench.count(Job), bench.count(Upload)) == (1, 0)
+
+
+def test_what_an_expunge_took_from_an_error_is_said_to_be_gone(bench: Bench) -> None:
+    bench.jobs.start()
+    assert bench.ended(bench.ask()).error == ""
+    number = bench.ask("raise", how="face")
+    assert bench.ended(number).error == "no face"
+    with bench.state.writing() as session:
+        session.execute(text(serving.FORGOTTEN["jobs"]))
+    assert "no longer known" in bench.jobs.view(number, ME.name).error
 
 
 def test_a_cancellation_is_no_fault_that_a_handler_could_catch() -> None:

@@ -123,7 +123,7 @@ WRONG: list[tuple[Form, str]] = [
     ({"sketch": []}, "Choose the sketch"),
     ({"sketch": [7]}, "has no sketch 7"),
     ({"top": "51"}, "expected 1 to 50"),
-    ({"top": "many"}, "expected 1 to 50"),
+    ({"top": "many"}, "is &#39;many&#39;; expected 1 to 50"),
     ({"route": "another"}, "is not offered here"),
     ({"landmark-1": [1.0] * 10}, "landmarks are no face"),
     ({"landmark-1": ["1", "x"]}, "are not five points"),

@@ -167,6 +167,7 @@ def test_errors_are_in_words(folder: Path, tmp_path: Path) -> None:
     assert "no such address" in refused(folder, "--host", "192.0.2.1", "--name", "example.org")
     assert "no name of a host" in refused(folder, "--name", "example.org:8000")
     assert "no address" in refused(folder, "--https", "--proxy", "proxy.example.org")
+    assert "--https" in refused(folder, "--proxy", "127.0.0.1")
 
 
 def test_others_are_let_in_only_with_users_and_under_a_name(tmp_path: Path, started: Callable[..., Process]) -> None:
@@ -191,6 +192,15 @@ def test_it_listens_on_ipv6(tmp_path: Path, started: Callable[..., Process]) -> 
     Gallery(tmp_path / "gallery", create=True).close()
     process = started(tmp_path / "gallery", "--host", "::1")
     assert process.host == "[::1]"
+    with process.client() as client:
+        assert client.get("/sign-in").status_code == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have to be told of further addresses")
+def test_it_answers_under_the_address_that_it_says(tmp_path: Path, started: Callable[..., Process]) -> None:
+    Gallery(tmp_path / "gallery", create=True).close()
+    process = started(tmp_path / "gallery", "--host", "127.0.0.2")
+    assert process.host == "127.0.0.2"
     with process.client() as client:
         assert client.get("/sign-in").status_code == 200
 
@@ -279,6 +289,27 @@ def test_who_sends_no_headers_is_sent_away(tmp_path: Path, started: Callable[...
     begun = time.monotonic()
     assert spoken(process.port, b"") == spoken(process.port, b"GET / HTTP/1.1\r\nHost:") == b""
     assert time.monotonic() - begun < 10
+
+
+def test_who_goes_on_sending_after_the_answer_is_sent_away(tmp_path: Path, started: Callable[..., Process]) -> None:
+    Gallery(tmp_path / "gallery", create=True).close()
+    process = started(tmp_path / "gallery", code=f"from forensic.web import protocol; protocol.SECONDS = 0.5; {PLAIN}")
+    with socket.create_connection(("127.0.0.1", process.port), timeout=5) as connection:
+        connection.sendall(b"GET /sign-in HTTP/1.1\r\n" + HOST + b"Content-Length: 60000\r\n\r\n")
+        assert connection.recv(9) == b"HTTP/1.1 "
+        assert dropped(connection) < 5
+
+
+def dropped(connection: socket.socket) -> float:
+    """Seconds after which a connection is closed on which a byte is sent now and then; 10 if it is not."""
+    begun = time.monotonic()
+    while time.monotonic() - begun < 10:
+        try:
+            connection.sendall(b"x")
+        except OSError:
+            break
+        time.sleep(0.05)
+    return time.monotonic() - begun
 
 
 # How it ends

@@ -206,6 +206,9 @@ def test_a_token_does_what_its_scopes_and_its_user_may(folder: Path, serving: Ca
     assert (answer.status_code, "scope" in answer.json()["detail"]) == (403, True)
     assert all_.post("/api/v1/cases", json=case).status_code == 201
     assert all_.get("/api/v1/users").status_code == 403
+    page = signed_in(app, "anna").get("/account").text.partition("Your tokens")[2]
+    assert "decide on candidates" in page
+    assert "change users" not in page
 
 
 def test_a_token_ends_in_time_and_its_secret_is_nowhere(folder: Path, serving: Callable[..., FastAPI]) -> None:

@@ -116,7 +116,7 @@ def job_shown(view: View) -> JobShown:
         done=view.done,
         total=view.total,
         answer=job.answer,
-        error=_problem(job) if view.status is Status.FAILED else None,
+        error=_problem(view) if view.status is Status.FAILED else None,
         made_at=job.made_at,
         began_at=job.began_at,
         ended_at=job.ended_at,
@@ -149,7 +149,7 @@ async def answered(
     else:
         view = await run_in_threadpool(jobs.view, number, user)
     if view.status is Status.FAILED:
-        problem = _problem(view.job)
+        problem = _problem(view)
         return answer(request, HTTPStatus(problem.status), problem.detail, kind=view.job.error_kind or "internal")
     if view.status is Status.CANCELLED:
         raise Conflict("The job was cancelled.")
@@ -180,8 +180,7 @@ def answer_of(visitor: Visitor, number: str, kind: str) -> dict[str, Any]:
     return view.job.answer
 
 
-def _problem(job: Job) -> Problem:
-    kind = job.error_kind or "internal"
+def _problem(view: View) -> Problem:
+    kind, number = view.job.error_kind or "internal", view.job.request_id
     status = status_of_kind(kind)
-    detail = job.error or ""
-    return Problem(type=TYPE + kind, title=phrase(status), status=status, detail=detail, request_id=job.request_id)
+    return Problem(type=TYPE + kind, title=phrase(status), status=status, detail=view.error, request_id=number)

@@ -79,7 +79,7 @@ def _shown(request: Request, visitor: Visitor, secret: str = "", made: int | Non
         visitor,
         tokens=sessions.tokens(visitor.server.state, visitor.user),
         rights=[right for right in Right if visitor.may(right)],
-        names={right.name.lower(): right.value for right in Right},
+        names={right.name.lower(): right.value for right in Right if visitor.may(right)},
         longest=sessions.LONGEST_DAYS,
         shortest=users.SHORTEST,
         secret=secret,

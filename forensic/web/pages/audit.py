@@ -16,7 +16,7 @@ from forensic.gallery.rights import Right
 from forensic.web import errands, uploads
 from forensic.web.access import Visitor, allowed
 from forensic.web.api.models import LARGEST
-from forensic.web.forms import Fields
+from forensic.web.forms import Fields, whole
 from forensic.web.pages.jobs import Key, answer_of
 from forensic.web.pages.parameters import Number
 from forensic.web.templating import page
@@ -121,13 +121,13 @@ def _choice(fields: dict[str, str]) -> Choice:
         UsageError: A day or a number is none.
     """
     given = {key: text.strip() for key, text in fields.items() if text.strip()}
-    before = given.get("before")
-    if before is not None and not (before.isascii() and before.isdigit() and int(before) <= LARGEST):
-        raise UsageError(f"The entry's number is {before[:20]!r}; expected a whole number.")
+    before = whole(given["before"], LARGEST) if "before" in given else None
+    if before is None and "before" in given:
+        raise UsageError(f"The entry's number is {given['before'][:20]!r}; expected 1 to {LARGEST}.")
     return Choice(
         action=given.get("action"),
         operator=given.get("operator"),
         since=parse_day(given["since"]) if "since" in given else None,
         until=parse_day(given["until"]) if "until" in given else None,
-        before=None if before is None else int(before),
+        before=before,
     )

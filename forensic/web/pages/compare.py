@@ -164,7 +164,7 @@ def _page(
         pair=pair,
         previous=rank - 1 if rank - 1 in ranks else None,
         following=rank + 1 if rank + 1 in ranks else None,
-        likeness=pair.likeness(visitor.server.engine, visitor.gallery) if parts else None,
+        likeness=pair.likeness(visitor.server.engine, visitor.gallery) if parts and pair.whole else None,
         typed=typed or {"error": "", "verdict": "", "reason": ""},
         **_explanation(visitor, pair),
         **_verdicts(visitor, pair),

@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 from forensic.gallery.rights import Right
 from forensic.web import errands
 from forensic.web.access import Visitor, allowed
+from forensic.web.api.models import LARGEST
 from forensic.web.errands import ABOVE
 from forensic.web.pages.jobs import Key, answer_of
 from forensic.web.templating import page
@@ -45,8 +46,8 @@ def found(request: Request, key: Key, visitor: Analyst) -> Response:
 def settled(
     key: Key,
     visitor: Analyst,
-    kept: Annotated[int, Form()],
-    other: Annotated[int, Form()],
+    kept: Annotated[int, Form(ge=1, le=LARGEST)],
+    other: Annotated[int, Form(ge=1, le=LARGEST)],
     verdict: Annotated[str, Form(pattern="^(merge|keep)$")],
 ) -> Response:
     """Make two people one, or note that they are two; both are given by their numbers."""

@@ -13,7 +13,7 @@ from forensic.gallery.rights import Right
 from forensic.web import errands
 from forensic.web.access import Visitor, allowed
 from forensic.web.api.models import LARGEST
-from forensic.web.forms import Fields, columns
+from forensic.web.forms import Fields, columns, whole
 from forensic.web.pages.jobs import Key, answer_of
 from forensic.web.templating import page
 
@@ -70,6 +70,7 @@ def _shown(request: Request, visitor: Visitor, fields: dict[str, str]) -> Respon
 
 
 def _page(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= LARGEST // PEOPLE):
-        raise UsageError(f"The page's number is {text[:20]!r}; expected 1 or more.")
-    return int(text)
+    number = whole(text, LARGEST // PEOPLE)
+    if number is None:
+        raise UsageError(f"The page's number is {text[:20]!r}; expected 1 to {LARGEST // PEOPLE}.")
+    return number

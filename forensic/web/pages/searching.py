@@ -19,6 +19,7 @@ from forensic.searching import faces_of
 from forensic.web import asking, views
 from forensic.web.access import Visitor, allowed
 from forensic.web.api.models import LARGEST
+from forensic.web.forms import whole
 from forensic.web.landmarks import NAMES, Points, look
 from forensic.web.pages.cases import KINDS
 from forensic.web.pages.parameters import Number
@@ -137,7 +138,10 @@ def _ask(visitor: Visitor, case: Case, entries: Entries, fields: FormData) -> st
     for number, points in zip(entries.sketches, landmarks, strict=True):
         if points is not None and number in held:
             visitor.server.engine.face(cases.sketch(visitor.gallery, number), points)
-    top = int(entries.top) if entries.top.isdecimal() and len(entries.top) < 6 else 0
+    longest = visitor.server.settings.longest_list
+    top = whole(entries.top, longest)
+    if top is None:
+        raise UsageError(f"The length of the list is {entries.top[:20]!r}; expected 1 to {longest}.")
     job = asking.search(
         visitor,
         case.id,
