@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from forensic.commands.options import Place, files_of, gallery_option, open_gallery
-from forensic.commands.output import Column, echo_json, print_table
+from forensic.commands.printing import Column, echo_json, print_table
 from forensic.progress import bar
 from forensic.text import printable
 
