@@ -4,7 +4,6 @@ Nothing here opens an image. Folders of the research data sets (CUFS, FS2K) are 
 ``pairs.csv``; any other folder holds ``photos/`` and ``sketches/`` with files of equal stems.
 """
 
-import csv
 import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from forensic.datasets import fs2k
+from forensic.datasets.tables import rows
 from forensic.errors import DataError
 
 Split = Literal["train", "test"]
@@ -116,8 +116,8 @@ def cross_photo(pairs: Sequence[Pair]) -> list[CrossPhoto]:
 def _with_people(found: list[Pair], table: Path, resplit: bool) -> list[Pair]:
     """FS2K's pairs with the people that they show and, if it is asked for, the split that keeps them apart."""
     known = fs2k.people()
-    rows = {pair.identity: (pair.attributes.get("source"), pair.attributes.get("style"), pair.split) for pair in found}
-    fs2k.check(rows, table, whole=resplit)
+    given = {pair.identity: (pair.attributes.get("source"), pair.attributes.get("style"), pair.split) for pair in found}
+    fs2k.check(given, table, whole=resplit)
     return [
         pair._replace(
             person=known[pair.identity].person,
@@ -130,12 +130,7 @@ def _with_people(found: list[Pair], table: Path, resplit: bool) -> list[Pair]:
 
 def _listed(table: Path) -> list[Pair]:
     """Pairs that a ``pairs.csv`` lists; the paths in it are relative to its folder."""
-    with table.open(newline="", encoding="utf-8-sig") as lines:  # spreadsheets begin with a byte order mark
-        reader = csv.DictReader(lines)
-        missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
-        if missing:
-            raise DataError(f"{table} lacks the column {', '.join(missing)}; expected at least {', '.join(_REQUIRED)}.")
-        listed = [_pair(row, table, line) for line, row in enumerate(reader, start=2)]
+    listed = [_pair(row, table, line) for line, row in rows(table, _REQUIRED)]
     shown: dict[tuple[Path, Split], tuple[int, str]] = {}
     sides: dict[str, tuple[int, Split]] = {}
     for line, pair in enumerate(listed, start=2):
@@ -150,8 +145,6 @@ def _listed(table: Path) -> list[Pair]:
 
 
 def _pair(row: dict[str, str], table: Path, line: int) -> Pair:
-    if None in row or None in row.values():
-        raise DataError(f"{table}, line {line}: expected as many fields as the header has.")
     if row.get("subset") == "all":
         raise DataError(f"{table}, line {line}: a subset cannot be called 'all', which stands for the whole data set.")
     split = row["split"]
