@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from forensic.datasets import fs2k
 from forensic.datasets.tables import rows
-from forensic.errors import DataError
+from forensic.errors import DataError, UsageError
 
 Split = Literal["train", "test"]
 
@@ -72,6 +72,32 @@ def pairs(folder: Path | str, *, resplit: bool = False) -> list[Pair]:
     if fs2k.is_fs2k([pair.identity for pair in found]):
         return _with_people(found, folder / "pairs.csv", resplit)
     return [pair._replace(person=pair.identity, picture=pair.identity) for pair in found]
+
+
+def split_pairs(
+    data: Path, split: str, hold_out: int, *, resplit: bool = False, advice: str = "Choose another one with --split."
+) -> tuple[list[Pair], list[Pair]]:
+    """Pairs to train on, and those of people held out, evenly spread over all people in their sorted order.
+
+    Args:
+        data: The data set.
+        split: The side of the split that they are of.
+        hold_out: How many people are held out.
+        resplit: As for `pairs`.
+        advice: What an error says to do where that side is empty.
+
+    Raises:
+        DataError: As `pairs` does; or that side is empty.
+        UsageError: Fewer people than are to be held out, or all of them.
+    """
+    chosen = [pair for pair in pairs(data, resplit=resplit) if pair.split == split]
+    people = sorted({pair.person for pair in chosen})
+    if not chosen:
+        raise DataError(f"{data} has no pair in split {split!r}. {advice}")
+    if not 0 <= hold_out < len(people):
+        raise UsageError(f"--hold-out is {hold_out}, but {data} has {len(people)} people in split {split!r}.")
+    held = {people[index * len(people) // hold_out] for index in range(hold_out)}
+    return [pair for pair in chosen if pair.person not in held], [pair for pair in chosen if pair.person in held]
 
 
 class CrossPhoto(NamedTuple):
