@@ -61,7 +61,7 @@ def choose(folder: Path, hold_out: int, *, resplit: bool = False) -> Chosen:
         DataError: The folder is missing or holds no pair of it.
         UsageError: It has no more people than are to be held out.
     """
-    from forensic.commands.synthesis import split_pairs  # a bare machine has neither this nor a data set
+    from forensic.datasets import split_pairs  # a bare machine has neither this nor a data set
 
     kept, held = split_pairs(folder, "train", hold_out, resplit=resplit)
     content = hashlib.sha256()

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from forensic import weights
-from forensic.commands.synthesis import split_pairs
+from forensic.datasets import split_pairs
 from forensic.faces.align import FIELD_BOX
 from forensic.images import to_image
 from forensic.progress import bar

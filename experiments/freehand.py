@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forensic import weights
-from forensic.commands.synthesis import split_pairs
+from forensic.datasets import split_pairs
 from forensic.faces import priors
 from forensic.faces.priors import Priors
 from forensic.images import to_image

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms.functional import gaussian_blur
 
-from forensic.commands.synthesis import split_pairs
+from forensic.datasets import split_pairs
 from forensic.images import luminance, to_image
 from forensic.progress import bar
 from forensic.provenance import made_by

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from forensic import weights
-from forensic.commands.synthesis import split_pairs
+from forensic.datasets import split_pairs
 from forensic.images import to_image
 from forensic.synthesis import create, examples
 from forensic.synthesis.weights import load

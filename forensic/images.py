@@ -64,18 +64,17 @@ class Decoded(NamedTuple):
     name: str = "image"
 
 
-def read(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Decoded:
+def read(path: str | os.PathLike[str]) -> Decoded:
     """Read and decode one image file.
 
     Args:
         path: File to read; its name says nothing about its type.
-        max_pixels: Largest width x height to decode.
 
     Raises:
         ImageError: The file cannot be read, is no single PNG, JPEG, TIFF, BMP or WebP image, is damaged, or
             is too large or too small. The message names the file and the reason.
     """
-    return decode(read_bytes(path), display_name(path), max_pixels=max_pixels)
+    return decode(read_bytes(path), display_name(path))
 
 
 def decode(data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS) -> Decoded:

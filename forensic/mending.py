@@ -22,25 +22,22 @@ class Mended(NamedTuple):
     left: list[Problem]
 
 
-def mend(
-    gallery: Gallery, source: Path | None = None, exported: audit.Head | None = None, *, device: str = "cpu"
-) -> Mended:
+def mend(gallery: Gallery, source: Path | None = None, exported: audit.Head | None = None) -> Mended:
     """Rebuild what can be rebuilt; what cannot be is named.
 
     Args:
         gallery: The gallery.
         source: A folder in which originals that are missing or altered may lie.
         exported: An earlier head of the audit log, as `Gallery.verify` takes it.
-        device: Where models run.
     """
     found = gallery.verify(exported)
     if any(problem.kind == "database" for problem in found):  # then nothing can be relied on
         return Mended([], found)
-    done = repairing.repair(gallery, source) + _made_anew(gallery, device)
+    done = repairing.repair(gallery, source) + _made_anew(gallery)
     return Mended(done, gallery.verify(exported))
 
 
-def _made_anew(gallery: Gallery, device: str) -> list[Problem]:
+def _made_anew(gallery: Gallery) -> list[Problem]:
     """Templates of photos that lack one, where the models that make them are still there."""
     done = []
     for space in gallery.spaces():
@@ -48,7 +45,7 @@ def _made_anew(gallery: Gallery, device: str) -> list[Problem]:
         if not lacking:
             continue
         try:
-            identifier = Identifier(gallery, space.route, device=device)
+            identifier = Identifier(gallery, space.route)
         except (UsageError, ModelError):  # a route or models of another time: the space stays incomplete, and is named
             continue
         if space.digest in {route.space for route in identifier.matcher.routes}:

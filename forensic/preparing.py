@@ -94,7 +94,7 @@ class Preparer(Protocol):
         ...
 
     def describe(self, photo: Stored, space: str) -> NDArray[np.float32] | Failure:
-        """The template of an original in the space with that digest, shape (dimension,)."""
+        """The template of an original in the space with that digest, shape (dimension,); or why there is none."""
         ...
 
     def stop(self) -> None:
@@ -168,8 +168,11 @@ class Here(NamedTuple):
 
     def describe(self, photo: Stored, space: str) -> NDArray[np.float32] | Failure:
         """Describe an original by the landmarks that are stored with it."""
-        picture = images.decode(photo.data, photo.file_name).image
-        aligned = self.finder.one(picture, landmarks=np.array(photo.landmarks))
+        try:
+            picture = images.decode(photo.data, photo.file_name).image
+        except ImageError as error:
+            return Failure(photo.file_name, str(error))
+        aligned = self.finder.again(picture, np.array(photo.landmarks))
         described: NDArray[np.float32] = self.routes[space].describe([aligned], "gallery")[0]
         return described
 

@@ -1,5 +1,7 @@
 import dataclasses
 import gc
+import hashlib
+import io
 import json
 import weakref
 from pathlib import Path
@@ -13,7 +15,8 @@ from forensic import Gallery, Identifier, identify, images, matching
 from forensic.candidates import Search
 from forensic.datasets.synthetic import Made
 from forensic.errors import FaceError, GalleryError, ImageError, StaleIndex, UsageError
-from forensic.gallery import Filter
+from forensic.faces import Finder
+from forensic.gallery import Enrollment, Filter
 from forensic.recognition.cohort import Query
 
 
@@ -82,6 +85,37 @@ def test_a_route_without_templates_is_left_out_and_said(people: list[Made], tmp_
         assert "forensic gallery reindex --route direct@patches" in warning
         assert fused.reindex().enrolled == 4
         assert fused.search(people[0].sketch).route == matching.DEFAULT
+
+
+def test_reindexing_takes_landmarks_as_they_are_and_no_photo_stops_the_others(
+    people: list[Made], tmp_path: Path
+) -> None:
+    """Found landmarks may lie outside of the photo, as where a chin is cut off; given by hand, they are refused."""
+    whole = images.read(people[0].photos[0])
+    face = Finder().one(whole.image).face
+    buffer = io.BytesIO()
+    whole.image.crop((0, 0, whole.image.width, int(face.landmarks[3:, 1].min()) - 2)).save(buffer, "PNG")
+    contents = {"cut.png": buffer.getvalue(), "none.png": b"no picture"}
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        gallery.enroll(
+            [
+                Enrollment(
+                    person=name,
+                    data=data,
+                    sha256=hashlib.sha256(data).hexdigest(),
+                    file_name=name,
+                    format="PNG",
+                    size=whole.image.size,
+                    landmarks=face.landmarks,
+                    method=face.method,
+                    score=face.score,
+                )
+                for name, data in contents.items()
+            ]
+        )
+        summary = Identifier(gallery, "direct").reindex()
+    assert [failure.file for failure in summary.failures] == ["none.png"]
+    assert summary.enrolled == 1
 
 
 def test_several_sketches_of_one_person_are_one_search(gallery: Gallery, people: list[Made]) -> None:

@@ -22,7 +22,7 @@ from forensic.report import PROBE_SIDE, jpeg, stamped, with_landmarks
 from forensic.searching import faces_of, made_with
 
 if TYPE_CHECKING:
-    from forensic.faces import Aligned
+    from forensic.faces import Aligned, Finder
     from forensic.routes import Route
 
 Points = Sequence[Sequence[float]] | None
@@ -45,25 +45,24 @@ class Probes:
         self._face, self._route = face, route
 
     @classmethod
-    def of_models(cls, *, decode: Decode = images.decode, device: str = "cpu") -> Probes:
+    def of_models(cls, *, decode: Decode = images.decode) -> Probes:
         """With models of their own, which are loaded when they are first needed."""
 
         @cache
-        def finder() -> Any:
-            from forensic.faces import Detector, Finder
+        def finder() -> Finder:
+            from forensic.faces import Finder
 
-            return Finder(Detector(device))
+            return Finder()
 
         def face(sketch: Sketch, points: Points) -> Aligned:
             picture = decode(sketch.data, sketch.file_name).image
-            found: Aligned = finder().one(picture) if points is None else finder().again(picture, np.array(points))
-            return found
+            return finder().one(picture) if points is None else finder().again(picture, np.array(points))
 
         @cache
         def route(name: str) -> Route:
             from forensic import routes
 
-            return routes.load(name, device=device)
+            return routes.load(name)
 
         return cls(face, route)
 

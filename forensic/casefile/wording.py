@@ -191,7 +191,6 @@ def _sketch(sketch: Sketch, decode: Decode) -> SketchShown:
     }
     shown = [Fact(name, line(value)) for name, value in facts.items() if value]
     title = f"Sketch {sketch.id}: {line(sketch.file_name)}"
-    picture = Picture(title, None)
     try:
         picture = Picture(title, jpeg(decode(sketch.data, sketch.file_name).image, PROBE_SIDE))
     except ImageError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from forensic.commands.options import Place, day, gallery_option, head_option, open_gallery, open_place, place_option
-from forensic.commands.output import Column, echo_json, print_problems, print_table
+from forensic.commands.printing import Column, echo_json, print_problems, print_table
 from forensic.text import printable
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from forensic.commands.options import Place, gallery_option, open_gallery, say_plain
-from forensic.commands.output import Column, echo_json, print_problems, print_table
+from forensic.commands.printing import Column, echo_json, print_problems, print_table
 from forensic.progress import bar
 from forensic.text import printable
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from forensic.commands.options import Place, open_place, place_option
-from forensic.commands.output import echo_json, print_problems
+from forensic.commands.printing import echo_json, print_problems
 from forensic.text import printable
 
 if TYPE_CHECKING:

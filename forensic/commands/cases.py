@@ -10,8 +10,18 @@ import click
 
 from forensic.commands.case_files import export, verify
 from forensic.commands.case_reports import case_report, search_report
-from forensic.commands.options import KINDS, NUMBER, FolderOption, Place, open_place, place_option, route_option
-from forensic.commands.output import Column, echo_json, print_table
+from forensic.commands.options import (
+    KINDS,
+    NUMBER,
+    FolderOption,
+    Place,
+    device_option,
+    filter_of,
+    open_place,
+    place_option,
+    route_option,
+)
+from forensic.commands.printing import Column, echo_json, print_table
 from forensic.text import printable
 
 if TYPE_CHECKING:
@@ -108,9 +118,7 @@ def add(
 @route_option
 @click.option("--where", multiple=True, metavar="KEY=VALUE", help="Search only these people; may be repeated.")
 @click.option("--justification", default="", help="Why --where may be used; kept with the search.")
-@click.option(
-    "--device", cls=FolderOption, default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ..."
-)
+@device_option
 def search_case(
     reference: str,
     gallery: Path,
@@ -129,12 +137,9 @@ def search_case(
     forensic case search 2026-117 --sketch 2 --where sex=female --justification 'witness 2'
     """
     from forensic.commands.match import print_searches
-    from forensic.errors import FaceError, ForensicError, ImageError, UsageError
-    from forensic.gallery import Filter
+    from forensic.errors import FaceError, ForensicError, ImageError
 
-    if justification and not where:
-        raise UsageError("--justification is for --where; no filter was given.")
-    only = Filter.parse(where, justification) if where else None
+    only = filter_of(where, justification)
     failures, advised = 0, False
     with open_place(gallery) as opened:
         answers = opened.search_case(
@@ -280,9 +285,7 @@ def show_search(number: int, gallery: Path, as_json: bool) -> None:
     type=Place(),
     help="Its sketch, if no case has it; may be repeated.",
 )
-@click.option(
-    "--device", cls=FolderOption, default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ..."
-)
+@device_option
 def rerun(number: int, gallery: Path, files: tuple[Path, ...], device: str) -> int:
     """Repeat a search and say whether the list is the same, to the byte; exit status 1 if it is not.
 

@@ -5,40 +5,22 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
-from forensic.commands.options import Place, files_of, gallery_option, open_gallery, sure
-from forensic.commands.output import Column, echo_json, print_table
+from forensic.commands.options import Place, device_option, files_of, gallery_option, open_gallery, sure
+from forensic.commands.printing import Column, echo_json, print_table, print_warnings
 from forensic.progress import bar
 from forensic.text import printable
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from forensic.enrollment import Failure, Summary
-    from forensic.faces import Finder
-    from forensic.gallery import Gallery
+    from forensic.enrollment import Summary
     from forensic.gallery.models import Cohort
-    from forensic.matching import Matcher
 
-BATCH = 16
-"""Sketches that are stored at once; an interruption loses at most those that are under way."""
 ENOUGH = 50
 """Sketches from which on a cohort tells much: a search compares a probe with so many."""
-SHOWN = 20
-
-
-class _Described(NamedTuple):
-    """One sketch, with its template under every route; none where the cohort holds it already."""
-
-    sha256: str
-    templates: Sequence[NDArray[np.floating]]
-    warnings: Sequence[str]
 
 
 @click.group()
@@ -58,7 +40,7 @@ def cohort() -> None:
 @click.option(
     "--route", "name", help="Routes to describe sketches for.", show_default="those of forensic match", default=None
 )
-@click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ...")
+@device_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def add(paths: tuple[Path, ...], gallery: Path, name: str | None, device: str, as_json: bool) -> int:
     """Add unlabelled sketches to the gallery's own cohort.
@@ -81,7 +63,7 @@ def add(paths: tuple[Path, ...], gallery: Path, name: str | None, device: str, a
 
     Exit codes: 0 all added, 3 some files were not, 4 gallery or model trouble.
     """
-    from forensic import devices, images, matching
+    from forensic import devices, images, matching, own_cohort
     from forensic.errors import ImageError, UsageError
     from forensic.faces import Detector, Finder
 
@@ -95,7 +77,8 @@ def add(paths: tuple[Path, ...], gallery: Path, name: str | None, device: str, a
     with open_gallery(gallery) as opened:
         matcher = matching.load(name or matching.DEFAULT, device=device)
         with bar("Adding", len(files)) as shown:
-            summary = add_sketches(opened, matcher, Finder(Detector(device)), files, lambda so_far: shown(so_far.done))
+            finder = Finder(Detector(device))
+            summary = own_cohort.add(opened, matcher, finder, files, lambda so_far: shown(so_far.done))
         sizes = opened.cohort_size()
     held = {route.name: sizes.get(matching.key(route), 0) for route in matcher.routes}
     for failure in summary.failures:
@@ -162,79 +145,6 @@ def clear(gallery: Path, yes: bool) -> None:
     click.echo(f"Removed the templates of {removed} sketches.")
 
 
-def add_sketches(
-    gallery: Gallery,
-    matcher: Matcher,
-    finder: Finder,
-    files: Iterable[Path],
-    progress: Callable[[Summary], None] = lambda summary: None,
-) -> Summary:
-    """Describe sketches as probes under every route of a matcher and add them to the gallery's own cohort.
-
-    Raises:
-        GalleryError: The gallery cannot be written; what was stored before stays.
-    """
-    from forensic import images, matching, parallel
-    from forensic.enrollment import Failure, Summary
-
-    keys = [matching.key(route) for route in matcher.routes]
-    names = [route.name for route in matcher.routes]
-    summary = Summary()
-
-    def describe(file: Path) -> _Described | Failure:
-        return _describe(gallery, matcher, keys, finder, file)
-
-    def store(batch: dict[str, _Described], count: int) -> None:
-        fresh = 0
-        for place, (key, name) in enumerate(zip(keys, names, strict=True)):
-            vectors = {sha256: sketch.templates[place].astype("float32") for sha256, sketch in batch.items()}
-            fresh = max(fresh, gallery.add_cohort(key, vectors, route=name))
-        summary.enrolled += fresh
-        summary.already += count - fresh
-
-    with parallel.workers() as pool:
-        paths, batch, count = list(files), dict[str, _Described](), 0
-        for file, found in zip(paths, parallel.ordered(pool, describe, paths), strict=True):
-            if isinstance(found, Failure):
-                summary.failures.append(found)
-            elif not found.templates:
-                summary.already += 1
-            else:
-                batch[found.sha256], count = found, count + 1
-                summary.warnings += [f"{images.display_name(file)}: {text}" for text in found.warnings]
-            if count == BATCH:
-                store(batch, count)
-                batch, count = {}, 0
-            progress(summary)
-        store(batch, count)
-        progress(summary)
-    return summary
-
-
-def _describe(
-    gallery: Gallery, matcher: Matcher, keys: Sequence[str], finder: Finder, file: Path
-) -> _Described | Failure:
-    """One sketch's templates, or why there are none."""
-    import hashlib
-
-    from forensic import images
-    from forensic.enrollment import Failure
-    from forensic.errors import FaceError, ImageError
-
-    name = images.display_name(file)
-    try:
-        data = images.read_bytes(file)
-        sha256 = hashlib.sha256(data).hexdigest()
-        if all(gallery.in_cohort(key, [sha256]) for key in keys):
-            return _Described(sha256, (), ())
-        if sha256 in gallery.known([sha256]):
-            return Failure(name, "it is enrolled as a photo of a person; a cohort holds sketches that are not.")
-        face = finder.one(images.decode(data, name).image)
-    except (ImageError, FaceError) as error:
-        return Failure(name, str(error).removeprefix(f"{name}: "))
-    return _Described(sha256, matcher.describe(face, "probe"), face.warnings)
-
-
 def _state(row: Cohort) -> str:
     """Whether a cohort's sketches were described by the models that its route has now."""
     from forensic import matching, routes
@@ -247,11 +157,7 @@ def _state(row: Cohort) -> str:
 
 
 def _print(summary: Summary, held: dict[str, int]) -> None:
-    """The figures, and the warnings as far as a person reads."""
-    for warning in summary.warnings[:SHOWN]:
-        click.echo(f"warning: {warning}", err=True)
-    if len(summary.warnings) > SHOWN:
-        click.echo(f"... and {len(summary.warnings) - SHOWN} more warnings (--json lists all).", err=True)
+    print_warnings(summary.warnings)
     click.echo(f"{summary.enrolled} added, {summary.already} already there, {len(summary.failures)} failed.")
     for name, count in held.items():
         few = f"; from about {ENOUGH} on, a cohort tells much" if count < ENOUGH else ""

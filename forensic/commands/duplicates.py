@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from forensic.commands.options import NUMBER, open_place, place_option, sure
-from forensic.commands.output import Column, echo_json, print_table
+from forensic.commands.printing import Column, echo_json, print_table
 from forensic.text import printable
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from forensic.commands.options import Place, gallery_option, open_gallery
-from forensic.commands.output import echo_json
+from forensic.commands.printing import echo_json
 from forensic.errors import UsageError
 from forensic.text import printable
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from forensic.commands.options import gallery_option, open_gallery, route_option
-from forensic.commands.output import echo_json
+from forensic.commands.printing import echo_json
 from forensic.errors import UsageError
 from forensic.text import printable
 

@@ -18,6 +18,7 @@ from forensic.commands.options import (
     PlaceOrUrl,
     cluster_of,
     day,
+    device_option,
     open_place,
     pairs,
     place_option,
@@ -25,14 +26,13 @@ from forensic.commands.options import (
     ray_options,
     route_option,
 )
+from forensic.commands.printing import print_warnings
 from forensic.errors import UsageError
 from forensic.progress import bar
 
 if TYPE_CHECKING:
     from forensic.enrollment import Item, Summary
     from forensic.gallery.records import Size
-
-SHOWN = 20
 
 
 @click.command()
@@ -78,9 +78,7 @@ SHOWN = 20
     show_envvar=True,
     help="PostgreSQL database of a new gallery, postgresql://USER@HOST/NAME; the folder keeps it for later commands.",
 )
-@click.option(
-    "--device", cls=FolderOption, default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ..."
-)
+@device_option
 @ray_options
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def enroll(
@@ -161,9 +159,7 @@ def enroll(
 @place_option
 @route_option
 @click.option("--all", "everything", is_flag=True, help="Make every template anew, in place of damaged ones.")
-@click.option(
-    "--device", cls=FolderOption, default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ..."
-)
+@device_option
 @ray_options
 def reindex(
     gallery: Path,
@@ -214,11 +210,7 @@ def _print_failures(summary: Summary, what: str) -> None:
 
 
 def _print(summary: Summary) -> None:
-    """The figures, and the warnings as far as a person reads."""
-    for warning in summary.warnings[:SHOWN]:
-        click.echo(f"warning: {warning}", err=True)
-    if len(summary.warnings) > SHOWN:
-        click.echo(f"... and {len(summary.warnings) - SHOWN} more warnings (--json lists all).", err=True)
+    print_warnings(summary.warnings)
     passed = f"{summary.passed} passed over, " if summary.passed else ""
     click.echo(f"{summary.enrolled} enrolled, {summary.already} already there, {passed}{len(summary.failures)} failed.")
 

@@ -3,14 +3,14 @@
 import csv
 import io
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from forensic.commands.options import Place, gallery_option, open_gallery
+from forensic.commands import files
+from forensic.commands.options import Place, device_option, gallery_option, open_gallery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,7 @@ _FILE = Place(dir_okay=False)
 @click.option("--plot", "plot_file", type=_FILE, help="Draw the CMC: a .png, .svg or .pdf file.")
 @click.option("--store/--no-store", default=True, help="Keep the report in the gallery.  [default: store]")
 @gallery_option
-@click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ...")
+@device_option
 def evaluate(
     data: Path,
     route_names: str | None,
@@ -172,12 +172,12 @@ def _chosen(protocol_names: str | None) -> list[str] | None:
     return chosen
 
 
-def _check_places(files: list[Path | None], plot_file: Path | None, chosen: list[str] | None) -> None:
+def _check_places(written: list[Path | None], plot_file: Path | None, chosen: list[str] | None) -> None:
     """Trouble with what is to be written shows before the work, not after."""
     from forensic.evaluation import plots, protocols
 
-    for file in filter(None, files):
-        _check_place(file)
+    for file in filter(None, written):
+        files.check_place(file)
     if plot_file:
         plots.check(plot_file, chosen or protocols.PROTOCOLS)
 
@@ -271,11 +271,11 @@ def _write_files(
     from forensic.evaluation import page, plots
 
     if json_file:
-        _write(json_file, json.dumps(plain, indent=1, allow_nan=False) + "\n")
+        files.write(json_file, json.dumps(plain, indent=1, allow_nan=False) + "\n")
     if csv_file:
-        _write(csv_file, _table_text(report))
+        files.write(csv_file, _table_text(report))
     if page_file:
-        _write(page_file, page.render(plain))
+        files.write(page_file, page.render(plain))
     if plot_file:
         plots.cmc(plain, plot_file)
     for file in filter(None, (json_file, csv_file, page_file, plot_file)):
@@ -295,30 +295,3 @@ def _table_text(report: "Report") -> str:
     writer.writeheader()
     writer.writerows(table)
     return text.getvalue()
-
-
-def _check_place(file: Path) -> None:
-    """Refuse a file that cannot be written, before the work.
-
-    Raises:
-        UsageError: Its folder cannot be made or written, or the file itself cannot.
-    """
-    from forensic.errors import UsageError
-
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        writable = os.access(file if file.exists() else file.parent, os.W_OK) and not file.is_dir()
-    except OSError:
-        writable = False
-    if not writable:
-        raise UsageError(f"{file} cannot be written. Give another file.")
-
-
-def _write(file: Path, text: str) -> None:
-    from forensic.errors import UsageError
-    from forensic.weights import write_bytes
-
-    try:
-        write_bytes(file, text.encode())
-    except OSError as error:
-        raise UsageError(f"{file} cannot be written ({error.strerror}). Give another file.") from None

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from forensic.commands.options import NUMBER, Place, open_place, place_option, sure
-from forensic.commands.output import PROBLEMS, Column, echo_json, print_table
+from forensic.commands.printing import PROBLEMS, Column, echo_json, print_table
 from forensic.text import printable
 
 reason_option = click.option(

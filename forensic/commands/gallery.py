@@ -22,8 +22,8 @@ from forensic.commands.options import (
     place_option,
 )
 from forensic.commands.originals import originals
-from forensic.commands.output import Column, echo_json, print_problems, print_table
 from forensic.commands.photo_quality import quality
+from forensic.commands.printing import Column, echo_json, print_problems, print_table
 from forensic.errors import UsageError
 from forensic.text import printable
 

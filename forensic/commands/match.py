@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from forensic.commands import outputs
-from forensic.commands.options import KINDS, FolderOption, Place, files_of, open_place, place_option, route_option
+from forensic.commands import files
+from forensic.commands.options import (
+    KINDS,
+    FolderOption,
+    Place,
+    device_option,
+    files_of,
+    filter_of,
+    open_place,
+    place_option,
+    route_option,
+)
 from forensic.progress import bar
 
 if TYPE_CHECKING:
@@ -60,9 +70,7 @@ REPORTED = 50
     help="Five points 'x,y x,y x,y x,y x,y' in pixels from the upper left: eyes, nose tip, mouth corners, those on the "
     "picture's left first; or a JSON file with [[x, y], ...].",
 )
-@click.option(
-    "--device", cls=FolderOption, default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ..."
-)
+@device_option
 def match(
     paths: tuple[Path, ...],
     gallery: Path,
@@ -107,20 +115,17 @@ def match(
     Exit codes: 0 candidates for every probe, 2 usage, 3 a probe without a usable face, 4 gallery or model trouble.
     """
     from forensic import images
-    from forensic.errors import ImageError, UsageError
+    from forensic.errors import ImageError
     from forensic.faces import read_landmarks
-    from forensic.gallery import Filter
 
-    if justification and not where:
-        raise UsageError("--justification is for --where; no filter was given.")
+    only = filter_of(where, justification)
     probes = _probes(paths, one=bool(face or landmarks), same_person=same_person, reported=bool(report))
-    if json_file and json_file != outputs.STANDARD:
-        outputs.check(Path(json_file), "--json", probes)
+    if json_file and json_file != files.STANDARD:
+        files.check(Path(json_file), "--json", probes)
     if report:
-        outputs.check(report, "--report", probes, whole=True)
+        files.check(report, "--report", probes, whole=True)
     count = 1 if same_person else len(probes)
     points = None if landmarks is None else read_landmarks(landmarks)
-    only = Filter.parse(where, justification) if where else None
 
     with open_place(gallery) as opened:
         identifier = opened.identifier(route, device=device, case=reference, purpose=purpose, kind=kind)
@@ -170,7 +175,7 @@ def _collect(
     from forensic.errors import ForensicError, UsageError
 
     searches, numbers, failures = [], [], 0
-    with outputs.lines(json_file) as write_line, bar("Matching", len(names)) as shown:
+    with files.lines(json_file) as write_line, bar("Matching", len(names)) as shown:
         for done, (name, search) in enumerate(zip(names, results, strict=True), 1):
             if isinstance(search, ForensicError):
                 failures += 1

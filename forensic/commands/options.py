@@ -6,7 +6,7 @@ import getpass
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +17,7 @@ from click.core import ParameterSource
 if TYPE_CHECKING:
     from forensic.client import Remote
     from forensic.commands.local import Local
-    from forensic.gallery import Gallery
+    from forensic.gallery import Filter, Gallery
     from forensic.ray_cluster import Cluster
 
 KINDS = ("viewed", "composite", "forensic")
@@ -304,6 +304,14 @@ def route_option(command: Command) -> Command:
     return option(command)
 
 
+def device_option(command: Command) -> Command:
+    """Add ``--device NAME``; the command gets it as ``device``."""
+    option = click.option(
+        "--device", cls=FolderOption, default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ..."
+    )
+    return option(command)
+
+
 def ray_options(command: Command) -> Command:
     """Add ``--ray ADDRESS``, ``--ray-actors`` and ``--ray-gpus``; the command gets them for `cluster_of`."""
     address = click.option(
@@ -342,6 +350,20 @@ def cluster_of(ray: str | None, actors: int | None, gpus: float | None) -> Clust
     if actors is not None or gpus is not None:
         raise UsageError("--ray-actors and --ray-gpus are for a cluster: name it with --ray ADDRESS.")
     return None
+
+
+def filter_of(where: Sequence[str], justification: str) -> Filter | None:
+    """Who is searched, of ``--where`` and ``--justification``; None for everybody.
+
+    Raises:
+        UsageError: A reason was given without a filter, or a filter without a reason; or a condition is wrong.
+    """
+    from forensic.errors import UsageError
+    from forensic.gallery import Filter
+
+    if justification and not where:
+        raise UsageError("--justification is for --where; no filter was given.")
+    return Filter.parse(where, justification) if where else None
 
 
 def day(context: click.Context, parameter: click.Parameter, text: str | None) -> date | None:

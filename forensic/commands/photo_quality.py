@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from forensic.commands.options import gallery_option, open_gallery, policy_option
-from forensic.commands.output import Column, echo_json, print_table
+from forensic.commands.printing import Column, echo_json, print_table
 from forensic.progress import bar
 
 if TYPE_CHECKING:

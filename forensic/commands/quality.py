@@ -3,14 +3,14 @@
 import csv
 import io
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from forensic.commands import files
 from forensic.commands.options import Place
-from forensic.commands.output import Column, print_table
+from forensic.commands.printing import Column, print_table
 from forensic.quality.metrics import METRICS
 from forensic.text import printable
 
@@ -72,7 +72,7 @@ def quality(
     metric whose weights are missing is reported with the file that it needs.
     """
     for file in filter(None, (json_file, csv_file)):
-        _check_place(file)
+        files.check_place(file)
     from forensic.progress import bar
     from forensic.quality.measuring import measure
 
@@ -89,9 +89,9 @@ def quality(
     _print_figures(measured.figures)
     if json_file:
         found = {"synthesized": str(synthesized_dir), "target": str(target_dir), "cropped": crop} | measured.to_dict()
-        json_file.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        files.write(json_file, json.dumps(found, indent=1, allow_nan=False) + "\n")
     if csv_file:
-        csv_file.write_text(_rows(measured), encoding="utf-8", newline="")
+        files.write(csv_file, _rows(measured))
     for file in filter(None, (json_file, csv_file)):
         click.echo(f"Written: {file}", err=True)
     if measured.failures:
@@ -143,24 +143,7 @@ def _rows(measured: "Quality") -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(["name", "synthesized", "target", *names])
-    for files, values in measured.rows:
-        texts = (printable(str(text)) for text in files)  # a name that is no UTF-8 has no other way into the file
+    for pair, values in measured.rows:
+        texts = (printable(str(text)) for text in pair)  # a name that is no UTF-8 has no other way into the file
         writer.writerow([*texts, *(values.get(name, "") for name in names)])
     return text.getvalue()
-
-
-def _check_place(file: Path) -> None:
-    """Make the folder of a file that is to be written, before the work.
-
-    Raises:
-        UsageError: The file cannot be written there.
-    """
-    from forensic.errors import UsageError
-
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        writable = os.access(file if file.exists() else file.parent, os.W_OK)
-    except OSError:
-        writable = False
-    if not writable:
-        raise UsageError(f"{printable(str(file))} cannot be written. Name another file.")

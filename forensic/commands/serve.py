@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forensic.commands.options import gallery_option
+from forensic.commands.options import device_option, gallery_option
 from forensic.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     type=click.Choice(["hnsw", "ivf-pq"]),
     help="Look at a part of a very large gallery; lists may then lack somebody, and say so. Built at the start.",
 )
-@click.option("--device", default="cpu", show_default=True, help="Where models run: cpu, cuda, cuda:1, ...")
+@device_option
 def serve(
     gallery: Path,
     host: str,

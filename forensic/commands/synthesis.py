@@ -117,6 +117,7 @@ def train(
     --out receives sample images that show faces of the data: keep it out of any repository.
     """
     from forensic import devices
+    from forensic.datasets import split_pairs
     from forensic.synthesis import distributed, weights
     from forensic.synthesis.trainer import Trainer
 
@@ -210,23 +211,6 @@ def _read_changes(changes: tuple[str, ...]) -> dict[str, Any]:
     return settings
 
 
-def split_pairs(
-    data: Path, split: str, hold_out: int, *, resplit: bool = False, advice: str = "Choose another one with --split."
-) -> "tuple[list[Pair], list[Pair]]":
-    """Pairs to train on, and those of people held out, evenly spread over all people in their sorted order."""
-    from forensic import datasets
-    from forensic.errors import DataError, UsageError
-
-    pairs = [pair for pair in datasets.pairs(data, resplit=resplit) if pair.split == split]
-    people = sorted({pair.person for pair in pairs})
-    if not pairs:
-        raise DataError(f"{data} has no pair in split {split!r}. {advice}")
-    if not 0 <= hold_out < len(people):
-        raise UsageError(f"--hold-out is {hold_out}, but {data} has {len(people)} people in split {split!r}.")
-    held = {people[index * len(people) // hold_out] for index in range(hold_out)}
-    return [pair for pair in pairs if pair.person not in held], [pair for pair in pairs if pair.person in held]
-
-
 @click.command()
 @click.argument("method")
 @click.argument("images", nargs=-1, required=True, type=Place())
@@ -308,6 +292,7 @@ def _make(folder: Path) -> None:
 
 def _fit(translator: "Translator", exemplars: Path | None) -> None:
     """Give a method that works by exemplars the training pairs of a folder."""
+    from forensic.datasets import split_pairs
     from forensic.errors import UsageError
     from forensic.synthesis.examples import load
     from forensic.synthesis.translator import Exemplary

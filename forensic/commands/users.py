@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from forensic.commands.options import open_place, place_option, prompt
-from forensic.commands.output import Column, echo_json, print_table
+from forensic.commands.printing import Column, echo_json, print_table
 from forensic.text import printable
 
 ROLES = ("analyst", "investigator", "examiner", "auditor", "administrator")

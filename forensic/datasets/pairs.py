@@ -4,7 +4,6 @@ Nothing here opens an image. Folders of the research data sets (CUFS, FS2K) are 
 ``pairs.csv``; any other folder holds ``photos/`` and ``sketches/`` with files of equal stems.
 """
 
-import csv
 import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -12,7 +11,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from forensic.datasets import fs2k
-from forensic.errors import DataError
+from forensic.datasets.tables import rows
+from forensic.errors import DataError, UsageError
 
 Split = Literal["train", "test"]
 
@@ -74,6 +74,32 @@ def pairs(folder: Path | str, *, resplit: bool = False) -> list[Pair]:
     return [pair._replace(person=pair.identity, picture=pair.identity) for pair in found]
 
 
+def split_pairs(
+    data: Path, split: str, hold_out: int, *, resplit: bool = False, advice: str = "Choose another one with --split."
+) -> tuple[list[Pair], list[Pair]]:
+    """Pairs to train on, and those of people held out, evenly spread over all people in their sorted order.
+
+    Args:
+        data: The data set.
+        split: The side of the split that they are of.
+        hold_out: How many people are held out.
+        resplit: As for `pairs`.
+        advice: What an error says to do where that side is empty.
+
+    Raises:
+        DataError: As `pairs` does; or that side is empty.
+        UsageError: Fewer people than are to be held out, or all of them.
+    """
+    chosen = [pair for pair in pairs(data, resplit=resplit) if pair.split == split]
+    people = sorted({pair.person for pair in chosen})
+    if not chosen:
+        raise DataError(f"{data} has no pair in split {split!r}. {advice}")
+    if not 0 <= hold_out < len(people):
+        raise UsageError(f"--hold-out is {hold_out}, but {data} has {len(people)} people in split {split!r}.")
+    held = {people[index * len(people) // hold_out] for index in range(hold_out)}
+    return [pair for pair in chosen if pair.person not in held], [pair for pair in chosen if pair.person in held]
+
+
 class CrossPhoto(NamedTuple):
     """A search for a person by a sketch that was drawn from a photo which is not in the gallery.
 
@@ -116,8 +142,8 @@ def cross_photo(pairs: Sequence[Pair]) -> list[CrossPhoto]:
 def _with_people(found: list[Pair], table: Path, resplit: bool) -> list[Pair]:
     """FS2K's pairs with the people that they show and, if it is asked for, the split that keeps them apart."""
     known = fs2k.people()
-    rows = {pair.identity: (pair.attributes.get("source"), pair.attributes.get("style"), pair.split) for pair in found}
-    fs2k.check(rows, table, whole=resplit)
+    given = {pair.identity: (pair.attributes.get("source"), pair.attributes.get("style"), pair.split) for pair in found}
+    fs2k.check(given, table, whole=resplit)
     return [
         pair._replace(
             person=known[pair.identity].person,
@@ -130,12 +156,7 @@ def _with_people(found: list[Pair], table: Path, resplit: bool) -> list[Pair]:
 
 def _listed(table: Path) -> list[Pair]:
     """Pairs that a ``pairs.csv`` lists; the paths in it are relative to its folder."""
-    with table.open(newline="", encoding="utf-8-sig") as lines:  # spreadsheets begin with a byte order mark
-        reader = csv.DictReader(lines)
-        missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
-        if missing:
-            raise DataError(f"{table} lacks the column {', '.join(missing)}; expected at least {', '.join(_REQUIRED)}.")
-        listed = [_pair(row, table, line) for line, row in enumerate(reader, start=2)]
+    listed = [_pair(row, table, line) for line, row in rows(table, _REQUIRED)]
     shown: dict[tuple[Path, Split], tuple[int, str]] = {}
     sides: dict[str, tuple[int, Split]] = {}
     for line, pair in enumerate(listed, start=2):
@@ -150,8 +171,6 @@ def _listed(table: Path) -> list[Pair]:
 
 
 def _pair(row: dict[str, str], table: Path, line: int) -> Pair:
-    if None in row or None in row.values():
-        raise DataError(f"{table}, line {line}: expected as many fields as the header has.")
     if row.get("subset") == "all":
         raise DataError(f"{table}, line {line}: a subset cannot be called 'all', which stands for the whole data set.")
     split = row["split"]

@@ -17,7 +17,7 @@ import numpy as np
 
 from forensic.datasets.head import Head, Variation, View
 from forensic.datasets.mugshot import draw_photo
-from forensic.datasets.pencil import DISTORTION, draw_sketch
+from forensic.datasets.pencil import draw_sketch
 from forensic.datasets.persons import Person
 from forensic.errors import DataError
 
@@ -63,7 +63,6 @@ def make_people(
     seed: int = 0,
     *,
     sketches: Collection[int] | None = None,
-    distortion: float = DISTORTION,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[Made]:
     """Write photographs, drawings and a table of people who do not exist.
@@ -77,7 +76,6 @@ def make_people(
         count: How many people, up to 999,999.
         seed: Another seed gives other people.
         sketches: Numbers (from 1) of the people to draw; all of them by default.
-        distortion: How much the witnesses misremember, see `draw_sketch`.
         progress: Called with the number of people done.
 
     Raises:
@@ -93,7 +91,7 @@ def make_people(
         for number in range(1, count + 1):
             person = Person.sample(seed * (MOST + 1) + number)
             drawn = sketches is None or number in sketches
-            one = _write_pictures(folder, number, person, distortion if drawn else None)
+            one = _write_pictures(folder, number, person, drawn=drawn)
             made.append(one)
             rows += _rows(one, number, person, folder)
             progress(number)
@@ -114,7 +112,7 @@ def files_of(count: int) -> Iterator[Path]:
             yield Path(name, f"{number:04d}.jpg")
 
 
-def _write_pictures(folder: Path, number: int, person: Person, distortion: float | None) -> Made:
+def _write_pictures(folder: Path, number: int, person: Person, *, drawn: bool) -> Made:
     stem = f"{number:04d}"
     photos = [folder / "photos" / f"{stem}.jpg"]
     if _chance(person, 0x2F0).random() < _SECOND_PHOTO:
@@ -122,11 +120,11 @@ def _write_pictures(folder: Path, number: int, person: Person, distortion: float
     for which, path in enumerate(photos):
         draw_photo(person, Variation.sample(2 * person.seed + which)).save(path, quality=QUALITY)
     sketch = None
-    if distortion is not None:
+    if drawn:
         sketch = folder / "sketches" / f"{stem}.jpg"
         rng = _chance(person, 0x5E7C4)
         variation = Variation.sample(int(rng.integers(2**40)), _STEADY)
-        draw_sketch(person, variation, rng, distortion).save(sketch, quality=QUALITY)
+        draw_sketch(person, variation, rng).save(sketch, quality=QUALITY)
     return Made(f"{PREFIX}{stem}", tuple(photos), sketch)
 
 

@@ -1,7 +1,6 @@
-"""Plots of accuracy reports. Pure drawing: every number comes from the report's JSON."""
+"""The CMC of an accuracy report as a picture file. Pure drawing: every number comes from the report's JSON."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,85 +126,3 @@ def _floor(rows: Sequence[Mapping[str, Any]]) -> float:
     """Lower end of the axis: the lowest interval, rounded down to a twentieth."""
     lowest = min(row["curve"]["low"][0] for row in rows)
     return float(np.floor(lowest * 20) / 20)
-
-
-def ece(curves: Mapping[str, Sequence[float]], path: Path, *, title: str = "") -> None:
-    """Draw the empirical cross entropy of likelihood ratios over the prior odds, and save it.
-
-    Args:
-        curves: ``prior_log_odds``, and over them ``system``, ``pav`` and ``reference`` in bits.
-        path: a .png, .svg or .pdf file.
-        title: what the likelihood ratios are of.
-
-    Raises:
-        UsageError: if the file's type is none of ``FORMATS``.
-    """
-    with _evidence(path, title, "lower is better; above the dotted line the LRs do harm") as axes:
-        prior = np.asarray(curves["prior_log_odds"])
-        looks = {"system": (COLOURS[0], "-"), "pav": (COLOURS[1], "--"), "reference": (BASELINE, ":")}
-        for name, (colour, dashes) in looks.items():
-            axes.plot(prior, curves[name], color=colour, linestyle=dashes, linewidth=1.8)
-        neutral = {name: np.interp(0.0, prior, curves[name]) for name in looks}
-        _margin(axes, 0, COLOURS[0], f"these LRs\n{neutral['system']:.3f} bit at even odds")
-        _margin(axes, 1, COLOURS[1], f"recalibrated (PAV)\n{neutral['pav']:.3f} bit at even odds")
-        _margin(axes, 2, BASELINE, "no evidence (LR = 1)")
-        axes.set_xlim(prior[0], prior[-1])
-        # A harmful system may cost any number of bits; twice the reference says enough.
-        axes.set_ylim(0, min(max(1.05, 1.05 * float(np.max(curves["system"]))), 2))
-        axes.set_xlabel("prior log$_{10}$ odds of 'same person'")
-        axes.set_ylabel("empirical cross entropy (bits)")
-
-
-def tippett(curves: Mapping[str, Sequence[float]], path: Path, *, title: str = "") -> None:
-    """Draw the share of comparisons with at least each likelihood ratio, and save it.
-
-    Args:
-        curves: ``log_lr``, rising, and over it the shares ``mated`` and ``nonmated``.
-        path: a .png, .svg or .pdf file.
-        title: what the likelihood ratios are of.
-
-    Raises:
-        UsageError: if the file's type is none of ``FORMATS``.
-    """
-    from matplotlib.ticker import PercentFormatter
-
-    with _evidence(path, title, "left of LR = 1 a mate, right of it a stranger is misleading evidence") as axes:
-        log_lr = np.asarray(curves["log_lr"])
-        pad = 0.06 * max(log_lr[-1] - log_lr[0], 1.0)
-        for place, (name, words) in enumerate((("mated", "same person"), ("nonmated", "different people"))):
-            # Everything is above the lowest LR and nothing above the highest: the bounds show as steps.
-            shares = np.concatenate([[1.0], curves[name], [0.0, 0.0]])
-            ends = np.concatenate([[log_lr[0] - pad], log_lr, [log_lr[-1], log_lr[-1] + pad]])
-            axes.step(ends, shares, where="pre", color=COLOURS[place], linewidth=1.8)
-            _margin(axes, place, COLOURS[place], words)
-        axes.axvline(0, color=BASELINE, linewidth=1, linestyle=":")
-        axes.set_xlim(log_lr[0] - pad, log_lr[-1] + pad)
-        axes.set_ylim(0, 1.02)
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.set_xlabel("log$_{10}$ LR")
-        axes.set_ylabel("comparisons with at least this LR")
-
-
-@contextmanager
-def _evidence(path: Path, title: str, note: str) -> Iterator["Axes"]:
-    """Axes in the house's style, saved to the path in the end."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    check(path, ["closed-set"])
-    with rc_context({"svg.hashsalt": "forensic", "svg.fonttype": "none", "font.size": 10, "text.color": INK}):
-        figure = Figure(figsize=(7.6, 4.6), dpi=160, layout="constrained", facecolor="white")
-        axes = figure.subplots()
-        axes.grid(color="#e5e7eb", linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.set_title(f"{title}\n", loc="left", fontsize=11)
-        axes.text(0, 1.02, note, transform=axes.transAxes, fontsize=8.5, color=BASELINE)
-        yield axes
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
-
-
-def _margin(axes: "Axes", place: int, colour: str, words: str) -> None:
-    at = 0.98 - 0.13 * place
-    axes.text(1.035, at, words, transform=axes.transAxes, color=colour, fontsize=9, va="top", linespacing=1.25)

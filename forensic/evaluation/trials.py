@@ -1,6 +1,5 @@
 """The images of an evaluation: each file read, aligned once, and described by every route under test."""
 
-import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forensic import datasets, images
+from forensic.datasets.tables import rows
 from forensic.errors import DataError, FaceError, ImageError
 from forensic.faces.align import FIELD_BOX
 from forensic.images import LUMINANCE
@@ -154,17 +154,13 @@ def distractors_in(folder: Path) -> list[Entry]:
     Further columns of the table, such as gender, become attributes.
 
     Raises:
-        DataError: if the folder is missing, holds no file, or its table has no column ``photo``.
+        DataError: if the folder is missing, holds no file, or its table cannot be read or has no column ``photo``.
     """
     if not folder.is_dir():
         raise DataError(f"No folder of distractors at {folder}. Give a folder of photos, or leave it out.")
     table = folder / "faces.csv"
     if table.is_file():
-        with table.open(newline="", encoding="utf-8") as lines:
-            rows = csv.DictReader(lines)
-            if "photo" not in (rows.fieldnames or ()):
-                raise DataError(f"{table} lacks the column photo; it gives each file, relative to the folder.")
-            known = {folder / row.pop("photo"): row for row in rows}
+        known = {folder / row.pop("photo"): row for _, row in rows(table, ["photo"])}
     else:
         known = {file: {} for file in images.find_files(folder)}
     if not known:
@@ -173,7 +169,7 @@ def distractors_in(folder: Path) -> list[Entry]:
     for file, row in known.items():
         # The prefix keeps a distractor from being anybody's mate, whatever the data set calls its people.
         name = f"distractor:{file.relative_to(folder)}"
-        about = {column: value or "" for column, value in row.items() if column and column != "identity"}
+        about = {column: value for column, value in row.items() if column != "identity"}
         entries.append(Entry(file, name, person=name, attributes=about))
     return entries
 

@@ -5,7 +5,7 @@
 - what is stored: `models`, `casework_models` (tables), `records` (what goes in and out), `objects` (originals) and
   `buckets`; `originals` says where these lie
 - how, so that nothing is lost: `storage` (transactions), `locks`, `database`, `postgresql`, `address`, `migrations`
-- people: `store`, `enrolling`, `expunging`, `merging`, `curating`, `assessing`, `people`, `filtering`, `browsing`,
+- people: `store`, `enrolling`, `expunging`, `merging`, `curating`, `people`, `filtering`, `browsing`,
   `templates`, `cohorts`; in and out: `exchange`, `nist`
 - casework: `cases`, `examinations` (second ones that are due), `listing` (a page at a time), `disclosing` (for exports
   and reports), `statements` (what the log holds hashes of), `reports`

@@ -88,7 +88,7 @@ class Searched(NamedTuple):
     Attributes:
         number: Of the search.
         case: The case's reference, or None.
-        record: What was recorded, see `forensic.casework.record_of`.
+        record: What was recorded, see `forensic.searching.record_of`.
         people: Number of a candidate's photo -> label of whose it is now, of those that are still enrolled.
         opinions: The examiners' verdicts, by rank, then by time.
     """
@@ -253,7 +253,7 @@ def searched(gallery: Storage, number: int) -> Searched:
     """A search on record, as the operator may see it.
 
     Raises:
-        NotFound: There is none.of this number.
+        NotFound: There is none of this number.
     """
     with gallery.reading() as session:
         return as_seen(session, find_search(session, number), gallery.operator)

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sqlalchemy import select
+
 from forensic.errors import DuplicateError, UsageError
-from forensic.gallery import assessing, merging, people, templates
+from forensic.gallery import merging, people, templates
 from forensic.gallery.models import Person, Photo
 from forensic.gallery.records import Metadata, parse_label, parse_metadata, parse_photo_metadata
 from forensic.gallery.rights import Right, needs
@@ -93,12 +95,20 @@ class Curating(Storage):
     def unassessed(self) -> list[Photo]:
         """Photos whose quality was not measured, in the order of their content hashes."""
         with self.reading() as session:
-            return assessing.lacking(session)
+            return list(session.scalars(select(Photo).where(Photo.quality.is_(None)).order_by(Photo.sha256)))
 
     @needs(Right.ENROLL)
     def assess(self, found: Mapping[int, Mapping[str, Any]]) -> int:
-        """Keep what was measured of photos (photo id -> plain data); how many of them are still enrolled."""
+        """Keep what was measured of photos (photo id -> plain data), in place of earlier measures.
+
+        Returns:
+            How many were stored; photos that were expunged meanwhile are passed over.
+        """
+        stored = 0
         with self.writing() as session:
-            stored = assessing.note(session, found)
+            for some in templates.chunks([int(number) for number in found]):
+                for photo in session.scalars(select(Photo).where(Photo.id.in_(some))):
+                    photo.quality = dict(found[photo.id])
+                    stored += 1
             self.note(session, "assess", photos=sorted(found))
         return stored

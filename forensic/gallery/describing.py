@@ -15,12 +15,12 @@ from sqlalchemy import delete, select
 
 from forensic.errors import GalleryError, NotFound
 from forensic.gallery import templates
-from forensic.gallery.expunging import Expunging
 from forensic.gallery.locks import Locked
 from forensic.gallery.models import IndexFile, Photo, TemplateSpace
 from forensic.gallery.objects import partial, private_folders, sync, write_private
 from forensic.gallery.records import Part, Space, Templates
 from forensic.gallery.rights import Right, needs
+from forensic.gallery.storage import Storage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 INDEX = "index"
 
 
-class Describing(Expunging):
+class Describing(Storage):
     """The part of ``Gallery`` that keeps templates, and files of indexes over them.
 
     An index is a cache of the database. It is kept in segments, each of which holds the photos with some consecutive

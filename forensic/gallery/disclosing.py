@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, undefer
 
 from forensic.errors import GalleryError
-from forensic.gallery import audit, cases
+from forensic.gallery import audit, cases, people
 from forensic.gallery.audit import Head, Line
 from forensic.gallery.cases import Searched
 from forensic.gallery.casework_models import AuditEntry, Case, Decision, SearchRecord, Sketch
@@ -88,7 +88,6 @@ def _held(session: Session, gallery: Storage, case: Case | None, rows: Sequence[
         sketches = list(session.scalars(of_case.options(undefer(Sketch.data))))
     searches = [cases.as_seen(session, row, gallery.operator) for row in rows]
     photos = {photo for search in searches for photo in search.people}
-    enrolled = session.scalars(select(Photo).where(Photo.id.in_(photos)))
     return Held(
         case=case,
         head=audit.head(session),
@@ -99,7 +98,7 @@ def _held(session: Session, gallery: Storage, case: Case | None, rows: Sequence[
         searches=searches,
         records={row.id: row.record for row in rows},
         salts=_salts(session, searches),
-        photos={photo.id: photo for photo in enrolled},
+        photos=people.photos(session, photos),
         accuracy=list(session.scalars(select(AccuracyReport).order_by(AccuracyReport.id.desc()))),
     )
 
@@ -146,8 +145,7 @@ def note_report(gallery: Storage, held: Held, report: bytes, *, search: int | No
 
 
 def _check_enrolled(session: Session, held: Held, words: str) -> None:
-    there = session.scalars(select(func.count(Photo.id)).where(Photo.id.in_(held.photos))).one()
-    if there != len(held.photos):
+    if people.owners(session, held.photos).keys() != held.photos.keys():
         raise GalleryError(f"A candidate was expunged while the case was {words} again.")
 
 

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError, UsageError
 from forensic.gallery import database, engines, keyfiles, people, serving, templates
-from forensic.gallery.curating import Curating
 from forensic.gallery.models import Person, Photo, now
 from forensic.gallery.rights import Right, needs
+from forensic.gallery.storage import Storage
 from forensic.text import mentions, tidy
 
 LONGEST_REASON = 500
@@ -33,7 +33,7 @@ class Due(NamedTuple):
     photos: int
 
 
-class Expunging(Curating):
+class Expunging(Storage):
     """The part of ``Gallery`` that removes people so that no trace is left.
 
     The log keeps an entry without personal data, the tombstone: `forensic.gallery.proving` checks against it.

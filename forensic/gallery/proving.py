@@ -14,7 +14,7 @@ from sqlalchemy import Column, func, select, text
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError
-from forensic.gallery import audit, engines, keyfiles, originals, pages, searching, serving, templates
+from forensic.gallery import audit, engines, keyfiles, originals, pages, serving, templates
 from forensic.gallery.describing import INDEX
 from forensic.gallery.models import Backup, Base, IndexFile, Person, Photo
 from forensic.gallery.rights import Right, needs
@@ -278,7 +278,7 @@ def _bytes(case: _Case) -> Iterator[Check]:
         except OSError as error:
             hidden.append(f"{case.gallery.objects.place} cannot be read ({error.strerror or error})")
     if hidden:
-        found += [f"{column} ({what})" for column, what in searching.found(case.session, case.traces)]
+        found += [f"{column} ({what})" for column, what in case.traces.found_in_rows(case.session)]
     if found:
         yield Check("search", False, "found in " + ", ".join(found[:NAMED]))
     elif hidden:

@@ -9,8 +9,10 @@ from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError
 from forensic.gallery import audit, cohorts, filtering, people, users
+from forensic.gallery.curating import Curating
 from forensic.gallery.describing import Describing
 from forensic.gallery.enrolling import Plan, Stored
+from forensic.gallery.expunging import Expunging
 from forensic.gallery.filtering import Filter, Matching
 from forensic.gallery.models import Cohort, Person, Photo
 from forensic.gallery.records import (
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Gallery(Describing):
+class Gallery(Curating, Expunging, Describing):
     """An enrolled gallery; use it as a context manager or call ``close``.
 
     Args:

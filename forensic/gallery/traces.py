@@ -1,4 +1,4 @@
-"""What somebody still has in hand of an expunged person, searched for in the bytes of files."""
+"""What somebody still has in hand of an expunged person, searched for in the bytes of files and in database rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from sqlalchemy import Column, ColumnElement, Integer, LargeBinary, Text, case, cast, exists, func, literal, select
+from sqlalchemy.orm import Session
+
 from forensic.errors import DataError
+from forensic.gallery.models import Base
 from forensic.text import forms
 
 RUN = 64
@@ -87,6 +91,28 @@ class Traces:
             if what := self._what(name.encode(errors="replace"), [content]):
                 yield name, what
 
+    def found_in_rows(self, session: Session) -> Iterator[tuple[Column[object], str]]:
+        """Columns of a database that have one of them in a row, each with what it is; letters' case may not count."""
+        for table in Base.metadata.sorted_tables:
+            for column in table.columns:
+                for condition, what in self._conditions(session, column):
+                    if session.scalar(select(exists().where(condition))):
+                        yield column, what
+                        break
+
+    def _conditions(self, session: Session, column: Column[object]) -> Iterator[tuple[ColumnElement[bool], str]]:
+        if isinstance(column.type, LargeBinary):
+            for needle, what in self.needles:
+                yield _holds(session, column, needle), what
+            for runs in self.photos:
+                hits = [case((_holds(session, column, run), 1), else_=0) for run in runs]
+                yield sum(hits, literal(0, Integer)) > len(runs) // 2, PHOTO
+            return
+        for needle, what in self.needles:
+            with suppress(UnicodeDecodeError):  # bytes that are no text are in none
+                if "\0" not in (words := needle.decode()):
+                    yield cast(column, Text).contains(words, autoescape=True), what
+
     def _what(self, name: bytes, pieces: Iterable[bytes]) -> str | None:
         """What of it a file has, if anything."""
         for needle, what in self.needles:
@@ -101,6 +127,13 @@ class Traces:
                 have.update(run for run in runs if run not in have and run in piece)
         found = (len(have) > len(runs) // 2 for runs, have in zip(self.photos, seen, strict=True))
         return PHOTO if any(found) else None
+
+
+def _holds(session: Session, column: Column[object], needle: bytes) -> ColumnElement[bool]:
+    """Whether bytes are within a binary value."""
+    if session.get_bind().dialect.name == "postgresql":
+        return func.position(literal(needle, LargeBinary).op("IN")(column)) > 0
+    return func.instr(column, needle) > 0
 
 
 def _pieces(file: BinaryIO, overlap: int) -> Iterator[bytes]:

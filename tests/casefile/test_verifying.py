@@ -124,6 +124,9 @@ def test_entries_follow_each_other(checked) -> None:
     assert subjects(checked(resealed(**{"log.jsonl": data}))) == {"entry 4"}
     beyond = sealed(contents(), head=manifest_head(8))
     assert "entry 9" in subjects(checked(zipped(beyond)))
+    last = chained(contents())[-1]["number"]
+    forked = sealed(contents(), head=manifest_head(last))  # signed by the same key, of another log
+    assert subjects(checked(zipped(forked))) == {f"entry {last}"}
 
 
 def manifest_head(number: int) -> dict[str, object]:

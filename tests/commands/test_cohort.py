@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from forensic import cli, images, matching, parallel
-from forensic.commands import cohort
+from forensic import cli, images, matching, own_cohort, parallel
+from forensic.commands import printing
 from forensic.datasets.synthetic import Made
 from forensic.errors import FaceError
 from forensic.faces import Aligned, Face, Finder
-from forensic.gallery import Gallery
+from forensic.gallery import Gallery, trail
 
 Captured = pytest.CaptureFixture[str]
 ROUTE = ("--route", "direct")
@@ -68,6 +68,14 @@ def test_one_bad_file_does_not_stop_the_others(
     assert "\x1b" not in shown.err + shown.out
 
 
+def test_a_run_that_adds_nothing_leaves_no_entry_in_the_log(gallery: Path, people: list[Made], tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("no picture")
+    assert forensic("add", people[0].sketch, *ROUTE) == 0
+    assert forensic("add", people[0].sketch, tmp_path / "a.txt", *ROUTE) == 3
+    with Gallery(gallery) as opened:
+        assert [entry["details"]["sketches"] for entry in trail.entries(opened, action="cohort")] == [1]
+
+
 def test_a_photo_of_the_gallery_is_no_sketch(gallery: Path, people: list[Made], capsys: Captured) -> None:
     assert cli.run(["enroll", str(people[0].photos[0]), *ROUTE]) == 0
     assert forensic("add", people[0].photos[0], people[0].sketch, *ROUTE) == 3
@@ -79,7 +87,7 @@ def test_a_photo_of_the_gallery_is_no_sketch(gallery: Path, people: list[Made], 
 def test_an_interrupted_run_goes_on_where_it_was(
     gallery: Path, people: list[Made], monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
-    monkeypatch.setattr(cohort, "BATCH", 2)
+    monkeypatch.setattr(own_cohort, "BATCH", 2)
     files = [made.sketch for made in people[:7]]
     read, find, described = images.read_bytes, Finder.one, []
 
@@ -184,7 +192,7 @@ def test_what_a_person_should_look_at_is_said(
         return Aligned(found.image, Face(*found.face), ("there are two faces",))
 
     monkeypatch.setattr(Finder, "one", warned)
-    monkeypatch.setattr(cohort, "SHOWN", 1)
+    monkeypatch.setattr(printing, "WARNINGS", 1)
     assert forensic("add", people[0].sketch, people[1].sketch, *ROUTE) == 0
     shown = capsys.readouterr().err
     assert f"warning: {people[0].sketch}: there are two faces" in shown

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from forensic import datasets
-from forensic.commands.synthesis import split_pairs
-from forensic.datasets import CrossPhoto, Pair, cross_photo, fs2k
+from forensic.datasets import CrossPhoto, Pair, cross_photo, fs2k, split_pairs
 from forensic.errors import DataError
 
 ROOT = Path(__file__).parents[2]

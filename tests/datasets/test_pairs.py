@@ -86,6 +86,12 @@ def test_what_is_laid_out_otherwise_is_an_error(tmp_path, table, files, message)
         pairs(write(tmp_path, table, *files))
 
 
+def test_a_table_in_another_encoding_is_an_error(tmp_path) -> None:
+    (tmp_path / "pairs.csv").write_bytes("identity,split,photo,sketch\nJosé,test,p,s\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"pairs\.csv cannot be read as a CSV table in UTF-8"):
+        pairs(tmp_path)
+
+
 def test_a_missing_or_empty_folder_is_an_error(tmp_path) -> None:
     with pytest.raises(DataError, match="No data folder"):
         pairs(tmp_path / "none")

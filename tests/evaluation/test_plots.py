@@ -53,35 +53,3 @@ def test_what_cannot_be_drawn_is_refused(tmp_path: Path) -> None:
         plots.cmc(report(0.5), tmp_path / "cmc.jpg")
     with pytest.raises(UsageError, match="run the protocol closed-set too"):
         plots.cmc({"closed_set": []}, tmp_path / "cmc.png")
-
-
-ECE = {
-    "prior_log_odds": [-1.0, 0.0, 1.0],
-    "system": [0.3, 0.62, 0.3],
-    "pav": [0.2, 0.5, 0.2],
-    "reference": [0.44, 1, 0.44],
-}
-TIPPETT = {"log_lr": [-1.0, 0.0, 2.0], "mated": [1.0, 0.9, 0.6], "nonmated": [1.0, 0.2, 0.05]}
-
-
-def test_the_ece_plot_says_what_the_lrs_cost_at_even_odds(tmp_path: Path) -> None:
-    plots.ece(ECE, tmp_path / "new" / "ece.svg", title="viewed sketches")
-    text = (tmp_path / "new" / "ece.svg").read_text()
-    for words in ("0.620 bit at even odds", "0.500 bit", "no evidence (LR = 1)", "viewed sketches"):
-        assert words in text
-
-
-def test_the_tippett_plot_draws_and_names_both_classes(tmp_path: Path) -> None:
-    plots.tippett(TIPPETT, tmp_path / "tippett.svg")
-    text = (tmp_path / "tippett.svg").read_text()
-    for words in ("same person", "different people", plots.COLOURS[0], plots.COLOURS[1]):
-        assert words in text
-
-
-def test_plots_of_evidence_repeat_to_the_byte_and_refuse_other_files(tmp_path: Path) -> None:
-    for draw, curves in ((plots.ece, ECE), (plots.tippett, TIPPETT)):
-        for name in ("a.svg", "b.svg"):
-            draw(curves, tmp_path / name)
-        assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
-        with pytest.raises(UsageError, match=r"Cannot draw 'a\.jpg'"):
-            draw(curves, tmp_path / "a.jpg")

@@ -327,6 +327,14 @@ def test_a_table_names_the_distractors(tmp_path: Path) -> None:
     assert entries[0].identity == "distractor:photos/x.png"
 
 
+def test_a_table_of_distractors_is_read_as_spreadsheets_write_it_or_refused(tmp_path: Path) -> None:
+    (tmp_path / "faces.csv").write_text("photo,sex\nx.png,f\n", encoding="utf-8-sig")
+    assert [dict(entry.attributes) for entry in trials.distractors_in(tmp_path)] == [{"sex": "f"}]
+    (tmp_path / "faces.csv").write_text("sex,photo\nf\n")
+    with pytest.raises(DataError, match="line 2: expected as many fields"):
+        trials.distractors_in(tmp_path)
+
+
 def test_a_system_of_two_routes_scores_as_a_search_does(folder: Path) -> None:
     probes, gallery = (
         trials.describe(entries, side, ROUTES, FakeFinder())

@@ -5,7 +5,7 @@ import json
 from datetime import date, timedelta
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from sqlalchemy import text
 
 from forensic.errors import DataError, GalleryError, NotFound
@@ -51,6 +51,37 @@ def test_every_act_is_in_the_log(busy, making):
     ]
     assert acts(busy) == expected  # looking at the log is no act of its own
     assert trail.entries(busy, action="view", limit=1)[0]["details"] == {"person": 2}
+
+
+def test_a_log_that_was_signed_anew_with_another_key_is_told_by_an_exported_head(busy):
+    """Hashes and chain stay as they are: nothing within the gallery shows it."""
+    head, key = trail.export_head(busy), Ed25519PrivateKey.generate()
+    for number, _, digest, _ in rows(busy):
+        signature = key.sign(audit.DOMAIN + digest.encode()).hex()
+        run(busy, "UPDATE audit SET signature = :signature WHERE number = :number", signature=signature, number=number)
+    run(busy, "UPDATE identity SET public_key = :key", key=key.public_key().public_bytes_raw().hex())
+    assert trail.verify(busy)[0] == []
+    (problem,) = trail.verify(busy, head)[0]
+    assert "this one's identity was replaced" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("row", "identity", "previous", "fault"),
+    [
+        ({}, {}, None, ""),
+        ({"entry": "[]"}, {}, None, "is no entry"),
+        ({"hash": "0" * 64}, {}, None, "was altered: its hash is another one"),
+        ({"signature": "0" * 128}, {}, None, "was altered: its signature is wrong"),
+        ({"number": 2}, {}, None, "was moved: it was written as 3"),
+        ({}, {}, "0" * 64, "does not follow the one before it"),
+        ({}, {"gallery": "another"}, None, "is of another gallery"),
+    ],
+)
+def test_each_fault_of_an_entry_by_itself_is_told(busy, row, identity, previous, fault):
+    """An export of a case lacks most neighbours, so that the chain alone does not tell."""
+    line = audit.Line(*rows(busy)[2])._replace(**row)
+    head = trail.export_head(busy)._replace(**identity)
+    assert audit.fault_of(line, audit.read(line.entry), head, previous) == fault
 
 
 def test_the_chain_is_what_a_stranger_would_compute(busy):

@@ -50,6 +50,9 @@ def test_what_was_said_of_a_sketch_is_not_replaced_in_silence(case):
         cases.add_sketch(case, "2026-1", DRAWING._replace(kind=Kind.VIEWED))
     with pytest.raises(UsageError, match="with drawn on 'not stated', not '2026-11-02'"):
         cases.add_sketch(case, "2026-1", DRAWING._replace(drawn_on="2026-11-02"))
+    for field in ("made_by", "described_by"):
+        with pytest.raises(UsageError, match=f"with {field.replace('_', ' ')} .*, not 'somebody else'"):
+            cases.add_sketch(case, "2026-1", DRAWING._replace(**{field: "somebody else"}))
     assert cases.add_sketch(case, "2026-1", DRAWING._replace(made_by=None)) == 1
 
 

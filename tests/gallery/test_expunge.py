@@ -10,7 +10,7 @@ from forensic.errors import GalleryError, UsageError
 from forensic.gallery import Gallery, database, proving
 from forensic.gallery.models import Person, Photo
 from forensic.gallery.people import find
-from forensic.gallery.templates import chunks
+from forensic.gallery.templates import chunks, segment_file
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -104,6 +104,23 @@ def test_one_photo_and_then_the_last(gallery, making):
     assert b"P0000" not in left
     assert b"Name 0" not in left
     assert gallery.verify() == []
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_whoever_holds_an_index_with_the_photo_learns_that_it_is_stale(gallery, making, whole):
+    gallery.enroll([making.record(number) for number in range(4)])
+    space = making.space().digest
+    revision, (number, segment) = gallery.revision(space), *gallery.segments(space).items()
+    name = segment_file(space, number, segment)
+    assert gallery.save_index(name, b"index", space=space, revision=revision)
+    if whole:
+        gallery.expunge("P0000")
+    else:
+        gallery.expunge_photo(gallery.photos("P0000")[0].id)
+    assert gallery.revision(space) > revision
+    assert gallery.segments(space)[number] > segment
+    assert gallery.load_index(name) is None
+    assert not (gallery.index_folder / name).exists()
 
 
 def test_all_or_none(gallery, making):

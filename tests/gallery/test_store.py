@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import random
 from pathlib import Path
 
@@ -395,6 +396,20 @@ def test_an_index_is_kept_unless_its_space_has_changed(gallery, making):
     assert not gallery.save_index("i.bin", b"stale", space=making.space().digest, revision=revision)
     gallery.expunge("P0001")
     assert list(gallery.index_folder.iterdir()) == []
+
+
+def test_an_index_that_was_written_to_since_is_hashed_before_it_is_used(gallery, making):
+    gallery.enroll([making.record(0)])
+    space = making.space().digest
+    assert gallery.save_index("i.bin", b"index", space=space, revision=gallery.revision(space))
+    path = gallery.index_folder / "i.bin"
+    stored = path.read_bytes()
+    for moment in (path.stat().st_mtime_ns, 0):
+        os.utime(path, ns=(moment, moment))
+        assert bytes(gallery.map_index("i.bin")) == b"index"
+    path.write_bytes(bytes(len(stored)))
+    assert gallery.map_index("i.bin") is None
+    assert gallery.map_index("none") is None
 
 
 def test_originals_are_checked_when_read(gallery, making):

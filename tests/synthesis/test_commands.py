@@ -9,8 +9,8 @@ from PIL import Image
 
 from forensic import datasets
 from forensic import weights as store
-from forensic.commands.synthesis import methods, split_pairs, synthesize, train
-from forensic.datasets import Pair
+from forensic.commands.synthesis import methods, synthesize, train
+from forensic.datasets import Pair, split_pairs
 from forensic.errors import DataError, FaceError, TrainingError, UsageError
 from forensic.synthesis import weights
 from forensic.synthesis.examples import load as load_examples
@@ -366,7 +366,7 @@ def test_train_takes_the_split_that_keeps_people_apart(data, tmp_path, monkeypat
             pair._replace(split="train" if pair.identity in ("c" if resplit else "ab") else "test") for pair in listed
         ]
 
-    monkeypatch.setattr("forensic.datasets.pairs", pairs)
+    monkeypatch.setitem(split_pairs.__globals__, "pairs", pairs)
     for options, stems in (([], "ab"), (["--resplit"], "c")):
         out = tmp_path / stems
         assert run(train, "pix2pix", "--data", data, "--out", out, *TINY, *options).exit_code == 0
@@ -378,7 +378,7 @@ def test_train_takes_the_split_that_keeps_people_apart(data, tmp_path, monkeypat
 def test_a_person_is_held_out_with_all_photos(monkeypatch, tmp_path) -> None:
     people = {"a": "x", "b": "y", "c": "x", "d": "z"}
     pairs = [Pair(name, "", "train", tmp_path, tmp_path, {}, person) for name, person in people.items()]
-    monkeypatch.setattr("forensic.datasets.pairs", lambda folder, resplit: pairs)
+    monkeypatch.setitem(split_pairs.__globals__, "pairs", lambda folder, resplit: pairs)
     kept, held = split_pairs(tmp_path, "train", 1)
     assert [pair.identity for pair in held] == ["a", "c"]
     assert [pair.identity for pair in kept] == ["b", "d"]

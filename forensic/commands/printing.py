@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 PROBLEMS = 4
 """Exit status of a check that found something."""
+WARNINGS = 20
+"""As many as a person reads."""
 
 
 class Column(NamedTuple):
@@ -39,6 +41,14 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Non
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     Console().print(table)
+
+
+def print_warnings(warnings: Sequence[str]) -> None:
+    """Print the first warnings on standard error, and how many more there are."""
+    for warning in warnings[:WARNINGS]:
+        click.echo(f"warning: {warning}", err=True)
+    if len(warnings) > WARNINGS:
+        click.echo(f"... and {len(warnings) - WARNINGS} more warnings (--json lists all).", err=True)
 
 
 def print_problems(problems: "Sequence[Problem]", *, as_json: bool) -> None:

@@ -4,13 +4,13 @@ import random
 
 import pytest
 
-from forensic.gallery import cases, searching
+from forensic.gallery import cases
 from forensic.gallery.traces import Traces
 
 
 def where(gallery, traces):
     with gallery.reading() as session:
-        return [(str(column), what) for column, what in searching.found(session, traces)]
+        return [(str(column), what) for column, what in traces.found_in_rows(session)]
 
 
 @pytest.mark.parametrize("word", ["Anna", "Änne", "50%_/x", 'a"b\\c', "'; --"])

@@ -1,4 +1,4 @@
-"""Files that answers go to: looked at before the work, for their owner alone, never in the place of something else."""
+"""Files that commands write: looked at before the work, so that trouble with them does not cost it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,50 @@ from typing import Any
 
 import click
 
+from forensic.text import printable
+
 STANDARD = "-"
 """Stands for standard output."""
 Write = Callable[[dict[str, Any]], None]
 
 
+def check_place(file: Path) -> None:
+    """Make the folder of a file of figures, which `write` then writes.
+
+    Raises:
+        UsageError: The folder cannot be made or written, or the file itself cannot.
+    """
+    from forensic.errors import UsageError
+
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        writable = os.access(file if file.exists() else file.parent, os.W_OK) and not file.is_dir()
+    except OSError:
+        writable = False
+    if not writable:
+        raise UsageError(f"{printable(str(file))} cannot be written. Give another file.")
+
+
+def write(file: Path, text: str) -> None:
+    """Write a file of figures whole, or not at all; a link, a device or a pipe is written to and stays what it is.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
+    from forensic.errors import UsageError
+    from forensic.weights import write_bytes
+
+    try:
+        if file.is_symlink() or (file.exists() and not file.is_file()):
+            file.write_bytes(text.encode())
+        else:
+            write_bytes(file, text.encode())
+    except OSError as error:
+        raise UsageError(f"{printable(str(file))} cannot be written ({error.strerror}). Give another file.") from None
+
+
 def check(file: Path, option: str, sources: Sequence[Path], *, whole: bool = False) -> None:
-    """Refuse a file that an answer must not be written to; nothing is written yet.
+    """Refuse a file that an answer with people in it must not be written to; nothing is written or made yet.
 
     Args:
         file: Where the answer is to go.
