@@ -341,7 +341,7 @@ class Identifier:
         for photo in self.gallery.photos(candidate.person):
             if photo.sha256 == candidate.photo_sha256:
                 picture = images.decode(self.gallery.photo_bytes(photo), photo.file_name).image
-                mate = self.finder.one(picture, landmarks=np.array(photo.landmarks))
+                mate = self.finder.again(picture, np.array(photo.landmarks))
                 probe = search.faces[0].portrait
                 told = Explained(candidate.person, probe, mate.portrait, self.explain_portraits(probe, mate.portrait))
                 return replace(search, explained=told)
