@@ -47,15 +47,16 @@ def markdown(heads: Sequence[str], figures: Sequence[str], rows: Sequence[Sequen
 
 def section(report: Mapping[str, Any], seen: set[str]) -> Iterator[str]:
     """One report's tables; a closed set that an earlier report showed is not shown again."""
-    name = of_data(report["data"])
+    plain = "--plain" in report["command"]
+    name = of_data(report["data"]) + (", plain means" if plain else "")
     repeated = name in seen
     seen.add(name)
     yield f"## {name}" + (" again" if repeated else "") + "\n"
-    if unfitted := [system for system in report["systems"] if "+" in system["name"] and not system["calibration"]]:
+    if plain:
+        yield "Every score here is the plain mean of cosines (`--plain`), whatever was fitted to the routes.\n"
+    elif unfitted := [system for system in report["systems"] if "+" in system["name"] and not system["calibration"]]:
         names = ", ".join(f"`{system['name']}`" for system in unfitted)
-        plain = "Every score here is the plain mean of cosines (`--plain`), whatever was fitted to the routes."
-        fitted = f"Nobody fitted the scoring of {names}: each is the plain mean of its cosines."
-        yield (plain if "--plain" in report["command"] else fitted) + "\n"
+        yield f"Nobody fitted the scoring of {names}: each is the plain mean of its cosines.\n"
     yield from added(report)
     for table in tables(report):
         if not (repeated and table.section == "closed-set"):
