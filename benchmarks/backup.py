@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.made_up import record, space
-from forensic.gallery import Gallery, backups, restoring
+from forensic.gallery import Gallery
+from forensic.gallery.backup import backups, restoring
 
 ROUNDS = 3
 BATCH = 64

@@ -18,8 +18,9 @@ import numpy as np
 
 from benchmarks.made_up import record, space, template
 from forensic import Gallery
-from forensic.gallery import Enrollment, encrypting
-from forensic.gallery.keys import UserKey
+from forensic.gallery import Enrollment
+from forensic.gallery.cipher import encrypting
+from forensic.gallery.cipher.keys import UserKey
 
 ROUNDS = 5
 BATCH = 64

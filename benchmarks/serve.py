@@ -27,8 +27,10 @@ from benchmarks.served import Served, cores
 from forensic import Gallery, Identifier, matching
 from forensic.datasets.synthetic import make_people
 from forensic.enrollment import gallery_space
-from forensic.gallery import cases, trail, users
-from forensic.gallery.cases import Drawing, Kind
+from forensic.gallery import users
+from forensic.gallery.casework import cases
+from forensic.gallery.casework.cases import Drawing, Kind
+from forensic.gallery.log import trail
 from forensic.gallery.rights import Role
 from forensic.web import engine
 

@@ -12,9 +12,11 @@ import numpy as np
 from forensic import images
 from forensic.candidates import Search
 from forensic.errors import FaceError, ImageError, UsageError
-from forensic.gallery import Filter, Gallery, audit, cases
-from forensic.gallery.cases import Searched, Verdict
-from forensic.gallery.casework_models import Case, Sketch
+from forensic.gallery import Filter, Gallery
+from forensic.gallery.casework import cases
+from forensic.gallery.casework.cases import Searched, Verdict
+from forensic.gallery.casework.casework_models import Case, Sketch
+from forensic.gallery.log import audit
 from forensic.identify import Identifier
 from forensic.searching import REPETITION, faces_of
 

@@ -24,7 +24,8 @@ from forensic.enrollment import Summary
 from forensic.errors import FaceError, GalleryError, ImageError, StaleIndex, UsageError
 from forensic.explanation import Explanation, explain, matcher_score, portraits_of
 from forensic.faces import Aligned, Finder, policy
-from forensic.gallery import Filter, Gallery, Matching, cases
+from forensic.gallery import Filter, Gallery, Matching
+from forensic.gallery.casework import cases
 from forensic.gallery.models import now
 from forensic.gallery.records import Owner
 from forensic.loading import Loaded, Memory

@@ -1,4 +1,4 @@
-"""A gallery mended as far as it can be: what `forensic.gallery.repairing` does, and templates made anew."""
+"""A gallery mended as far as it can be: what `forensic.gallery.checks.repairing` does, and templates made anew."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from forensic.errors import ModelError, UsageError
-from forensic.gallery import Gallery, Problem, audit, repairing
+from forensic.gallery import Gallery, Problem
+from forensic.gallery.checks import repairing
+from forensic.gallery.log import audit
 from forensic.identify import Identifier
 
 

@@ -52,7 +52,7 @@ def people(people_folder: Path) -> list[Made]:
 def enrolled(people: list[Made], people_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A gallery of the synthetic people, enrolled along the default route. Tests do not change it: they copy it."""
     from forensic import Gallery, Identifier
-    from forensic.gallery import audit
+    from forensic.gallery.log import audit
 
     folder = tmp_path_factory.mktemp("enrolled") / "gallery"
     with Gallery(folder, create=True) as gallery:

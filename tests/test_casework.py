@@ -14,8 +14,9 @@ from forensic import Gallery, Identifier, casework, images, provenance, searchin
 from forensic.candidates import Search
 from forensic.datasets.synthetic import Made
 from forensic.errors import ImageError, UsageError
-from forensic.gallery import Filter, cases
-from forensic.gallery.cases import Drawing, Kind
+from forensic.gallery import Filter
+from forensic.gallery.casework import cases
+from forensic.gallery.casework.cases import Drawing, Kind
 
 ROUTE = "direct@patches"
 

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 from forensic.casefile.layout import FORMAT, LOG, file_name_of_sketch
-from forensic.gallery.audit import canonical
-from forensic.gallery.cases import Searched
-from forensic.gallery.casework_models import Sketch
-from forensic.gallery.disclosing import Held
+from forensic.gallery.casework.cases import Searched
+from forensic.gallery.casework.casework_models import Sketch
+from forensic.gallery.casework.disclosing import Held
+from forensic.gallery.log.audit import canonical
 
 
 def thumbnail_name(photo: int) -> str:

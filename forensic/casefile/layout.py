@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from forensic.errors import DataError
-from forensic.gallery.audit import Head, canonical
+from forensic.gallery.log.audit import Head, canonical
 
 FORMAT = 1
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"

@@ -17,7 +17,7 @@ from forensic import images, provenance
 from forensic.candidates import SYNTHETIC
 from forensic.casefile.shown import Picture
 from forensic.errors import FaceError, ImageError, ModelError, UsageError
-from forensic.gallery.casework_models import Sketch
+from forensic.gallery.casework.casework_models import Sketch
 from forensic.report import PROBE_SIDE, jpeg, stamped, with_landmarks
 from forensic.searching import faces_of, made_with
 

@@ -13,7 +13,8 @@ from forensic.casefile.probes import Decode, Probes
 from forensic.casefile.writing import reserved, thumbnails
 from forensic.casefile.writing import write as write_file
 from forensic.errors import UsageError
-from forensic.gallery import Gallery, disclosing
+from forensic.gallery import Gallery
+from forensic.gallery.casework import disclosing
 
 
 class Form(StrEnum):

@@ -23,9 +23,9 @@ from forensic.casefile.layout import (
     parse,
 )
 from forensic.errors import DataError
-from forensic.gallery import audit, statements
-from forensic.gallery.audit import Entry, Head, Line
-from forensic.gallery.disclosing import DOMAIN
+from forensic.gallery.casework.disclosing import DOMAIN
+from forensic.gallery.log import audit, statements
+from forensic.gallery.log.audit import Entry, Head, Line
 from forensic.gallery.records import Problem
 
 WHOLE = {CASE, HTML, PDF, LOG}

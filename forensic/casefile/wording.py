@@ -12,11 +12,11 @@ from forensic.casefile import method
 from forensic.casefile.probes import Decode, Probes
 from forensic.casefile.shown import CandidateShown, Fact, Picture, Report, SearchShown, SketchShown, Table
 from forensic.errors import ImageError
-from forensic.gallery import audit
-from forensic.gallery.audit import Head, Line
-from forensic.gallery.cases import Opinion, Searched
-from forensic.gallery.casework_models import Case, Sketch
-from forensic.gallery.disclosing import Held
+from forensic.gallery.casework.cases import Opinion, Searched
+from forensic.gallery.casework.casework_models import Case, Sketch
+from forensic.gallery.casework.disclosing import Held
+from forensic.gallery.log import audit
+from forensic.gallery.log.audit import Head, Line
 from forensic.gallery.rights import Operator
 from forensic.recognition.calibration import verbal
 from forensic.report import PROBE_SIDE, jpeg

@@ -28,7 +28,8 @@ from forensic.casefile.layout import (
 from forensic.casefile.probes import Decode
 from forensic.casefile.verifying import Contents
 from forensic.errors import GalleryError, UsageError
-from forensic.gallery import Gallery, address, disclosing
+from forensic.gallery import Gallery, address
+from forensic.gallery.casework import disclosing
 from forensic.gallery.objects import partial, write_private
 from forensic.report import CANDIDATE_SIDE, jpeg
 from forensic.text import printable

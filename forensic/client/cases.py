@@ -1,4 +1,4 @@
-"""Cases at a server: the calls of `forensic.gallery.cases`."""
+"""Cases at a server: the calls of `forensic.gallery.casework.cases`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from forensic.client import reading
 from forensic.client.connection import Connection, File, Sent
 from forensic.errors import DataError, GalleryError
-from forensic.gallery.cases import Drawing, Searched, Verdict
-from forensic.gallery.casework_models import Case, Sketch
+from forensic.gallery.casework.cases import Drawing, Searched, Verdict
+from forensic.gallery.casework.casework_models import Case, Sketch
 
 if TYPE_CHECKING:
     from forensic.casefile.reporting import Form, Made
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Cases:
     """Cases and what belongs to them.
 
-    Every method does what the function of its name in `forensic.gallery.cases` does, with the same errors.
+    Every method does what the function of its name in `forensic.gallery.casework.cases` does, with the same errors.
 
     Args:
         connection: The server's.

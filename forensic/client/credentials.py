@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict, dataclass, field
 
 from forensic.errors import GalleryError, RightsError
-from forensic.gallery.keys import first_sentence, ring
+from forensic.gallery.cipher.keys import first_sentence, ring
 
 VARIABLE = "FORENSIC_TOKEN"
 RING = "forensic server"

@@ -8,13 +8,13 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from forensic.gallery.anchoring import Anchored
-from forensic.gallery.audit import FIELDS, Head
-from forensic.gallery.cases import Opinion, Searched, Verdict
-from forensic.gallery.casework_models import Case, Sketch, User
+from forensic.gallery.casework.cases import Opinion, Searched, Verdict
+from forensic.gallery.casework.casework_models import Case, Sketch, User
+from forensic.gallery.checks.proving import Tombstone
 from forensic.gallery.expunging import Due
+from forensic.gallery.log.anchoring import Anchored
+from forensic.gallery.log.audit import FIELDS, Head
 from forensic.gallery.models import AccuracyReport, Person, Photo
-from forensic.gallery.proving import Tombstone
 from forensic.gallery.records import PERSON_FIELDS, Problem, Size
 
 Plain = dict[str, Any]

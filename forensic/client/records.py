@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 from forensic.client import jobs, reading
 from forensic.client.connection import Connection, Sent
 from forensic.errors import UsageError
-from forensic.gallery import anchoring
-from forensic.gallery.anchoring import Anchored
-from forensic.gallery.audit import Head
+from forensic.gallery.checks.proving import Check, Tombstone
+from forensic.gallery.checks.traces import Traces
+from forensic.gallery.log import anchoring
+from forensic.gallery.log.anchoring import Anchored
+from forensic.gallery.log.audit import Head
 from forensic.gallery.models import AccuracyReport
-from forensic.gallery.proving import Check, Tombstone
 from forensic.gallery.records import Choice, Problem
-from forensic.gallery.traces import Traces
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
 
 class Records:
-    """The calls of `forensic.gallery.trail`, `proving` and `reports`, and `Gallery.verify`, with the same errors.
+    """The calls of `forensic.gallery.log.trail`, `proving` and `reports`, and `Gallery.verify`, with the same errors.
 
     Args:
         connection: The server's.

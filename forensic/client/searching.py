@@ -20,8 +20,8 @@ from forensic.client.cases import Cases
 from forensic.client.connection import Connection, Sent
 from forensic.errors import FaceError, ForensicError, ImageError, UsageError
 from forensic.gallery import Filter
-from forensic.gallery.cases import Drawing, Kind, same
-from forensic.gallery.casework_models import Case, Sketch
+from forensic.gallery.casework.cases import Drawing, Kind, same
+from forensic.gallery.casework.casework_models import Case, Sketch
 
 if TYPE_CHECKING:
     import numpy as np

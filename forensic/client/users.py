@@ -7,7 +7,7 @@ from collections.abc import Callable
 from forensic.client import reading
 from forensic.client.connection import Connection, Sent
 from forensic.errors import NotFound
-from forensic.gallery.casework_models import User
+from forensic.gallery.casework.casework_models import User
 from forensic.gallery.rights import Role
 
 

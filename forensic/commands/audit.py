@@ -71,8 +71,8 @@ def verify(gallery: Path, head: Path | None, certificate: Path | None, as_json: 
     \b
     forensic audit verify --head /mnt/elsewhere/head.json
     """
-    from forensic.gallery import anchoring
-    from forensic.gallery.audit import Head
+    from forensic.gallery.log import anchoring
+    from forensic.gallery.log.audit import Head
 
     exported = None if head is None else Head.read(head)
     roots = [] if certificate is None else anchoring.certificates(certificate)
@@ -104,7 +104,7 @@ def anchor(gallery: Path, tsa: str, certificate: Path | None) -> None:
     \b
     forensic audit anchor --tsa https://tsa.example --certificate root.pem
     """
-    from forensic.gallery import anchoring
+    from forensic.gallery.log import anchoring
 
     roots = [] if certificate is None else anchoring.certificates(certificate)
     with open_gallery(gallery) as opened:

@@ -58,7 +58,7 @@ def make(destination: Path, gallery: Path, keys: Path | None, as_json: bool) -> 
     forensic backup make /mnt/backup/gallery --keys /mnt/stick/gallery.keys     the first one
     forensic backup make /mnt/backup/gallery                                    each later one
     """
-    from forensic.gallery import backups
+    from forensic.gallery.backup import backups
 
     with open_gallery(gallery) as opened, bar("Backing up") as shown:
         made = backups.make(opened, destination, keys, progress=shown)
@@ -82,7 +82,7 @@ def list_snapshots(destination: Path, keys: Path, as_json: bool) -> None:
     \b
     forensic backup list /mnt/backup/gallery --keys /mnt/stick/gallery.keys
     """
-    from forensic.gallery import restoring
+    from forensic.gallery.backup import restoring
 
     found = restoring.listed(destination, keys)
     if as_json:
@@ -107,7 +107,7 @@ def verify(destination: Path, keys: Path, number: int | None, as_json: bool) -> 
     \b
     forensic backup verify /mnt/backup/gallery --keys /mnt/stick/gallery.keys
     """
-    from forensic.gallery import restoring
+    from forensic.gallery.backup import restoring
 
     with bar("Verifying") as shown:
         found = restoring.check(destination, keys, number, progress=shown)
@@ -132,7 +132,7 @@ def restore(destination: Path, keys: Path, gallery: Path, number: int | None, in
     \b
     forensic backup restore /mnt/backup/gallery --keys /mnt/stick/gallery.keys --gallery NEW
     """
-    from forensic.gallery import restoring
+    from forensic.gallery.backup import restoring
 
     with bar("Restoring") as shown:
         restored = restoring.restore(destination, keys, gallery, number, incomplete=incomplete, progress=shown)
@@ -157,7 +157,7 @@ def prune(destination: Path, gallery: Path, keep: int) -> None:
     \b
     forensic backup prune /mnt/backup/gallery --keep 12
     """
-    from forensic.gallery import backups
+    from forensic.gallery.backup import backups
 
     with open_gallery(gallery) as opened:
         snapshots, files, size = backups.prune(opened, destination, keep)
@@ -174,7 +174,7 @@ def shred(gallery: Path) -> None:
     \b
     forensic backup shred
     """
-    from forensic.gallery import backups
+    from forensic.gallery.backup import backups
 
     with open_gallery(gallery) as opened:
         print_problems(backups.shred(opened), as_json=False)
@@ -190,7 +190,7 @@ def status(gallery: Path, as_json: bool) -> None:
     \b
     forensic backup status
     """
-    from forensic.gallery import backups
+    from forensic.gallery.backup import backups
 
     with open_gallery(gallery) as opened:
         found, problems = backups.recorded(opened), backups.remaining(opened)
@@ -225,7 +225,7 @@ def forget(destination: Path, gallery: Path, destroyed: bool) -> None:
     \b
     forensic backup forget /mnt/backup/gallery
     """
-    from forensic.gallery import backups
+    from forensic.gallery.backup import backups
 
     with open_gallery(gallery) as opened:
         backups.forget(opened, destination, destroyed=destroyed)

@@ -58,7 +58,7 @@ def verify(file: Path, key: str | None, head: Path | None, as_json: bool) -> Non
     """
     from forensic.casefile.verifying import verify as check
     from forensic.errors import UsageError
-    from forensic.gallery.audit import Head
+    from forensic.gallery.log.audit import Head
 
     if key is not None and head is not None:
         raise UsageError("Give either --key or --head: the head has the key in it.")

@@ -25,7 +25,7 @@ from forensic.commands.printing import Column, echo_json, print_table
 from forensic.text import printable
 
 if TYPE_CHECKING:
-    from forensic.gallery.cases import Opinion, Searched
+    from forensic.gallery.casework.cases import Opinion, Searched
 
 VERDICTS = ("exclude", "inconclusive", "lead")
 DIFFERENT = 1
@@ -97,7 +97,7 @@ def add(
     forensic case add 2026-117 sketch.png --kind forensic --made-by 'M. Ito' --described-by 'witness 2'
     """
     from forensic import images
-    from forensic.gallery.cases import Drawing, Kind
+    from forensic.gallery.casework.cases import Drawing, Kind
 
     pictures = [images.read(file) for file in files]  # all of them are images, or none is added
     with open_place(gallery) as opened:
@@ -172,7 +172,7 @@ def decide(search: int, gallery: Path, rank: int, verdict: str, reason: str) -> 
     \b
     forensic case decide 12 --rank 1 --verdict lead --reason 'ears, nasal bridge and scar agree'
     """
-    from forensic.gallery.cases import Verdict
+    from forensic.gallery.casework.cases import Verdict
 
     with open_place(gallery) as opened:
         opened.cases.decide(search, rank, Verdict(verdict), reason)

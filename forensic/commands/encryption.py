@@ -13,7 +13,7 @@ from forensic.errors import UsageError
 from forensic.text import printable
 
 if TYPE_CHECKING:
-    from forensic.gallery.keys import UserKey
+    from forensic.gallery.cipher.keys import UserKey
 
 keyring_option = click.option("--keyring", is_flag=True, help="Make a new key, and keep it in the system's key ring.")
 
@@ -36,10 +36,10 @@ def encrypt(gallery: Path, keyring: bool) -> None:
     forensic gallery key new --out ~/gallery-key
     FORENSIC_KEY_FILE=~/gallery-key forensic gallery encrypt
     """
-    from forensic.gallery import encrypting
     from forensic.gallery.address import FILE, RECORD
+    from forensic.gallery.cipher import encrypting
+    from forensic.gallery.cipher.encryption import KEY_FILE, SEALED
     from forensic.gallery.database import in_words
-    from forensic.gallery.encryption import KEY_FILE, SEALED
 
     with in_words(str(gallery)):
         there = any((gallery / name).exists() for name in (FILE, f"{SEALED}/{FILE}", RECORD))
@@ -70,7 +70,7 @@ def new_key(out: Path | None, keyring: bool) -> None:
     forensic gallery key new --out /mnt/keys/gallery
     forensic gallery key new --keyring
     """
-    from forensic.gallery import keys
+    from forensic.gallery.cipher import keys
 
     if (out is None) is not keyring:
         raise UsageError("Say where the key is to be kept: either --out FILE or --keyring.")
@@ -92,7 +92,7 @@ def rotate(gallery: Path, new_key_file: Path | None, keyring: bool) -> None:
     forensic gallery key new --out /mnt/keys/gallery-2
     forensic gallery key rotate --new-key-file /mnt/keys/gallery-2
     """
-    from forensic.gallery import encrypting, keys
+    from forensic.gallery.cipher import encrypting, keys
 
     if (new_key_file is None) is not keyring:
         raise UsageError("Say which key is to open the gallery: either --new-key-file FILE or --keyring.")
@@ -111,8 +111,8 @@ def show(gallery: Path, as_json: bool) -> None:
     \b
     forensic gallery key show
     """
-    from forensic.gallery import keys
-    from forensic.gallery.encryption import Envelope, unlock
+    from forensic.gallery.cipher import keys
+    from forensic.gallery.cipher.encryption import Envelope, unlock
 
     envelope = Envelope.read(gallery)
     if envelope is None:
@@ -131,7 +131,7 @@ def show(gallery: Path, as_json: bool) -> None:
 
 
 def _key(keyring: bool) -> UserKey:
-    from forensic.gallery import keys
+    from forensic.gallery.cipher import keys
 
     if keyring:
         return keys.new_in_ring()

@@ -178,7 +178,7 @@ def verify(gallery: Path, head: Path | None, repair: bool, source: Path | None, 
     forensic gallery verify --head head.json
     forensic gallery verify --repair --from mugshots/
     """
-    from forensic.gallery.audit import Head
+    from forensic.gallery.log.audit import Head
 
     if source is not None and not repair:
         raise UsageError("--from says where originals may lie for --repair: give that too.")

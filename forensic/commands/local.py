@@ -12,8 +12,11 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forensic.gallery import Filter, Gallery, anchoring, cases, proving, reports, trail, users
-from forensic.gallery.traces import Traces
+from forensic.gallery import Filter, Gallery, reports, users
+from forensic.gallery.casework import cases
+from forensic.gallery.checks import proving
+from forensic.gallery.checks.traces import Traces
+from forensic.gallery.log import anchoring, trail
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -26,9 +29,9 @@ if TYPE_CHECKING:
     from forensic.enrollment import Item, Summary
     from forensic.errors import ForensicError
     from forensic.gallery import Problem
-    from forensic.gallery.anchoring import Anchored
-    from forensic.gallery.audit import Head
-    from forensic.gallery.proving import Check
+    from forensic.gallery.checks.proving import Check
+    from forensic.gallery.log.anchoring import Anchored
+    from forensic.gallery.log.audit import Head
     from forensic.identify import Identifier
     from forensic.ray_cluster import Cluster
 
@@ -178,7 +181,7 @@ class Local:
 
 
 class Cases:
-    """`forensic.gallery.cases` of one gallery."""
+    """`forensic.gallery.casework.cases` of one gallery."""
 
     def __init__(self, gallery: Gallery) -> None:
         self.open_case = partial(cases.open_case, gallery)
@@ -271,7 +274,7 @@ class Records:
         return size, anchors._replace(problems=[*problems, *anchors.problems])
 
     def prove(self, number: int, *, texts: Sequence[str], photos: Sequence[Path], wipe: bool) -> list[Check]:
-        """`forensic.gallery.proving.prove`."""
+        """`forensic.gallery.checks.proving.prove`."""
         traces = Traces.of(tuple(texts), tuple(photos))
         return proving.prove(self._gallery, number, traces=traces, wipe=wipe)
 

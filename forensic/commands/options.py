@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from forensic.ray_cluster import Cluster
 
 KINDS = ("viewed", "composite", "forensic")
-"""`forensic.gallery.cases.Kind`, written here so that ``--help`` need not load the gallery."""
+"""`forensic.gallery.casework.cases.Kind`, written here so that ``--help`` need not load the gallery."""
 NUMBER = click.IntRange(1, 2**31 - 1)
 """Of a person, a photo, a search: what every database can hold."""
 PASSWORD = "FORENSIC_PASSWORD"  # noqa: S105 - the variable's name

@@ -2,18 +2,16 @@
 
 `Gallery` is the door to people, photos and templates; what else is done with a gallery are functions that take one:
 
-- what is stored: `models`, `casework_models` (tables), `records` (what goes in and out), `objects` (originals) and
-  `buckets`; `originals` says where these lie
+- what is stored: `models` (tables), `records` (what goes in and out), `objects` (originals) and `buckets`; `originals`
+  says where these lie
 - how, so that nothing is lost: `storage` (transactions), `locks`, `database`, `postgresql`, `address`, `migrations`
 - people: `store`, `enrolling`, `expunging`, `merging`, `curating`, `people`, `filtering`, `browsing`,
   `templates`, `cohorts`; in and out: `exchange`, `nist`
-- casework: `cases`, `examinations` (second ones that are due), `listing` (a page at a time), `disclosing` (for exports
-  and reports), `statements` (what the log holds hashes of), `reports`
-- beside a server: `serving`
-- who did what: `audit`, `trail`, `anchoring`, `users`, `rights`
-- is it whole, and is somebody gone: `verifying`, `repairing`, `proving` with `pages` and `traces`
-- encryption at rest: `encryption` (the key's envelope, sealed files), `keys` (the user's), `encrypting` (the act)
-- backups: `backups`, `restoring`, with `snapshots`, `destination`, `rows`, `sealing`, `keyfiles` (the backups' keys)
+- who may do what: `users`, `rights`
+- beside it: `engines` (that search in its place), `serving` (a server's own state), `reports` (of accuracy)
+
+and five packages: `casework`, `log` (who did what), `checks` (is it whole, is somebody gone), `cipher` (encryption at
+rest) and `backup`.
 """
 
 from forensic.gallery.filtering import Filter, Matching

@@ -12,7 +12,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from forensic.errors import GalleryError, UsageError
-from forensic.gallery.encryption import KEY_FILE
+from forensic.gallery.cipher.encryption import KEY_FILE
 from forensic.gallery.objects import write_private
 
 FILE = "gallery.db"

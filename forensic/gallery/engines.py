@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError, NotFound, StaleIndex, UsageError
-from forensic.gallery.casework_models import Identity
+from forensic.gallery.casework.casework_models import Identity
 from forensic.gallery.models import EngineDebt, Photo, Template, TemplateEngine, TemplateSpace
 from forensic.gallery.records import Problem
 from forensic.gallery.rights import Right, needs

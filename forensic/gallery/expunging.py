@@ -9,7 +9,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError, UsageError
-from forensic.gallery import database, engines, keyfiles, people, serving, templates
+from forensic.gallery import database, engines, people, serving, templates
+from forensic.gallery.backup import keyfiles
 from forensic.gallery.models import Person, Photo, now
 from forensic.gallery.rights import Right, needs
 from forensic.gallery.storage import Storage
@@ -36,7 +37,7 @@ class Due(NamedTuple):
 class Expunging(Storage):
     """The part of ``Gallery`` that removes people so that no trace is left.
 
-    The log keeps an entry without personal data, the tombstone: `forensic.gallery.proving` checks against it.
+    The log keeps an entry without personal data, the tombstone: `forensic.gallery.checks.proving` checks against it.
     """
 
     @needs(Right.EXPUNGE)

@@ -7,7 +7,8 @@ from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from forensic.errors import DuplicateError, NotFound, UsageError
-from forensic.gallery import keyfiles, people, templates
+from forensic.gallery import people, templates
+from forensic.gallery.backup import keyfiles
 from forensic.gallery.models import Distinct, Person, Photo
 from forensic.gallery.records import PERSON_FIELDS, Metadata, parse_label
 

@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError, UsageError
 from forensic.gallery import address, serving
-from forensic.gallery.casework_models import Identity
+from forensic.gallery.casework.casework_models import Identity
 from forensic.gallery.models import OriginalsPlace, Photo
 from forensic.gallery.objects import OWNER, UNFINISHED, FolderStore, ObjectStore, is_original
 from forensic.gallery.records import Problem

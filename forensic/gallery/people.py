@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, undefer
 
 from forensic.errors import NotFound, UsageError
-from forensic.gallery.casework_models import Sketch
+from forensic.gallery.casework.casework_models import Sketch
 from forensic.gallery.models import Person, Photo
 from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS, Metadata, Owner, parse_metadata
 from forensic.gallery.templates import chunks

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from forensic.errors import GalleryError
 from forensic.gallery import database
-from forensic.gallery.casework_models import AuditEntry
+from forensic.gallery.casework.casework_models import AuditEntry
 from forensic.gallery.objects import private_folders
 
 if TYPE_CHECKING:

@@ -21,20 +21,13 @@ from sqlalchemy import Connection, Engine, bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError
-from forensic.gallery import (
-    address,
-    audit,
-    database,
-    encryption,
-    keyfiles,
-    originals,
-    people,
-    serving,
-    templates,
-)
-from forensic.gallery.casework_models import Identity, User
-from forensic.gallery.keys import UserKey
+from forensic.gallery import address, database, originals, people, serving, templates
+from forensic.gallery.backup import keyfiles
+from forensic.gallery.casework.casework_models import Identity, User
+from forensic.gallery.cipher import encryption
+from forensic.gallery.cipher.keys import UserKey
 from forensic.gallery.locks import Locked, busy, locked
+from forensic.gallery.log import audit
 from forensic.gallery.models import IndexFile, LooseObject
 from forensic.gallery.objects import PARTIAL, PLAIN, Codec, FolderStore, ObjectStore, private_folders
 from forensic.gallery.rights import Operator, Role, Standing
@@ -195,7 +188,7 @@ class Storage:
 
     def _settle_encryption(self) -> None:
         """Finish what was killed while it encrypted the gallery or rotated its key; a running one holds the lock."""
-        from forensic.gallery import encrypting
+        from forensic.gallery.cipher import encrypting
 
         if encrypting.is_unfinished(self):
             with suppress(Locked), self._lock(patience=0):

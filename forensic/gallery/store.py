@@ -8,12 +8,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError
-from forensic.gallery import audit, cohorts, filtering, people, users
+from forensic.gallery import cohorts, filtering, people, users
 from forensic.gallery.curating import Curating
 from forensic.gallery.describing import Describing
 from forensic.gallery.enrolling import Plan, Stored
 from forensic.gallery.expunging import Expunging
 from forensic.gallery.filtering import Filter, Matching
+from forensic.gallery.log import audit
 from forensic.gallery.models import Cohort, Person, Photo
 from forensic.gallery.records import (
     Enrollment,
@@ -41,7 +42,7 @@ class Gallery(Curating, Expunging, Describing):
         url: of the PostgreSQL database that a new gallery shall have in place of ``gallery.db``; the folder keeps it
             in ``database.url``, without a password, so that later it need not be given.
         patience: seconds to wait for another writer.
-        key: what opens an encrypted gallery; looked for as `forensic.gallery.keys` says if it is not given.
+        key: what opens an encrypted gallery; looked for as `forensic.gallery.cipher.keys` says if it is not given.
 
     Attributes:
         is_new: whether this made the gallery.
@@ -302,7 +303,7 @@ class Gallery(Curating, Expunging, Describing):
         Args:
             exported: an earlier head of the audit log, kept elsewhere: shows whether the log was cut or replaced.
         """
-        from forensic.gallery.verifying import damage, verify
+        from forensic.gallery.checks.verifying import damage, verify
 
         if found := damage(self):  # then it cannot be asked who may do what
             return found
@@ -312,6 +313,6 @@ class Gallery(Curating, Expunging, Describing):
     @needs(Right.VIEW)
     def digest(self) -> str:
         """SHA-256 over people, metadata, photos' hashes, templates and cohorts, whatever the order of enrollment."""
-        from forensic.gallery.verifying import digest
+        from forensic.gallery.checks.verifying import digest
 
         return digest(self)

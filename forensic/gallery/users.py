@@ -13,8 +13,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from forensic.errors import NotFound, RightsError, UsageError
-from forensic.gallery import audit
-from forensic.gallery.casework_models import User
+from forensic.gallery.casework.casework_models import User
+from forensic.gallery.log import audit
 from forensic.gallery.records import Problem
 from forensic.gallery.rights import Operator, Right, Role, needs
 from forensic.gallery.storage import Storage

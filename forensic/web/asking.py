@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from forensic.errors import NotFound, UsageError
-from forensic.gallery import Filter, cases, listing
+from forensic.gallery import Filter
+from forensic.gallery.casework import cases, listing
 from forensic.web.access import Visitor
 from forensic.web.jobs import ENDED
 from forensic.web.pairing import Pair

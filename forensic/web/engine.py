@@ -21,7 +21,7 @@ from forensic.comparison import Comparer
 from forensic.errors import ForensicError, UsageError
 from forensic.faces import Aligned, Finder
 from forensic.gallery import Gallery, serving
-from forensic.gallery.casework_models import Sketch
+from forensic.gallery.casework.casework_models import Sketch
 from forensic.identify import Identifier
 from forensic.images import display_name
 from forensic.web.decoding import Decoder

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from forensic.enrollment import Failure
 from forensic.errors import UsageError
-from forensic.gallery import Gallery, anchoring
-from forensic.gallery.audit import Head
+from forensic.gallery import Gallery
+from forensic.gallery.log import anchoring
+from forensic.gallery.log.audit import Head
 from forensic.gallery.models import Photo
 from forensic.gallery.records import Problem
 from forensic.gallery.rights import Right, check

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from forensic.errors import FaceError, ImageError
 from forensic.faces import PORTRAIT
-from forensic.gallery.casework_models import Sketch
+from forensic.gallery.casework.casework_models import Sketch
 from forensic.images import display_name
 from forensic.web.engine import Engine
 

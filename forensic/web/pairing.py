@@ -18,7 +18,7 @@ from forensic.errors import GalleryError, ImageError, NotFound
 from forensic.faces import PORTRAIT
 from forensic.faces.align import warp
 from forensic.gallery import Gallery
-from forensic.gallery.casework_models import Sketch
+from forensic.gallery.casework.casework_models import Sketch
 from forensic.gallery.models import Photo
 from forensic.images import display_name
 from forensic.web import pictures, views

@@ -7,8 +7,9 @@ from enum import StrEnum
 from forensic import report
 from forensic.errors import NotFound
 from forensic.faces import Aligned
-from forensic.gallery import Gallery, cases, listing
-from forensic.gallery.casework_models import Sketch
+from forensic.gallery import Gallery
+from forensic.gallery.casework import cases, listing
+from forensic.gallery.casework.casework_models import Sketch
 from forensic.images import display_name
 from forensic.searching import faces_of
 from forensic.web.access import Visitor

@@ -11,8 +11,8 @@ from fastapi.responses import Response
 from forensic.casefile import page, reporting
 from forensic.casefile.probes import Points, Probes
 from forensic.casefile.reporting import Form, Made
-from forensic.gallery import cases
-from forensic.gallery.casework_models import Sketch
+from forensic.gallery.casework import cases
+from forensic.gallery.casework.casework_models import Sketch
 from forensic.web.access import Visitor
 
 if TYPE_CHECKING:

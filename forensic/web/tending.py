@@ -15,9 +15,11 @@ from typing import Any
 
 from forensic import enrollment, images
 from forensic.enrollment import Fate, Item
-from forensic.gallery import anchoring, browsing, proving, trail
-from forensic.gallery.audit import Head
-from forensic.gallery.traces import Traces
+from forensic.gallery import browsing
+from forensic.gallery.checks import proving
+from forensic.gallery.checks.traces import Traces
+from forensic.gallery.log import anchoring, trail
+from forensic.gallery.log.audit import Head
 from forensic.web import enrolling
 from forensic.web.engine import Engine
 from forensic.web.jobs import Handler, Lane, Work

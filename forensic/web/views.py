@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from forensic.candidates import beyond, meaning_of_lr, strength
-from forensic.gallery import Gallery, cases, listing
-from forensic.gallery.cases import Opinion, Searched
-from forensic.gallery.casework_models import Case, Sketch
+from forensic.gallery import Gallery
+from forensic.gallery.casework import cases, listing
+from forensic.gallery.casework.cases import Opinion, Searched
+from forensic.gallery.casework.casework_models import Case, Sketch
 from forensic.recognition.calibration import verbal
 
 

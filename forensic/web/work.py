@@ -11,8 +11,9 @@ from forensic import casework
 from forensic.candidates import Explained
 from forensic.casework import chosen_sketches
 from forensic.errors import FaceError, UsageError
-from forensic.gallery import Filter, cases
-from forensic.gallery.casework_models import Sketch
+from forensic.gallery import Filter
+from forensic.gallery.casework import cases
+from forensic.gallery.casework.casework_models import Sketch
 from forensic.web import pairing, tending
 from forensic.web.engine import Engine
 from forensic.web.jobs import Handler, Lane, Work

@@ -12,8 +12,9 @@ from PIL import Image
 
 from forensic.casefile.writing import export
 from forensic.datasets.synthetic import Person, Variation, draw_photo
-from forensic.gallery import Enrollment, Gallery, cases
-from forensic.gallery.cases import Drawing, Kind, Verdict
+from forensic.gallery import Enrollment, Gallery
+from forensic.gallery.casework import cases
+from forensic.gallery.casework.cases import Drawing, Kind, Verdict
 from forensic.gallery.rights import Operator, Role
 
 LABELS = ("A-17", "Ødegård Ξένος Иван", "張偉 שלום <b>")

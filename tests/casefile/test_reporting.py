@@ -27,8 +27,10 @@ from forensic.casefile.reporting import Form, form_of
 from forensic.errors import FaceError, GalleryError, NotFound, RightsError, UsageError
 from forensic.faces import Aligned
 from forensic.faces.detect import Face
-from forensic.gallery import Gallery, audit, cases, disclosing, reports, trail, users
-from forensic.gallery.cases import Verdict
+from forensic.gallery import Gallery, reports, users
+from forensic.gallery.casework import cases, disclosing
+from forensic.gallery.casework.cases import Verdict
+from forensic.gallery.log import audit, trail
 from forensic.gallery.rights import Operator, Role
 
 MODEL = "5f" * 32

@@ -13,7 +13,7 @@ from exported import GALLERY, KEY, PUBLIC, RECORD, SKETCH, chained, contents, li
 
 from forensic.casefile.verifying import Verified, verify
 from forensic.errors import DataError
-from forensic.gallery.audit import Head
+from forensic.gallery.log.audit import Head
 
 OTHER = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 

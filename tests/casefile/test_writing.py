@@ -18,8 +18,10 @@ from forensic.candidates import LEAD
 from forensic.casefile.verifying import verify
 from forensic.casefile.writing import export
 from forensic.errors import DataError, GalleryError, RightsError, UsageError
-from forensic.gallery import Gallery, cases, trail, users
-from forensic.gallery.cases import Drawing, Kind
+from forensic.gallery import Gallery, users
+from forensic.gallery.casework import cases
+from forensic.gallery.casework.cases import Drawing, Kind
+from forensic.gallery.log import trail
 from forensic.gallery.rights import Operator, Role
 
 FLIPS = 60

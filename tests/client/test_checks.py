@@ -8,8 +8,9 @@ import pytest
 from cryptography import x509
 
 from forensic import Gallery
-from forensic.gallery import Problem, anchoring
-from forensic.gallery.anchoring import Anchored
+from forensic.gallery import Problem
+from forensic.gallery.log import anchoring
+from forensic.gallery.log.anchoring import Anchored
 
 pytestmark = pytest.mark.server
 

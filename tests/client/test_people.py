@@ -68,7 +68,7 @@ def test_the_log(at_server, live, tmp_path: Path) -> None:
     assert (entries[0]["action"], entries[0]["operator"]) == ("list", "analyst")
     with Gallery(live.gallery) as gallery:
         gallery.sign_in("auditor", PASSWORD)
-        from forensic.gallery import trail
+        from forensic.gallery.log import trail
 
         written = {entry["number"]: entry for entry in trail.entries(gallery)}
     assert entries == [written[entry["number"]] for entry in entries]  # to the byte as it was hashed

@@ -12,7 +12,8 @@ from forensic.commands import printing
 from forensic.datasets.synthetic import Made
 from forensic.errors import FaceError
 from forensic.faces import Aligned, Face, Finder
-from forensic.gallery import Gallery, trail
+from forensic.gallery import Gallery
+from forensic.gallery.log import trail
 
 Captured = pytest.CaptureFixture[str]
 ROUTE = ("--route", "direct")

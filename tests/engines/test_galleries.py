@@ -10,7 +10,10 @@ from user_keys import KEY
 from forensic import Identifier
 from forensic.engines import milvus as milvus_module
 from forensic.errors import GalleryError, NotFound, StaleIndex, UsageError
-from forensic.gallery import Gallery, Space, encrypting, engines, proving, trail
+from forensic.gallery import Gallery, Space, engines
+from forensic.gallery.checks import proving
+from forensic.gallery.cipher import encrypting
+from forensic.gallery.log import trail
 from forensic.recognition.index import Index
 
 

@@ -172,7 +172,7 @@ def sealed(tmp_path: Path, making: ModuleType) -> Path:
     """The folder of an encrypted gallery of two photos; it is closed."""
     from user_keys import KEY
 
-    from forensic.gallery import encrypting
+    from forensic.gallery.cipher import encrypting
 
     encrypting.create(tmp_path / "sealed", KEY)
     with Gallery(tmp_path / "sealed", key=KEY) as gallery:

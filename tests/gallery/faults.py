@@ -37,7 +37,9 @@ from making import record, space, template
 from forensic import Gallery, Identifier, matching
 from forensic.errors import ForensicError
 from forensic.faces import Aligned, Face
-from forensic.gallery import audit, backups, cases, restoring
+from forensic.gallery.backup import backups, restoring
+from forensic.gallery.casework import cases
+from forensic.gallery.log import audit
 from forensic.gallery.objects import partial
 from forensic.matching import Matcher
 from forensic.recognition.fusion import Scoring

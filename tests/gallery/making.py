@@ -21,8 +21,8 @@ import numpy as np
 import pytest
 
 from forensic.gallery import Enrollment, Gallery, Space, locks, storage
-from forensic.gallery.encryption import Envelope
-from forensic.gallery.keys import UserKey
+from forensic.gallery.cipher.encryption import Envelope
+from forensic.gallery.cipher.keys import UserKey
 
 ENCRYPTED = bool(os.environ.get("FORENSIC_TEST_ENCRYPTED"))
 """Whether every gallery that a test makes is to be an encrypted one."""

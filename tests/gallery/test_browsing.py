@@ -3,7 +3,8 @@
 import pytest
 
 from forensic.errors import UsageError
-from forensic.gallery import browsing, people, trail
+from forensic.gallery import browsing, people
+from forensic.gallery.log import trail
 
 
 @pytest.fixture

@@ -14,8 +14,10 @@ from sqlalchemy.exc import DBAPIError
 from user_keys import KEY
 
 from forensic.errors import GalleryError
-from forensic.gallery import Gallery, address, backups, database, encrypting, originals, restoring
-from forensic.gallery.encryption import SEALED, unlock
+from forensic.gallery import Gallery, address, database, originals
+from forensic.gallery.backup import backups, restoring
+from forensic.gallery.cipher import encrypting
+from forensic.gallery.cipher.encryption import SEALED, unlock
 
 KILLS = 20
 

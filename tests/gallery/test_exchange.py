@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forensic.errors import DataError, ForensicError, GalleryError, UsageError
-from forensic.gallery import Gallery, exchange, trail
+from forensic.gallery import Gallery, exchange
 from forensic.gallery.exchange import escape, export, read_table, unescape
+from forensic.gallery.log import trail
 from forensic.gallery.records import parse_label, parse_metadata
 
 FORMULAS = st.sampled_from(["=1+1", "'=1", "''-", "@SUM(A1)", "+4", "-4", "\t=1", "\r", "'", "a,b", 'say "x"', "l\nm"])

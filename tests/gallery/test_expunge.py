@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from forensic.errors import GalleryError, UsageError
-from forensic.gallery import Gallery, database, proving
+from forensic.gallery import Gallery, database
+from forensic.gallery.checks import proving
 from forensic.gallery.models import Person, Photo
 from forensic.gallery.people import find
 from forensic.gallery.templates import chunks, segment_file

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forensic.gallery import Gallery, audit, cases
+from forensic.gallery import Gallery
+from forensic.gallery.casework import cases
+from forensic.gallery.log import audit
 
 SCRIPT = Path(__file__).with_name("faults.py")
 FEW_KILLS, KILLS = 8, 200

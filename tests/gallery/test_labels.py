@@ -5,10 +5,12 @@ import dataclasses
 import pytest
 
 from forensic.errors import DuplicateError, NotFound, UsageError
-from forensic.gallery import browsing, cases, people, proving
-from forensic.gallery.casework_models import Case
+from forensic.gallery import browsing, people
+from forensic.gallery.casework import cases
+from forensic.gallery.casework.casework_models import Case
+from forensic.gallery.checks import proving
+from forensic.gallery.checks.traces import Traces
 from forensic.gallery.models import Person
-from forensic.gallery.traces import Traces
 
 NFC, NFD = "Jos\u00e9 \u00c9mile", "Jose\u0301 E\u0301mile"
 

@@ -10,9 +10,11 @@ from user_keys import KEY
 
 from forensic.commands.gallery import gallery as group
 from forensic.errors import GalleryError, RightsError, UsageError
-from forensic.gallery import Gallery, buckets, encrypting, originals, proving, repairing, users
+from forensic.gallery import Gallery, buckets, originals, users
+from forensic.gallery.checks import proving, repairing
+from forensic.gallery.checks.traces import Traces
+from forensic.gallery.cipher import encrypting
 from forensic.gallery.objects import OWNER, is_original
-from forensic.gallery.traces import Traces
 from forensic.gallery.users import Role
 
 

@@ -8,9 +8,10 @@ import pytest
 from fuses import Crash, Fuse, failing
 
 from forensic.errors import GalleryError, UsageError
-from forensic.gallery import Gallery, buckets, originals, proving, repairing
+from forensic.gallery import Gallery, buckets, originals
+from forensic.gallery.checks import proving, repairing
+from forensic.gallery.checks.traces import Traces
 from forensic.gallery.objects import OWNER
-from forensic.gallery.traces import Traces
 
 
 def subjects(gallery) -> list[tuple[str, str]]:

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import select, text
 
 from forensic.errors import GalleryError
-from forensic.gallery import Gallery, address, database, trail
+from forensic.gallery import Gallery, address, database
+from forensic.gallery.log import trail
 from forensic.gallery.models import Person, Photo
 
 LABELS = ("b", "B", "a", "Ä", "ä", "_", "Z", "é", "10", "9", "漢", "😀")

@@ -8,9 +8,10 @@ from click.testing import CliRunner
 
 from forensic.commands.retention import retention as group
 from forensic.errors import GalleryError, UsageError
-from forensic.gallery import Gallery, expunging, trail
+from forensic.gallery import Gallery, expunging
 from forensic.gallery.enrolling import DATED, PAST, check_day
 from forensic.gallery.exchange import export, read_table
+from forensic.gallery.log import trail
 from forensic.gallery.records import parse_day
 
 TODAY = date(2031, 5, 1)

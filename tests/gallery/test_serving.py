@@ -10,8 +10,11 @@ from sqlalchemy import text
 from user_keys import KEY, OTHER
 
 from forensic.errors import GalleryError
-from forensic.gallery import Gallery, backups, encrypting, proving, restoring, serving
-from forensic.gallery.traces import Traces
+from forensic.gallery import Gallery, serving
+from forensic.gallery.backup import backups, restoring
+from forensic.gallery.checks import proving
+from forensic.gallery.checks.traces import Traces
+from forensic.gallery.cipher import encrypting
 from forensic.web.engine import Engine
 from forensic.web.jobs import File, Jobs, Lane
 from forensic.web.settings import Settings

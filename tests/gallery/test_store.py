@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from forensic.errors import GalleryError, UsageError
-from forensic.gallery import Gallery, Outcome, trail
+from forensic.gallery import Gallery, Outcome
 from forensic.gallery.enrolling import DATED, KEPT, PAST
+from forensic.gallery.log import trail
 from forensic.gallery.records import Repeated
 from forensic.gallery.storage import Storage
 

@@ -5,8 +5,13 @@ import inspect
 import pytest
 
 from forensic.errors import GalleryError, RightsError, UsageError
-from forensic.gallery import Gallery, backups, cases, encrypting, proving, trail, users
-from forensic.gallery.keys import UserKey
+from forensic.gallery import Gallery, users
+from forensic.gallery.backup import backups
+from forensic.gallery.casework import cases
+from forensic.gallery.checks import proving
+from forensic.gallery.cipher import encrypting
+from forensic.gallery.cipher.keys import UserKey
+from forensic.gallery.log import trail
 from forensic.gallery.rights import RIGHTS, Operator, Right, Role
 
 PASSWORD = "correct horse battery"
@@ -70,22 +75,12 @@ def test_nothing_is_allowed_without_signing_in(agency, making, right):
 
 def test_every_public_call_names_its_right_or_needs_none():
     """What is not listed here as free has to be guarded."""
-    from forensic.gallery import (
-        anchoring,
-        backups,
-        browsing,
-        cases,
-        disclosing,
-        encrypting,
-        examinations,
-        exchange,
-        listing,
-        proving,
-        repairing,
-        reports,
-        trail,
-        users,
-    )
+    from forensic.gallery import browsing, exchange, reports, users
+    from forensic.gallery.backup import backups
+    from forensic.gallery.casework import cases, disclosing, examinations, listing
+    from forensic.gallery.checks import proving, repairing
+    from forensic.gallery.cipher import encrypting
+    from forensic.gallery.log import anchoring, trail
 
     guarded = (
         *(anchoring, backups, cases, disclosing, encrypting, users, trail, reports, exchange, proving, repairing),

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 from web.test_enroll import wait
 
-from forensic.gallery import trail
+from forensic.gallery.log import trail
 from forensic.gallery.rights import Operator, Role
 
 Browser = Callable[[str], TestClient]

@@ -11,7 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 from web.chromium import CHROMIUM, SIZES, Watched, chromium, findings, served
 
 from forensic.datasets.synthetic import Made
-from forensic.gallery import Gallery, cases
+from forensic.gallery import Gallery
+from forensic.gallery.casework import cases
 from forensic.gallery.rights import Operator, Role
 
 pytestmark = [

@@ -10,8 +10,9 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from forensic.datasets.synthetic import Made
-from forensic.gallery import cases, users
-from forensic.gallery.cases import Drawing, Kind, Verdict
+from forensic.gallery import users
+from forensic.gallery.casework import cases
+from forensic.gallery.casework.cases import Drawing, Kind, Verdict
 from forensic.gallery.models import now
 from forensic.web.pages import cases as pages
 from forensic.web.server import Server

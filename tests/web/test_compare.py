@@ -17,8 +17,10 @@ from forensic import Gallery, Identifier, images
 from forensic.comparison import PARTS
 from forensic.datasets.synthetic import Made
 from forensic.faces import regions
-from forensic.gallery import cases, trail, users
-from forensic.gallery.cases import Drawing, Kind
+from forensic.gallery import users
+from forensic.gallery.casework import cases
+from forensic.gallery.casework.cases import Drawing, Kind
+from forensic.gallery.log import trail
 from forensic.gallery.rights import Role
 from forensic.web import sessions
 from forensic.web.app import assemble, create

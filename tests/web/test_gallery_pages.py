@@ -12,7 +12,8 @@ from web.test_enroll import wait
 
 from forensic import Gallery
 from forensic.datasets.synthetic import Made
-from forensic.gallery import reports, trail
+from forensic.gallery import reports
+from forensic.gallery.log import trail
 from forensic.gallery.models import Photo
 from forensic.gallery.rights import Operator, Role
 

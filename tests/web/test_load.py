@@ -20,8 +20,9 @@ from starlette.testclient import TestClient
 
 from forensic import Gallery, Identifier
 from forensic.datasets.synthetic import Made
-from forensic.gallery import cases, trail
-from forensic.gallery.cases import Drawing, Kind
+from forensic.gallery.casework import cases
+from forensic.gallery.casework.cases import Drawing, Kind
+from forensic.gallery.log import trail
 from forensic.searching import record_of_candidates
 from forensic.web.server import Server
 

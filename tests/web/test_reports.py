@@ -13,8 +13,10 @@ from starlette.testclient import TestClient
 from forensic import Gallery, Identifier, casework
 from forensic.casefile import verifying
 from forensic.datasets.synthetic import Made
-from forensic.gallery import cases, trail, users
-from forensic.gallery.cases import Drawing, Kind, Verdict
+from forensic.gallery import users
+from forensic.gallery.casework import cases
+from forensic.gallery.casework.cases import Drawing, Kind, Verdict
+from forensic.gallery.log import trail
 from forensic.gallery.rights import Operator, Role
 
 ROUTE = "direct@patches"

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from web.programs import CASE, add_sketch, problem
 
 from forensic.datasets.synthetic import Made
-from forensic.gallery import cases
+from forensic.gallery.casework import cases
 from forensic.web.state import Made as MadeOnce
 
 Program = Callable[..., TestClient]

@@ -28,7 +28,8 @@ from starlette.testclient import TestClient
 
 from forensic import Gallery
 from forensic.datasets.synthetic import Made
-from forensic.gallery import cases, reports
+from forensic.gallery import reports
+from forensic.gallery.casework import cases
 from forensic.gallery.rights import Right, Role
 from forensic.web import sessions
 from forensic.web.app import assemble, create

@@ -15,8 +15,9 @@ from starlette.testclient import TestClient
 from forensic.datasets.synthetic import Made
 from forensic.errors import FaceError
 from forensic.faces.detect import plausible
-from forensic.gallery import Filter, Gallery, cases, users
-from forensic.gallery.cases import Drawing, Kind
+from forensic.gallery import Filter, Gallery, users
+from forensic.gallery.casework import cases
+from forensic.gallery.casework.cases import Drawing, Kind
 from forensic.web import pictures
 from forensic.web.jobs import Lane, Work
 from forensic.web.landmarks import NAMES

@@ -22,7 +22,8 @@ from PIL import Image
 
 from forensic.commands.serve import serve
 from forensic.errors import ForensicError, GalleryError
-from forensic.gallery import Gallery, cases, serving, users
+from forensic.gallery import Gallery, serving, users
+from forensic.gallery.casework import cases
 from forensic.gallery.rights import Operator, Right, Role
 
 pytestmark = pytest.mark.server

@@ -2,7 +2,6 @@
 
 from alembic import context
 
-from forensic.gallery import casework_models  # noqa: F401 - its tables are among the metadata
 from forensic.gallery.models import Base
 
 

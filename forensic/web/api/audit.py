@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from forensic.gallery import trail
-from forensic.gallery.audit import FIELDS, Entry, Head
+from forensic.gallery.log import trail
+from forensic.gallery.log.audit import FIELDS, Entry, Head
 from forensic.gallery.records import Choice, Problem
 from forensic.gallery.rights import Right
 from forensic.web.access import Visitor, allowed

@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 from pydantic import Field
 
-from forensic.gallery import cases, listing
-from forensic.gallery.casework_models import Case
+from forensic.gallery.casework import cases, listing
+from forensic.gallery.casework.casework_models import Case
 from forensic.gallery.rights import Right
 from forensic.web.access import Visitor, allowed
 from forensic.web.api.models import SIGNED_IN, InPath, Line, Page, Sent, Told, Words, failing, place

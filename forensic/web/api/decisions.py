@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field
 
-from forensic.gallery import cases, examinations
-from forensic.gallery.cases import Verdict
+from forensic.gallery.casework import cases, examinations
+from forensic.gallery.casework.cases import Verdict
 from forensic.gallery.rights import Right
 from forensic.web import asking
 from forensic.web.access import Visitor, allowed

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
 from forensic.errors import UsageError
-from forensic.gallery import proving
+from forensic.gallery.checks import proving
 from forensic.gallery.expunging import today
 from forensic.gallery.rights import Right
 from forensic.web import errands

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from forensic.gallery import people
-from forensic.gallery.audit import canonical
+from forensic.gallery.log.audit import canonical
 from forensic.gallery.models import Person, Photo
 from forensic.gallery.rights import Right
 from forensic.web.access import Visitor, allowed

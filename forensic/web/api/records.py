@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from forensic.gallery import cases, listing
-from forensic.gallery.cases import Searched
+from forensic.gallery.casework import cases, listing
+from forensic.gallery.casework.cases import Searched
 from forensic.gallery.rights import Right
 from forensic.web.access import Visitor, allowed
 from forensic.web.api.models import LARGEST, SIGNED_IN, InPath, Page, Told, failing

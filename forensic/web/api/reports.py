@@ -9,7 +9,7 @@ from fastapi.responses import Response
 
 from forensic.casefile import writing
 from forensic.casefile.reporting import Form
-from forensic.gallery import cases
+from forensic.gallery.casework import cases
 from forensic.gallery.rights import Right
 from forensic.web import reporting
 from forensic.web.access import Visitor, allowed

@@ -10,8 +10,8 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
-from forensic.gallery import listing
-from forensic.gallery.cases import Opinion, Searched, Verdict
+from forensic.gallery.casework import listing
+from forensic.gallery.casework.cases import Opinion, Searched, Verdict
 from forensic.gallery.rights import Right
 from forensic.web import asking, views
 from forensic.web.access import Visitor, allowed

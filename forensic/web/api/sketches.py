@@ -8,9 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
 from pydantic import Field
 
-from forensic.gallery import cases, listing
-from forensic.gallery.cases import Drawing, Kind
-from forensic.gallery.casework_models import Sketch
+from forensic.gallery.casework import cases, listing
+from forensic.gallery.casework.cases import Drawing, Kind
+from forensic.gallery.casework.casework_models import Sketch
 from forensic.gallery.rights import Right
 from forensic.web import uploads
 from forensic.web.access import Visitor, allowed

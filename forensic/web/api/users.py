@@ -10,7 +10,7 @@ from pydantic import Field
 
 from forensic.errors import UsageError
 from forensic.gallery import users
-from forensic.gallery.casework_models import User
+from forensic.gallery.casework.casework_models import User
 from forensic.gallery.rights import Right, Role
 from forensic.web import sessions
 from forensic.web.access import Visitor, allowed

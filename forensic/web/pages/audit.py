@@ -9,8 +9,8 @@ from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import RedirectResponse, Response
 
 from forensic.errors import UsageError
-from forensic.gallery import audit, trail
-from forensic.gallery.audit import Head
+from forensic.gallery.log import audit, trail
+from forensic.gallery.log.audit import Head
 from forensic.gallery.records import Choice, parse_day
 from forensic.gallery.rights import Right
 from forensic.web import errands, uploads

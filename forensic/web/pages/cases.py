@@ -10,9 +10,9 @@ from fastapi.responses import RedirectResponse, Response
 
 from forensic import casework
 from forensic.errors import ImageError, UsageError
-from forensic.gallery import cases, listing
-from forensic.gallery.cases import Drawing, Kind
-from forensic.gallery.casework_models import Case
+from forensic.gallery.casework import cases, listing
+from forensic.gallery.casework.cases import Drawing, Kind
+from forensic.gallery.casework.casework_models import Case
 from forensic.gallery.rights import Right
 from forensic.web import uploads
 from forensic.web.access import Visitor, allowed

@@ -13,8 +13,8 @@ from PIL import Image
 from forensic.candidates import Explained
 from forensic.errors import NotFound, UsageError
 from forensic.explanation import Side, overlay
-from forensic.gallery import cases, examinations
-from forensic.gallery.cases import Opinion, Verdict
+from forensic.gallery.casework import cases, examinations
+from forensic.gallery.casework.cases import Opinion, Verdict
 from forensic.gallery.rights import Right
 from forensic.web import asking, pairing
 from forensic.web.access import Visitor, allowed

@@ -9,7 +9,8 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from forensic.errors import UsageError
-from forensic.gallery import browsing, proving
+from forensic.gallery import browsing
+from forensic.gallery.checks import proving
 from forensic.gallery.expunging import today
 from forensic.gallery.models import Person, Photo
 from forensic.gallery.rights import Right

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import RedirectResponse, Response
 
 from forensic.errors import NotFound
-from forensic.gallery import cases
+from forensic.gallery.casework import cases
 from forensic.gallery.rights import Right
 from forensic.web.access import Visitor, allowed
 from forensic.web.jobs import ENDED, Status, View

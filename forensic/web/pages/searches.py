@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from forensic import casework, searching
 from forensic.candidates import NO_SUPPORT
-from forensic.gallery import cases, listing
+from forensic.gallery.casework import cases, listing
 from forensic.gallery.rights import Right
 from forensic.web import asking, views
 from forensic.web.access import Visitor, allowed

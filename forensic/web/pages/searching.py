@@ -12,8 +12,9 @@ from starlette.datastructures import FormData
 
 from forensic.casework import stated
 from forensic.errors import FaceError, ForensicError, ImageError, UsageError
-from forensic.gallery import Filter, cases, listing
-from forensic.gallery.casework_models import Case
+from forensic.gallery import Filter
+from forensic.gallery.casework import cases, listing
+from forensic.gallery.casework.casework_models import Case
 from forensic.gallery.rights import Right
 from forensic.searching import faces_of
 from forensic.web import asking, views

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from forensic.errors import NotFound, UsageError
 from forensic.gallery import users
-from forensic.gallery.casework_models import User
+from forensic.gallery.casework.casework_models import User
 from forensic.gallery.rights import RIGHTS, Right, Role
 from forensic.web import sessions
 from forensic.web.access import Visitor, allowed
