@@ -101,7 +101,7 @@ def allowed(*rights: Right, in_person: bool = False, batch: bool = False) -> Any
         known: Visitor | None = getattr(request.state, "visitor", None)
         if known is not None:  # `routing.Route` asked before it read the body
             return known
-        found = await run_in_threadpool(_visitor, request, rights, in_person)
+        found = await run_in_threadpool(_known_visitor, request, rights, in_person)
         if request.method not in SAFE and found.visit is not None:
             await _check_form(request, found.visit)
         request.state.visitor = found
@@ -152,8 +152,13 @@ def cookie_of(request: Request) -> str | None:
     return request.cookies.get(cookie(server.settings)["key"])
 
 
-def _visitor(request: Request, rights: tuple[Right, ...], in_person: bool) -> Visitor:
+def _known_visitor(request: Request, rights: tuple[Right, ...], in_person: bool) -> Visitor:
     server: Server = request.app.state.server
+    with server.gallery.snapshot():  # who they are and what they may do, in one transaction
+        return _visitor(server, request, rights, in_person)
+
+
+def _visitor(server: Server, request: Request, rights: tuple[Right, ...], in_person: bool) -> Visitor:
     user, scopes, visit = known(server, request)
     gallery = server.gallery
     try:
