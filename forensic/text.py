@@ -2,6 +2,18 @@
 
 import unicodedata
 
+PLURALS = {"person": "people", "sketch": "sketches", "entry": "entries"}
+"""Of things that do not take an s."""
+
+
+def counted(count: int, thing: str) -> str:
+    """So many things, in words.
+
+    >>> counted(1, "photo"), counted(1200, "photo"), counted(0, "person")
+    ('1 photo', '1,200 photos', '0 people')
+    """
+    return f"{count:,} {thing if count == 1 else PLURALS.get(thing, thing + 's')}"
+
 
 def printable(text: str) -> str:
     r"""The text with control characters spelled out, so that no file name or metadata can drive a terminal.

@@ -8,7 +8,7 @@ import click
 
 from forensic.commands.options import Place, day, gallery_option, head_option, open_gallery, open_place, place_option
 from forensic.commands.printing import Column, echo_json, print_problems, print_table
-from forensic.text import printable
+from forensic.text import counted, printable
 
 
 @click.group()
@@ -81,7 +81,7 @@ def verify(gallery: Path, head: Path | None, certificate: Path | None, as_json: 
     print_problems(anchors.problems, as_json=as_json)
     if not as_json:
         beyond = "" if exported else " A cut end would not show: keep heads elsewhere (forensic audit head)."
-        click.echo(f"Sound: {size} entries.{beyond}")
+        click.echo(f"Sound: {counted(size, 'entry')}.{beyond}")
         if anchors.checked:
             click.echo(f"Anchors: {anchors.checked}, each signed by an authority of {certificate}.")
         if anchors.unchecked:

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import click
 
 from forensic.commands.options import Place, gallery_option, open_gallery, say_plain
-from forensic.commands.printing import Column, echo_json, print_problems, print_table
+from forensic.commands.printing import Column, echo_json, held, print_problems, print_table
 from forensic.progress import bar
-from forensic.text import printable
+from forensic.text import counted, printable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 FOLDER = Place()  # what it is, the gallery says better than click
@@ -67,8 +67,8 @@ def make(destination: Path, gallery: Path, keys: Path | None, as_json: bool) -> 
         return
     gone = f" {made.left_out} photos were expunged meanwhile, and are not in it." if made.left_out else ""
     click.echo(
-        f"Snapshot {made.number}: {made.people} people, {made.photos} photos. Written and read back: {made.files} "
-        f"files, {made.size / MIB:.1f} MiB.{gone}"
+        f"Snapshot {made.number}: {held(made.people, made.photos)}. Written and read back: "
+        f"{counted(made.files, 'file')}, {made.size / MIB:.1f} MiB.{gone}"
     )
 
 
@@ -141,8 +141,8 @@ def restore(destination: Path, keys: Path, gallery: Path, number: int | None, in
         echo_json(restored._asdict() | {"problems": [problem._asdict() for problem in restored.problems]})
         return
     click.echo(
-        f"Restored from snapshot {restored.number}: {restored.people} people, {restored.photos} photos. Left out: "
-        f"{restored.people_left_out} people, {restored.photos_left_out} photos, which are expunged or named below."
+        f"Restored from snapshot {restored.number}: {held(restored.people, restored.photos)}. Left out: "
+        f"{held(restored.people_left_out, restored.photos_left_out)}, which are expunged or named below."
     )
     print_problems(restored.problems, as_json=False)
 
@@ -161,7 +161,7 @@ def prune(destination: Path, gallery: Path, keep: int) -> None:
 
     with open_gallery(gallery) as opened:
         snapshots, files, size = backups.prune(opened, destination, keep)
-    click.echo(f"Removed: {snapshots} snapshots, {files} files, {size / MIB:.1f} MiB.")
+    click.echo(f"Removed: {counted(snapshots, 'snapshot')}, {counted(files, 'file')}, {size / MIB:.1f} MiB.")
 
 
 @backup.command()

@@ -10,7 +10,7 @@ import click
 
 from forensic.commands.options import Place, open_place, place_option
 from forensic.commands.printing import echo_json, print_problems
-from forensic.text import printable
+from forensic.text import counted, printable
 
 if TYPE_CHECKING:
     from forensic.casefile.verifying import Verified
@@ -38,7 +38,9 @@ def export(reference: str, gallery: Path, out: Path, as_json: bool) -> None:
         said = {"file": str(made.path), "bytes": made.size, "files": len(made.manifest.files), "hidden": made.hidden}
         echo_json(said | {"manifest": made.manifest.sha256, "key": key, "fingerprint": fingerprint(key)})
         return
-    click.echo(f"Written: {printable(str(made.path))} ({len(made.manifest.files)} files, {made.size:,} bytes).")
+    click.echo(
+        f"Written: {printable(str(made.path))} ({counted(len(made.manifest.files), 'file')}, {made.size:,} bytes)."
+    )
     if made.hidden:
         click.echo(f"Verdicts that are hidden from you and so are not in it: {made.hidden}.")
     click.echo(f"Signed with the key {fingerprint(key)}. Tell the receiver the whole key by another way:\n{key}")

@@ -22,7 +22,7 @@ from forensic.commands.options import (
     route_option,
 )
 from forensic.commands.printing import Column, echo_json, print_table
-from forensic.text import printable
+from forensic.text import counted, printable
 
 if TYPE_CHECKING:
     from forensic.gallery.casework.cases import Opinion, Searched
@@ -314,7 +314,7 @@ def _print_search(found: Searched, kinds: Mapping[str, str]) -> None:
     record = found.record
     click.echo(
         f"search {found.number:<5} {record['started'][:16]} by {printable(record['operator'])}, {record['route']}, "
-        f"{record['gallery']['photos']} photos, root {record['gallery']['root'][:12]}"
+        f"{counted(record['gallery']['photos'], 'photo')}, root {record['gallery']['root'][:12]}"
     )
     if repeated := repeats(record):
         click.echo(f"  repetition of search {repeated}")

@@ -13,7 +13,7 @@ import click
 from forensic.commands.options import Place, device_option, files_of, gallery_option, open_gallery, sure
 from forensic.commands.printing import Column, echo_json, print_table, print_warnings
 from forensic.progress import bar
-from forensic.text import printable
+from forensic.text import counted, printable
 
 if TYPE_CHECKING:
     from forensic.enrollment import Summary
@@ -138,11 +138,11 @@ def clear(gallery: Path, yes: bool) -> None:
         if not count:
             click.echo("The gallery has no cohort of its own.")
             return
-        if not yes and not sure(f"Remove the cohort with its {count} sketches for good?"):
+        if not yes and not sure(f"Remove the cohort with its {counted(count, 'sketch')} for good?"):
             click.echo("Nothing was removed.")
             return
         removed = opened.clear_cohort()
-    click.echo(f"Removed the templates of {removed} sketches.")
+    click.echo(f"Removed the templates of {counted(removed, 'sketch')}.")
 
 
 def _state(row: Cohort) -> str:
@@ -161,4 +161,4 @@ def _print(summary: Summary, held: dict[str, int]) -> None:
     click.echo(f"{summary.enrolled} added, {summary.already} already there, {len(summary.failures)} failed.")
     for name, count in held.items():
         few = f"; from about {ENOUGH} on, a cohort tells much" if count < ENOUGH else ""
-        click.echo(f"The cohort of {printable(name)} holds {count} sketches{few}.")
+        click.echo(f"The cohort of {printable(name)} holds {counted(count, 'sketch')}{few}.")

@@ -9,7 +9,7 @@ import click
 
 from forensic.commands.options import NUMBER, open_place, place_option, sure
 from forensic.commands.printing import Column, echo_json, print_table
-from forensic.text import printable
+from forensic.text import counted, printable
 
 if TYPE_CHECKING:
     from forensic.duplicates import Duplicates, Pair
@@ -68,7 +68,7 @@ def merge(person: str, other: str, gallery: Path, yes: bool) -> None:
     """
     with open_place(gallery) as opened:
         count = opened.people.person(other).photo_count
-        what = f"{count} photos of {printable(other)} to {printable(person)}"
+        what = f"{counted(count, 'photo')} of {printable(other)} to {printable(person)}"
         if not yes and not sure(f"Give {what}, and drop the label {printable(other)}?"):
             click.echo("Nothing was merged.")
             return
@@ -111,7 +111,7 @@ def split(person: str, gallery: Path, photos: tuple[int, ...], new: str) -> None
     with open_place(gallery) as opened:
         made = opened.people.split(person, photos, new)
     known = f"no metadata yet but keep_until={made.keep_until}" if made.keep_until else "no metadata yet"
-    click.echo(f"{printable(made.label)} has {len(set(photos))} photos of {printable(person)}, and {known}.")
+    click.echo(f"{printable(made.label)} has {counted(len(set(photos)), 'photo')} of {printable(person)}, and {known}.")
 
 
 def _row(pair: Pair, names: dict[int, str]) -> list[str]:

@@ -29,6 +29,7 @@ from forensic.commands.options import (
 from forensic.commands.printing import print_warnings
 from forensic.errors import UsageError
 from forensic.progress import bar
+from forensic.text import counted
 
 if TYPE_CHECKING:
     from forensic.enrollment import Item, Summary
@@ -223,4 +224,4 @@ def _print_enrolled(summary: Summary, size: Size, where: str, *, dated: bool, as
     _print(summary)
     if dated:
         click.echo("--keep-until is for new people: 'forensic gallery update' sets the date of others.")
-    click.echo(f"The gallery {where} holds {size.photos} photos of {size.people} people.")
+    click.echo(f"The gallery {where} holds {counted(size.photos, 'photo')} of {counted(size.people, 'person')}.")

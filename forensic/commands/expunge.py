@@ -6,7 +6,7 @@ import click
 
 from forensic.commands.options import NUMBER, Place, open_place, place_option, sure
 from forensic.commands.printing import PROBLEMS, Column, echo_json, print_table
-from forensic.text import printable
+from forensic.text import counted, printable
 
 reason_option = click.option(
     "--reason", default="", help="Why, such as an order's number: it stays in the log, so it must not name the person."
@@ -37,12 +37,13 @@ def person(people: tuple[str, ...], gallery: Path, reason: str, yes: bool) -> No
     """
     with open_place(gallery) as opened:
         found = [opened.people.person(label) for label in dict.fromkeys(people)]
-        what = f"{', '.join(printable(one.label) for one in found)} with {sum(one.photo_count for one in found)} photos"
+        photos = counted(sum(one.photo_count for one in found), "photo")
+        what = f"{', '.join(printable(one.label) for one in found)} with {photos}"
         if not yes and not sure(f"Remove {what} for good?"):
             click.echo("Nothing was removed.")
             return
         removed = opened.people.expunge(*people, reason=reason)
-    click.echo(f"Removed {what}: {len(removed)} originals, their templates and the index.")
+    click.echo(f"Removed {what}: {counted(len(removed), 'original')}, their templates and the index.")
     for one in found:
         _show_proof(one.id)
 

@@ -23,9 +23,9 @@ from forensic.commands.options import (
 )
 from forensic.commands.originals import originals
 from forensic.commands.photo_quality import quality
-from forensic.commands.printing import Column, echo_json, print_problems, print_table
+from forensic.commands.printing import Column, echo_json, held, print_problems, print_table
 from forensic.errors import UsageError
-from forensic.text import printable
+from forensic.text import counted, printable
 
 if TYPE_CHECKING:
     from forensic.gallery.models import Person, Photo
@@ -63,7 +63,7 @@ def list_people(gallery: Path, where: dict[str, str], limit: int | None, offset:
         *map(Column, ("name", "sex", "birth year", "case", "keep until", "other")),
     ]
     print_table(titles, [_row(person) for person in people])
-    click.echo(f"{len(people)} shown of {size.people} people with {size.photos} photos.")
+    click.echo(f"{len(people)} shown of {counted(size.people, 'person')} with {counted(size.photos, 'photo')}.")
 
 
 @gallery.command()
@@ -150,7 +150,7 @@ def export(gallery: Path, out: Path) -> None:
 
     with open_gallery(gallery) as opened:
         table, size = write(opened, out), opened.size()
-    click.echo(f"Written: {table} ({size.people} people, {size.photos} photos). These are personal data.")
+    click.echo(f"Written: {table} ({held(size.people, size.photos)}). These are personal data.")
 
 
 @gallery.command()
@@ -196,7 +196,7 @@ def verify(gallery: Path, head: Path | None, repair: bool, source: Path | None, 
         size = None if problems else opened.people.size()
     print_problems(problems, as_json=as_json)
     if size and not as_json:
-        click.echo(f"Sound: {size.people} people, {size.photos} photos.")
+        click.echo(f"Sound: {held(size.people, size.photos)}.")
 
 
 def _one_of(person: object, photo: int | None) -> None:

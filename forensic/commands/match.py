@@ -21,6 +21,7 @@ from forensic.commands.options import (
     route_option,
 )
 from forensic.progress import bar
+from forensic.text import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -250,7 +251,7 @@ def print_searches(searches: list[Search]) -> None:
             console.print(Text(_holds_for(search.calibration), style="dim"))
     if searches:
         numbers = ", ".join(str(search.number) for search in searches)
-        console.print(Text(f"{searches[0].gallery_size} photos searched. {LEAD}", style="dim"))
+        console.print(Text(f"{counted(searches[0].gallery_size, 'photo')} searched. {LEAD}", style="dim"))
         console.print(Text(f"On record as search {numbers}.", style="dim"))
 
 

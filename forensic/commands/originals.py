@@ -9,7 +9,7 @@ import click
 from forensic.commands.options import gallery_option, open_gallery
 from forensic.commands.printing import echo_json
 from forensic.errors import UsageError
-from forensic.text import printable
+from forensic.text import counted, printable
 
 
 @click.command()
@@ -50,6 +50,6 @@ def originals(url: str | None, gallery: Path, back: bool, forget: bool, as_json:
     if as_json:
         echo_json(found._asdict())
         return
-    click.echo(f"The originals of {found.photos} photos lie in {printable(found.place)}.")
+    click.echo(f"The originals of {counted(found.photos, 'photo')} lie in {printable(found.place)}.")
     if found.left is not None:
         click.echo(places.LEFT.format(printable(found.left)))

@@ -11,6 +11,7 @@ import click
 from forensic.commands.options import gallery_option, open_gallery, policy_option
 from forensic.commands.printing import Column, echo_json, print_table
 from forensic.progress import bar
+from forensic.text import counted
 
 if TYPE_CHECKING:
     from forensic.gallery.models import Photo
@@ -69,4 +70,4 @@ def _print(photos: list[Photo], measured: int) -> None:
     counts = Counter(found["verdict"] for _, found in verdicts)
     words = {"accept": "good enough", "warn": "to look at", "refuse": "of no use", "none": "not measured"}
     told = ", ".join(f"{counts[verdict]} {text}" for verdict, text in words.items() if counts[verdict])
-    click.echo(f"{measured} measured now. {len(photos)} photos{': ' if told else ''}{told}.")
+    click.echo(f"{measured} measured now. {counted(len(photos), 'photo')}{': ' if told else ''}{told}.")

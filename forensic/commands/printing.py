@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from forensic.text import printable
+from forensic.text import counted, printable
 
 if TYPE_CHECKING:
     from forensic.gallery import Problem
@@ -22,6 +22,15 @@ class Column(NamedTuple):
 
     title: str
     right: bool = False
+
+
+def held(people: int, photos: int) -> str:
+    """How much a gallery, or a copy of one, holds.
+
+    >>> held(1, 2)
+    '1 person, 2 photos'
+    """
+    return f"{counted(people, 'person')}, {counted(photos, 'photo')}"
 
 
 def echo_json(value: object) -> None:

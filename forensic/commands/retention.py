@@ -11,7 +11,7 @@ import click
 
 from forensic.commands.options import day, open_place, place_option, sure
 from forensic.commands.printing import Column, echo_json, print_table
-from forensic.text import printable
+from forensic.text import counted, printable
 
 if TYPE_CHECKING:
     from forensic.gallery.expunging import Due
@@ -45,7 +45,9 @@ def list_due(gallery: Path, before: date | None, as_json: bool) -> None:
         return
     _print(found)
     overdue = sum(person.keep_until < today() for person in found)
-    shown = f"{len(found)} of {size.people} people have a date" + ("" if before is None else f" before {before}")
+    shown = f"{len(found)} of {counted(size.people, 'person')} have a date" + (
+        "" if before is None else f" before {before}"
+    )
     advice = ": 'forensic retention apply' expunges them" if overdue else ""
     click.echo(f"{shown}; {overdue} are due today ({today()} in UTC){advice}.")
 
@@ -74,7 +76,7 @@ def apply(gallery: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
         if not dry_run and not as_json:
             _print(found)
         if found and not dry_run:
-            if not yes and not sure(f"Expunge these {len(found)} people for good?"):
+            if not yes and not sure(f"Expunge {counted(len(found), 'person')} for good?"):
                 click.echo("Nothing was removed.")
                 return
             found = opened.people.expunge_due()
@@ -84,7 +86,7 @@ def apply(gallery: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
     if dry_run:
         _print(found)
     what = "would be expunged" if dry_run else "were expunged"
-    click.echo(f"{len(found)} people, due on {today()} (UTC), {what}.")
+    click.echo(f"{counted(len(found), 'person')}, due on {today()} (UTC), {what}.")
 
 
 def _print(found: Sequence[Due]) -> None:

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 import forensic
 from forensic.candidates import LEAD, SYNTHETIC
 from forensic.gallery.rights import Right
-from forensic.text import printable
+from forensic.text import counted, printable
 
 if TYPE_CHECKING:
     from forensic.web.access import Visitor
@@ -24,7 +24,7 @@ environment = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-environment.filters["printable"] = printable
+environment.filters |= {"printable": printable, "counted": counted}
 environment.filters["moment"] = lambda moment: f"{moment:%Y-%m-%d %H:%M} UTC"
 environment.filters["stamp"] = lambda text: f"{text[:10]} {text[11:19]} UTC"  # a moment as it is on record
 environment.filters["sentence"] = lambda text: text[:1].upper() + text[1:]

@@ -98,7 +98,7 @@ def test_merge(run, tmp_path):
     person, photo = split_one(run, tmp_path)
     assert "Nothing was merged." in run("merge", person, "Double", input="n\n").output
     told = run("merge", person, "Double", "--yes").output
-    assert f"Gave 1 photos of Double to {person}." in told
+    assert f"Gave 1 photo of Double to {person}." in told
     assert "had been kept apart" in told
     with opened(tmp_path) as gallery:
         assert photo in [found.id for found in gallery.photos(person)]

@@ -172,7 +172,7 @@ def test_the_commands(run, kept):
     assert "Nothing was removed." in run("apply", input="n\n").output
     assert kept.size().people == 5
     done = run("apply", input="y\n").output
-    assert "Expunge these 2 people for good?" in done
+    assert "Expunge 2 people for good?" in done
     assert "2 people, due on 2031-05-01 (UTC), were expunged." in done
     assert kept.size().people == 3
     assert "0 people, due on" in run("apply", "--yes").output

@@ -33,14 +33,14 @@ def test_from_the_first_backup_to_a_restored_gallery(run, enrolled, places, tmp_
     status, output = run("verify", folder, "--keys", keys)
     assert (status, "3 people and photos in it are expunged" in output) == (0, True)
     status, output = run("restore", folder, "--keys", keys, "--gallery", tmp_path / "new")
-    assert (status, "5 people, 10 photos. Left out: 1 people, 2 photos" in output) == (0, True)
+    assert (status, "5 people, 10 photos. Left out: 1 person, 2 photos" in output) == (0, True)
     with Gallery(tmp_path / "new") as new:
         assert new.verify() == []
     given = ("--keys", keys, "--gallery", tmp_path / "newer", "--number", 1, "--json")
     restored = json.loads(run("restore", folder, *given)[1].splitlines()[0])
     assert (restored["number"], restored["photos_left_out"], restored["problems"]) == (1, 2, [])
     status, output = run("prune", folder, "--keep", 1)
-    assert (status, "Removed: 1 snapshots" in output) == (0, True)
+    assert (status, "Removed: 1 snapshot" in output) == (0, True)
     shown = run("list", folder, "--keys", keys)[1].splitlines()
     assert [line.split()[1] for line in shown if line.startswith("│")] == ["2"]
 

@@ -374,7 +374,7 @@ def test_from_a_new_key_to_the_next_by_commands(run, tmp_path, monkeypatch, maki
     assert _id(second) in run("key", "rotate", "--new-key-file", str(second)).output
     assert "does not open" in str(run("list").exception)
     monkeypatch.setenv(keys.FILE_VARIABLE, str(second))
-    assert "1 people with 1 photos" in run("list").output
+    assert "1 person with 1 photo" in run("list").output
 
 
 def test_encrypting_a_plain_gallery_by_command(run, plain, monkeypatch):
