@@ -52,9 +52,10 @@ def demo(count: int, folder: Path, seed: int) -> int:
     """
     from forensic import report
     from forensic.datasets.synthetic import TABLE, make_people
-    from forensic.gallery import Gallery
+    from forensic.gallery import Gallery, address
     from forensic.identify import Identifier
 
+    address.check_outside(folder)
     _clear(folder)
     drawn = [1 + count * part // 4 for part in (1, 2, 3)]  # settled before anything is searched
     _mark(folder, count)

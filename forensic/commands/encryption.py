@@ -70,10 +70,13 @@ def new_key(out: Path | None, keyring: bool) -> None:
     forensic gallery key new --out /mnt/keys/gallery
     forensic gallery key new --keyring
     """
+    from forensic.gallery import address
     from forensic.gallery.cipher import keys
 
     if (out is None) is not keyring:
         raise UsageError("Say where the key is to be kept: either --out FILE or --keyring.")
+    if out is not None:
+        address.check_outside(out)  # a key beside what it opens keeps nobody out
     made = keys.new_in_ring() if out is None else keys.new_file(out)
     click.echo(f"{printable(made.source)} holds the new key {made.id}. Keep a copy where only you can reach it.")
 

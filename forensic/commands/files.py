@@ -22,10 +22,12 @@ def check_place(file: Path) -> None:
     """Make the folder of a file of figures, which `write` then writes.
 
     Raises:
-        UsageError: The folder cannot be made or written, or the file itself cannot.
+        UsageError: The folder cannot be made or written, or the file itself cannot; or it is a gallery's.
     """
     from forensic.errors import UsageError
+    from forensic.gallery.address import check_outside
 
+    check_outside(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         writable = os.access(file if file.exists() else file.parent, os.W_OK) and not file.is_dir()

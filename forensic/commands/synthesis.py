@@ -277,11 +277,13 @@ def _make(folder: Path) -> None:
     """Make a folder for what a command writes.
 
     Raises:
-        UsageError: It cannot be made.
+        UsageError: It cannot be made, or is a gallery's.
     """
     from forensic.errors import UsageError
+    from forensic.gallery.address import check_outside
     from forensic.images import display_name
 
+    check_outside(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:

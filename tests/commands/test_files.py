@@ -5,7 +5,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from forensic import Gallery
+from forensic.cli import run
 from forensic.commands import files
 from forensic.errors import UsageError
 
@@ -46,3 +49,31 @@ def test_what_cannot_be_written_is_told(tmp_path: Path, name: str) -> None:
     for act in (files.check_place, lambda file: files.write(file, "text")):
         with pytest.raises(UsageError, match="cannot be written"):
             act(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("demo", "--out"),
+        ("gallery", "key", "new", "--out"),
+        ("synthesize", "pencil", "PHOTO", "--out"),
+        ("train", "pix2pix", "--data", "DATA", "--out"),
+        ("quality", "DATA", "DATA", "--csv"),
+        ("evaluate", "--data", "DATA", "--json"),
+    ],
+    ids=" ".join,
+)
+def test_nothing_is_written_into_a_gallery(
+    arguments: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No expunge would reach it there."""
+    folder = tmp_path / "gallery"
+    with Gallery(folder, create=True):
+        pass
+    (tmp_path / "DATA").mkdir()
+    Image.new("RGB", (64, 64)).save(tmp_path / "PHOTO", "PNG")
+    before = sorted(folder.rglob("*"))
+    given = [str(tmp_path / one) if one.isupper() else one for one in arguments]
+    status, told = run([*given, str(folder / "made")]), capsys.readouterr().err
+    assert (status, f"lies in the gallery {folder}" in told) == (2, True), told
+    assert sorted(folder.rglob("*")) == before
