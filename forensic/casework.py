@@ -18,7 +18,7 @@ from forensic.gallery.casework.cases import Searched, Verdict
 from forensic.gallery.casework.casework_models import Case, Sketch
 from forensic.gallery.log import audit
 from forensic.identify import Identifier
-from forensic.searching import REPETITION, faces_of
+from forensic.search_records import REPETITION, faces_of
 
 KEPT = "whom the filter keeps"
 OWNERS = "whose the photos are (people were merged or split)"

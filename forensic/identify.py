@@ -32,7 +32,7 @@ from forensic.loading import Loaded, Memory
 from forensic.matching import Matcher
 from forensic.preparing import Here, by_space
 from forensic.recognition.index import best_per_person
-from forensic.searching import KNOWN_PROBE, Use, record_of
+from forensic.search_records import KNOWN_PROBE, Use, record_of
 
 if TYPE_CHECKING:
     from forensic.gallery.models import Photo

@@ -24,7 +24,7 @@ from forensic.recognition.calibration import Calibration
 from forensic.recognition.cohort import Cohort
 from forensic.recognition.fusion import Scoring
 from forensic.routes import Route, Side
-from forensic.searching import models_of
+from forensic.search_records import models_of
 
 DEFAULT = "direct+direct@patches"
 KIND = "scoring"
@@ -54,7 +54,7 @@ class Matcher:
 
     @property
     def models(self) -> dict[str, str]:
-        """Name and SHA-256 of every model that takes part, see `forensic.searching.models_of`."""
+        """Name and SHA-256 of every model that takes part, see `forensic.search_records.models_of`."""
         return models_of({route.name: route.models for route in self.routes}) | (
             {} if self.scoring.digest is None else {KIND: self.scoring.digest}
         )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from forensic import Gallery, Identifier, casework, images, provenance, searching
+from forensic import Gallery, Identifier, casework, images, provenance
 from forensic.candidates import Search
 from forensic.datasets.synthetic import Made
 from forensic.errors import ImageError, UsageError
@@ -120,7 +120,7 @@ def test_a_repetition_takes_models_and_a_decoder_that_are_there(gallery: Gallery
     assert again.identical
     assert opened == [people[3].sketch.read_bytes()]
     records = [cases.searched(gallery, one.number).record for one in (search, again.search)]
-    assert [searching.repeats(record) for record in records] == [None, search.number]
+    assert [search_records.repeats(record) for record in records] == [None, search.number]
     assert casework.compared(*records) == (True, ())
     other = records[1] | {"device": "cuda", "candidates": records[1]["candidates"][:2]}
     assert casework.compared(records[0], other) == (False, ("device",))

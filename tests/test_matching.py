@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from forensic import images, matching, searching, weights
+from forensic import images, matching, weights
 from forensic.commands import options
 from forensic.datasets.synthetic import Made
 from forensic.errors import DataError, ModelError, UsageError
@@ -158,9 +158,9 @@ def test_a_method_that_takes_part_both_ways_has_both_models_on_record() -> None:
     assert matching.key(both[0]) == hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]
     for matcher in (Matcher(both, Scoring.plain(3)), Matcher(both[:2], Scoring.plain(2))):
         for route in matcher.routes:
-            assert searching.made_with({"models": matcher.models}, route.name, route.models)
+            assert search_records.made_with({"models": matcher.models}, route.name, route.models)
         swapped = both[0].models | {"painter": "b" * 64}
-        assert not searching.made_with({"models": matcher.models}, names[0], swapped)
+        assert not search_records.made_with({"models": matcher.models}, names[0], swapped)
 
 
 def test_an_own_cohort_has_no_likelihood_ratios() -> None:

@@ -9,11 +9,11 @@ from forensic.candidates import LEAD, SYNTHETIC
 from forensic.casefile.shown import Passage, Table
 from forensic.evaluation.tables import of_data, share
 from forensic.gallery.models import AccuracyReport
-from forensic.searching import made_with
+from forensic.search_records import made_with
 from forensic.text import printable
 
 Record = Mapping[str, Any]
-"""Of a search, as `forensic.searching.record_of` makes it."""
+"""Of a search, as `forensic.search_records.record_of` makes it."""
 SCORING = "scoring"
 FACE = (
     "The face in the sketch is found by a detector (MTCNN, or face priors where that finds none), or lies where a "

@@ -19,7 +19,7 @@ from forensic.casefile.shown import Picture
 from forensic.errors import FaceError, ImageError, ModelError, UsageError
 from forensic.gallery.casework.casework_models import Sketch
 from forensic.report import PROBE_SIDE, jpeg, stamped, with_landmarks
-from forensic.searching import faces_of, made_with
+from forensic.search_records import faces_of, made_with
 
 if TYPE_CHECKING:
     from forensic.faces import Aligned, Finder

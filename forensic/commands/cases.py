@@ -309,7 +309,7 @@ def _print_search(found: Searched, kinds: Mapping[str, str]) -> None:
         kinds: Hash of each of the case's sketches -> its kind.
     """
     from forensic.candidates import beyond, narrowed, strength
-    from forensic.searching import repeats
+    from forensic.search_records import repeats
 
     record = found.record
     click.echo(
@@ -386,7 +386,7 @@ def _circumstances(found: Searched, purpose: str) -> dict[str, str]:
 
 
 def _search(found: Searched) -> dict[str, Any]:
-    from forensic.searching import repeats
+    from forensic.search_records import repeats
 
     return {
         "search": found.number,

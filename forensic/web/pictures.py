@@ -11,7 +11,7 @@ from forensic.gallery import Gallery
 from forensic.gallery.casework import cases, listing
 from forensic.gallery.casework.casework_models import Sketch
 from forensic.images import display_name
-from forensic.searching import faces_of
+from forensic.search_records import faces_of
 from forensic.web.access import Visitor
 from forensic.web.engine import Engine
 

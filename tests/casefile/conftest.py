@@ -54,7 +54,7 @@ def enrollment(number: int, label: str) -> Enrollment:
 
 
 def record(probe: str, **changes: object) -> dict[str, object]:
-    """A search's record as `forensic.searching` makes it, with a candidate for each photo."""
+    """A search's record as `forensic.search_records` makes it, with a candidate for each photo."""
     candidates = [
         {
             "rank": photo,

@@ -23,7 +23,7 @@ from forensic.datasets.synthetic import Made
 from forensic.gallery.casework import cases
 from forensic.gallery.casework.cases import Drawing, Kind
 from forensic.gallery.log import trail
-from forensic.searching import record_of_candidates
+from forensic.search_records import record_of_candidates
 from forensic.web.server import Server
 
 pytestmark = pytest.mark.server

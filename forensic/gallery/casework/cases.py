@@ -88,7 +88,7 @@ class Searched(NamedTuple):
     Attributes:
         number: Of the search.
         case: The case's reference, or None.
-        record: What was recorded, see `forensic.searching.record_of`.
+        record: What was recorded, see `forensic.search_records.record_of`.
         people: Number of a candidate's photo -> label of whose it is now, of those that are still enrolled.
         opinions: The examiners' verdicts, by rank, then by time.
     """

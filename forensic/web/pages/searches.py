@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from forensic import casework, searching
+from forensic import casework
 from forensic.candidates import NO_SUPPORT
 from forensic.gallery.casework import cases, listing
 from forensic.gallery.rights import Right
@@ -45,7 +45,7 @@ def shown(request: Request, number: Number, visitor: Annotated[Visitor, allowed(
     """A search: what it was made with, what was searched, the candidates, and what examiners say of them."""
     view = views.search(visitor.gallery, number)
     record, settings = view.record, visitor.server.settings
-    before = searching.repeats(record)
+    before = search_records.repeats(record)
     repeated = None if before is None else cases.searched(visitor.gallery, before)
     held = {sketch.sha256: sketch for sketch in view.sketches}
     return page(

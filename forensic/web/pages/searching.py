@@ -16,7 +16,7 @@ from forensic.gallery import Filter
 from forensic.gallery.casework import cases, listing
 from forensic.gallery.casework.casework_models import Case
 from forensic.gallery.rights import Right
-from forensic.searching import faces_of
+from forensic.search_records import faces_of
 from forensic.web import asking, views
 from forensic.web.access import Visitor, allowed
 from forensic.web.api.models import LARGEST
