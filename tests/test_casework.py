@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from forensic import Gallery, Identifier, casework, images, provenance
+from forensic import Gallery, Identifier, casework, images, provenance, search_records
 from forensic.candidates import Search
 from forensic.datasets.synthetic import Made
 from forensic.errors import ImageError, UsageError

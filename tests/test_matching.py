@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from forensic import images, matching, weights
+from forensic import images, matching, search_records, weights
 from forensic.commands import options
 from forensic.datasets.synthetic import Made
 from forensic.errors import DataError, ModelError, UsageError

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from forensic import casework
+from forensic import casework, search_records
 from forensic.candidates import NO_SUPPORT
 from forensic.gallery.casework import cases, listing
 from forensic.gallery.rights import Right
