@@ -333,7 +333,7 @@ def test_a_campaign_learns_from_the_split_that_is_asked_for(call, data, monkeypa
             for pair in listed
         ]
 
-    monkeypatch.setattr("forensic.datasets.pairs", pairs)
+    monkeypatch.setitem(datasets.split_pairs.__globals__, "pairs", pairs)
     assert call("run", "--resplit", data=data)[0] == 0
     record = record_of(tmp_path)
     kept, _ = load([pair for pair in listed if pair.identity in "bc"], 32)  # a is held out
