@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def section(report: Mapping[str, Any], seen: set[str]) -> Iterator[str]:
         names = ", ".join(f"`{system['name']}`" for system in unfitted)
         yield f"Nobody fitted the scoring of {names}: each is the plain mean of its cosines.\n"
     yield from added(report)
-    for table in tables(report):
+    for table in islice(tables(report), 1 if plain else None):  # of plain means nothing is asked but what adds
         if not (repeated and table.section == "closed-set"):
             yield from of_table(table)
 
