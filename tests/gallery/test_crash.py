@@ -182,7 +182,7 @@ def test_originals_are_on_the_disk_before_the_row_that_names_them(gallery, makin
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc to name descriptors")
 @pytest.mark.parametrize("what", ["gallery", "encrypted", "enrolled", "backup", "restored", "elsewhere"])
-def test_every_new_folder_outlasts_a_power_cut(tmp_path, making, monkeypatch, what):
+def test_every_new_folder_outlasts_a_power_cut(tmp_path, making, monkeypatch, request, what):
     """Each folder's entry is synced after it was made, those of missing parents too; what is private stays so."""
     steps: list[tuple[str, str]] = []
     lock, fsync, mkdir, replace = threading.Lock(), os.fsync, os.mkdir, os.replace
@@ -197,6 +197,7 @@ def test_every_new_folder_outlasts_a_power_cut(tmp_path, making, monkeypatch, wh
     places = tmp_path / "a" / "backup", tmp_path / "keys.json"
     if what in ("enrolled", "backup", "restored", "elsewhere"):
         made = Gallery(tmp_path / "gallery", create=True)
+        request.addfinalizer(made.close)
         made.enroll([making.record(0)])
     if what == "restored":
         backups.make(made, *places)
