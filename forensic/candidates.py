@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 
 from forensic.explanation import Explanation
 from forensic.faces import Aligned
-from forensic.recognition.calibration import SUPPORT, verbal
+from forensic.recognition.calibration import SUPPORT, Calibration, verbal
+
+if TYPE_CHECKING:
+    from forensic.gallery.models import Photo
 
 LEAD = (
     "A candidate is an investigative lead, not an identification: a trained examiner compares the faces, and a "
@@ -47,6 +50,23 @@ class Candidate(NamedTuple):
     routes: dict[str, float]
     photo_id: int
     person_id: int
+
+    @classmethod
+    def of(
+        cls,
+        rank: int,
+        photo: Photo,
+        person: str,
+        score: float,
+        own_scores: dict[str, float],
+        calibration: Calibration | None,
+    ) -> Candidate:
+        """The candidate whose best photo has a score, with the likelihood ratio that a calibration gives it."""
+        log_lr = None if calibration is None else float(calibration.log_lr(score))
+        bounded = log_lr is not None and calibration is not None and bool(calibration.bounded(log_lr))
+        return cls(
+            rank, person, photo.file_name, photo.sha256, score, log_lr, bounded, own_scores, photo.id, photo.person_id
+        )
 
     @property
     def strength(self) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,14 +29,9 @@ from forensic.gallery.casework import cases
 from forensic.gallery.models import now
 from forensic.gallery.records import Owner
 from forensic.loading import Loaded, Memory
-from forensic.matching import Matcher
 from forensic.preparing import Here, by_space
 from forensic.recognition.index import best_per_person
 from forensic.search_records import KNOWN_PROBE, Use, record_of
-
-if TYPE_CHECKING:
-    from forensic.gallery.models import Photo
-    from forensic.recognition.calibration import Calibration
 
 Picture = str | os.PathLike[str] | Image.Image | images.Decoded
 """What a sketch may be given as."""
@@ -242,15 +237,17 @@ class Identifier:
             photos = self.gallery.photos_by_number(best.id for best in found)
             if len(photos) < len(found):  # or just now
                 continue
-            candidates = []
-            for rank, (best, row) in enumerate(zip(found, rows, strict=True), 1):
-                shown = (
+            candidates = [
+                Candidate.of(
+                    rank,
                     photos[best.id],
                     best.person.label,
                     best.score + query.offset,
-                    _own_scores(matcher, templates, row),
+                    matcher.own_scores(templates, row),
+                    matcher.scoring.calibration,
                 )
-                candidates.append(_candidate(rank, *shown, matcher.scoring.calibration))
+                for rank, (best, row) in enumerate(zip(found, rows, strict=True), 1)
+            ]
             answer = self._answer(probes, loaded, len(index), kept, candidates)
             self._watch(STAGES[3])
             use = Use(
@@ -415,26 +412,6 @@ class _Owners:
     def __call__(self, photos: NDArray[np.int64]) -> dict[int, Owner]:
         self.told = self._gallery.owners(photos)
         return self.told
-
-
-def _candidate(
-    rank: int, photo: Photo, person: str, score: float, own: dict[str, float], calibration: Calibration | None
-) -> Candidate:
-    log_lr = None if calibration is None else float(calibration.log_lr(score))
-    bounded = log_lr is not None and calibration is not None and bool(calibration.bounded(log_lr))
-    return Candidate(
-        rank, person, photo.file_name, photo.sha256, score, log_lr, bounded, own, photo.id, photo.person_id
-    )
-
-
-def _own_scores(matcher: Matcher, probes: Sequence[matching.Templates], photo: NDArray[np.float32]) -> dict[str, float]:
-    """Each route's own similarity of the probes and a photo, for the reader."""
-    ends = np.cumsum([len(template) for template in probes[0]])
-    parts = np.split(photo, ends[:-1])
-    return {
-        route.name: float(np.mean([templates[k] @ part for templates in probes]))
-        for k, (route, part) in enumerate(zip(matcher.routes, parts, strict=True))
-    }
 
 
 def _open(image: Picture) -> tuple[str, str, Image.Image]:

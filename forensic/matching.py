@@ -63,6 +63,20 @@ class Matcher:
         """The face's template under every route."""
         return [route.describe([face], side)[0] for route in self.routes]
 
+    def own_scores(self, probes: Sequence[Templates], photo: NDArray[np.float32]) -> dict[str, float]:
+        """Each route's own similarity of probes and a photo, -1 to 1, for the reader.
+
+        Args:
+            probes: As `describe` gives them; their similarities are averaged.
+            photo: Its templates one behind the other, as an index holds them.
+        """
+        ends = np.cumsum([len(template) for template in probes[0]])
+        parts = np.split(photo, ends[:-1])
+        return {
+            route.name: float(np.mean([templates[k] @ part for templates in probes]))
+            for k, (route, part) in enumerate(zip(self.routes, parts, strict=True))
+        }
+
     def among(self, kept: Iterable[Route]) -> Matcher:
         """The matcher of some of the routes, with the scoring that was fitted to them."""
         chosen = tuple(kept)

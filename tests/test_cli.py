@@ -276,7 +276,7 @@ def test_an_interrupted_training_says_how_it_goes_on(monkeypatch: pytest.MonkeyP
     def interrupt(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt("stopped in epoch 3; go on with --resume")
 
-    monkeypatch.setattr("forensic.commands.synthesis.methods.callback", interrupt)
+    monkeypatch.setattr("forensic.commands.methods.methods.callback", interrupt)
     assert cli.run(["methods"]) == 130
     assert "What was stored is whole; stopped in epoch 3; go on with --resume." in capsys.readouterr().err
 

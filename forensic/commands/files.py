@@ -37,6 +37,24 @@ def check_place(file: Path) -> None:
         raise UsageError(f"{printable(str(file))} cannot be written. Give another file.")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder for what a command writes.
+
+    Raises:
+        UsageError: It cannot be made, or is a gallery's.
+    """
+    from forensic.errors import UsageError
+    from forensic.gallery.address import check_outside
+
+    check_outside(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise UsageError(
+            f"{printable(str(folder))} cannot be made ({problem.strerror}). Give another --out."
+        ) from problem
+
+
 def write(file: Path, text: str) -> None:
     """Write a file of figures whole, or not at all; a link, a device or a pipe is written to and stays what it is.
 

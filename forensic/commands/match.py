@@ -139,10 +139,10 @@ def match(
             results = (_explained(identifier, result) for result in results)
         # Kept where they are shown at the end: pictures of thousands fill the memory.
         searches, failures = _collect(names, results, json_file, keep=bool(report) or count <= TABLES)
-        if json_file != "-" and count <= TABLES:
+        if json_file != files.STANDARD and count <= TABLES:
             print_searches(searches)
         if report and searches:
-            _write_report(searches, opened, report, quiet=json_file == "-")
+            _write_report(searches, opened, report, quiet=json_file == files.STANDARD)
     return ImageError.exit_code if failures else 0
 
 
@@ -190,7 +190,7 @@ def _collect(
                     raise UsageError(f"{error} On record already: search {_told(numbers)}.") from None
                 if keep:
                     searches.append(search)
-                elif json_file != "-":
+                elif json_file != files.STANDARD:
                     _line(search)
             shown(done)
     if json_file and numbers:  # not in the lines: these are the same to the byte whenever the search is repeated

@@ -9,7 +9,9 @@ from PIL import Image
 
 from forensic import datasets
 from forensic import weights as store
-from forensic.commands.synthesis import methods, synthesize, train
+from forensic.commands.methods import methods
+from forensic.commands.synthesize import synthesize
+from forensic.commands.train import train
 from forensic.datasets import Pair, split_pairs
 from forensic.errors import DataError, FaceError, TrainingError, UsageError
 from forensic.synthesis import weights

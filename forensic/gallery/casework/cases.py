@@ -19,10 +19,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
 from forensic.errors import NotFound, UsageError
+from forensic.gallery.casework import held_in_log
 from forensic.gallery.casework.casework_models import Case, Decision, SearchRecord, Sketch
-from forensic.gallery.log import audit, statements
+from forensic.gallery.log import audit
 from forensic.gallery.models import Person, Photo, now
-from forensic.gallery.records import Problem, parse_label
+from forensic.gallery.records import parse_label
 from forensic.gallery.rights import Operator, Right, Role, needs
 from forensic.gallery.storage import Storage
 from forensic.text import forms
@@ -130,7 +131,7 @@ def open_case(gallery: Storage, reference: str, *, purpose: str, legal_basis: st
         )
         session.add(case)
         session.flush()
-        gallery.note(session, "case-open", case=case.id, content=_content(case))
+        gallery.note(session, "case-open", case=case.id, content=held_in_log.of_case(case))
         return case.id
 
 
@@ -164,7 +165,7 @@ def add_sketch(gallery: Storage, reference: str, drawing: Drawing) -> int:
         )
         session.add(sketch)
         session.flush()
-        gallery.note(session, "case-sketch", sketch=sketch.id, content=_of_sketch(sketch))
+        gallery.note(session, "case-sketch", sketch=sketch.id, content=held_in_log.of_sketch(sketch))
         return sketch.id
 
 
@@ -244,7 +245,7 @@ def record_search(gallery: Storage, record: Mapping[str, Any], *, case: str | No
         search = SearchRecord(case_id=found, record=text)
         session.add(search)
         session.flush()
-        gallery.note(session, "search", search=search.id, content=_of_search(search))
+        gallery.note(session, "search", search=search.id, content=held_in_log.of_search(search))
         return search.id
 
 
@@ -300,7 +301,7 @@ def decide(gallery: Storage, number: int, rank: int, verdict: Verdict, reason: s
             decided_at=now(),
         )
         session.add(decision)
-        gallery.note(session, "decide", search=number, rank=rank, content=_of_decision(decision))
+        gallery.note(session, "decide", search=number, rank=rank, content=held_in_log.of_decision(decision))
 
 
 @needs(Right.SEARCH)
@@ -314,37 +315,6 @@ def check(gallery: Storage, reference: str | None) -> None:
     if reference is not None:
         with gallery.reading() as session:
             find_case(session, reference)
-
-
-def problems(session: Session, entries: Iterable[audit.Entry]) -> list[Problem]:
-    """Cases, sketches, searches and decisions that are not as the entries of the audit log have them."""
-    there: dict[str, object] = {f"case {row.id}": _content(row) for row in session.scalars(select(Case))}
-    for sketch in session.scalars(select(Sketch).options(undefer(Sketch.data)).execution_options(yield_per=20)):
-        there[f"sketch {sketch.id}"] = _of_sketch(sketch)
-    there |= {f"search {row.id}": _of_search(row) for row in session.scalars(select(SearchRecord))}
-    for row in session.scalars(select(Decision)):
-        there[statements.decision(row.search_id, row.rank, row.examiner)] = _of_decision(row)
-    found = statements.differences(statements.logged(entries), there)
-    return [Problem("record", subject, f"It {fault}: {audit.RESTORE}") for subject, fault in found]
-
-
-def _content(case: Case) -> str:
-    return statements.hash_of_case(case.reference, case.purpose, case.legal_basis, case.opened_by)
-
-
-def _of_sketch(sketch: Sketch) -> str:
-    about = (sketch.file_name, sketch.kind, sketch.made_by, sketch.described_by, sketch.drawn_on, sketch.added_by)
-    found = hashlib.sha256(sketch.data).hexdigest()
-    return statements.hash_of_sketch(sketch.case_id, sketch.sha256, found, about)
-
-
-def _of_search(search: SearchRecord) -> str:
-    return statements.hash_of_search(search.case_id, search.record)
-
-
-def _of_decision(decision: Decision) -> str:
-    at = decision.decided_at.isoformat()
-    return statements.hash_of_decision(decision.salt, decision.verdict, decision.reason, at)
 
 
 def as_seen(session: Session, row: SearchRecord, operator: Operator) -> Searched:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from forensic.gallery import cohorts, database, engines, originals, users
 from forensic.gallery.backup import keyfiles
-from forensic.gallery.casework import cases
+from forensic.gallery.casework import held_in_log
 from forensic.gallery.cipher import encrypting
 from forensic.gallery.cipher.encryption import KEY_FILE, Envelope
 from forensic.gallery.log import audit
@@ -55,7 +55,7 @@ def verify(gallery: Gallery, exported: audit.Head | None = None) -> list[Problem
         problems += cohorts.problems(session)
         problems += audit.verify(session, exported)
         entries = audit.entries(session)
-        problems += cases.problems(session, entries)
+        problems += held_in_log.problems(session, entries)
         problems += users.problems(session, entries)
         problems += _key(gallery, entries)
         problems += keyfiles.remaining(session, everywhere=False)

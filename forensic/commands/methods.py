@@ -1,0 +1,82 @@
+"""``forensic methods``: what can be trained and loaded."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a list of objects for programs.")
+def methods(as_json: bool) -> None:
+    """List the synthesis methods, their papers and the weights at hand.
+
+    Weights are those that ship, or the names of your own; --json has their paths, and the papers' titles.
+
+    \b
+    forensic methods
+    forensic methods --json
+    """
+    listed = [_describe(name) for name in _names()]
+    if as_json:
+        click.echo(json.dumps(listed, indent=2))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("method", "goes", "parameters", "weights", "paper", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.columns[2].justify = "right"
+    for line in listed:
+        goes = "either way" if line["two_way"] else f"{line['source']} to {line['target']}"
+        table.add_row(line["name"], goes, _count(line["parameters"]), _weights(line["weights"]), _cited(line["paper"]))
+    Console().print(table)
+
+
+def _count(parameters: int) -> str:
+    return f"{parameters / 1e6:.1f} M" if parameters else "-"
+
+
+def _weights(paths: Sequence[str]) -> str:
+    from forensic.weights import SHIPPED
+
+    return ", ".join("shipped" if Path(path).parent == SHIPPED else Path(path).stem for path in paths) or "-"
+
+
+def _cited(paper: str) -> str:
+    """Authors, venue and year of a citation.
+
+    >>> _cited("Zhou, Kuang, Wong, Markov Weight Fields, CVPR 2012"), _cited("none: a control")
+    ('Zhou et al., CVPR 2012', 'none: a control')
+    """
+    authors, *_, venue = paper.split(", ") if ", " in paper else (paper, "")
+    first = authors if " " in authors else f"{authors} et al."
+    return f"{first}, {venue}" if venue else paper
+
+
+def _names() -> list[str]:
+    from forensic.synthesis import names
+
+    return names()
+
+
+def _describe(name: str) -> dict[str, Any]:
+    """One method at its paper's settings."""
+    import torch
+
+    from forensic.synthesis import create
+    from forensic.synthesis.weights import count_parameters, entries
+
+    with torch.device("meta"):  # no memory, no random numbers: only shapes are asked for
+        translator = create(name)
+    return {
+        "name": name,
+        "source": translator.source,
+        "target": translator.target,
+        "two_way": translator.two_way,
+        "paper": translator.paper,
+        "parameters": count_parameters(translator),
+        "weights": [str(entry.path) for entry in entries(name)],
+    }
