@@ -16,7 +16,7 @@ from forensic.datasets.synthetic import Made
 from forensic.errors import DataError, ForensicError, UsageError
 from forensic.faces import Finder, policy
 
-FEW_KILLS, KILLS = 5, 20
+FEW_KILLS, KILLS = 3, 20
 
 
 @pytest.fixture(scope="module")

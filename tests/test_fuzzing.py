@@ -12,7 +12,7 @@ import pytest
 SCRIPT = Path(__file__).with_name("fuzzing.py")
 CLEAN = {"success", "failure", "DataError", "UsageError"}
 SECONDS, MEGABYTES = 10, 1024
-FEW, ALL = 25, 500
+FEW, ALL = 12, 500
 
 
 def fuzz(which: str, first: int, count: int, folder: Path) -> Counter[str]:

@@ -226,11 +226,11 @@ def test_the_number_of_cores_changes_nothing(gallery: Gallery, people: list[Made
         return [*lists, (told.score, told.regions, told.probe_map.tobytes(), told.candidate_map.tobytes())]
 
     answers = []
-    for threads in (1, 2, 3):
+    for threads in (1, 3):
         torch.set_num_threads(threads)
         answers.append(found())
         assert torch.get_num_threads() == threads, "it was changed for others too"
-    assert answers[0] == answers[1] == answers[2]
+    assert answers[0] == answers[1]
 
 
 def test_the_index_is_only_a_cache(gallery: Gallery, people: list[Made]) -> None:

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import deform_conv2d
 
 STEP = 0.1
 """Pixels of an offset in units of what the convolution for it gives: so it learns ten times slower, as is usual, and
@@ -37,6 +36,8 @@ class DeformableConvolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (n, entering, h, w) to (n, leaving, h, w), in float32."""
+        from torchvision.ops import deform_conv2d  # takes a second to load, and few methods need it
+
         offsets, weights = self.offsets(x).float().split([2 * self.taps, self.taps], dim=1)
         with torch.autocast(x.device.type, enabled=False):  # sampling takes one precision for all, and needs a fine one
             kernel, bias = self.convolution.weight.float(), self.convolution.bias

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -84,10 +84,11 @@ def create(server: Server) -> FastAPI:
     app.include_router(api.router, prefix="/api/v1")
     app.mount("/static", StaticFiles(directory=STATIC))
     problems.add_handlers(app)
-    for context in routes_of(app):
-        rights_of(context)  # a route that does not say who may call it ends the start
+    routes = list(routes_of(app))  # once: FastAPI makes each of them anew for whoever asks, a quarter of a second
+    for route in routes:
+        rights_of(route)  # a route that does not say who may call it ends the start
     settings = server.settings
-    bounds = Bounds(settings.upload_bytes, settings.batch_bytes, _takes_batch(app), _knows(server))
+    bounds = Bounds(settings.upload_bytes, settings.batch_bytes, _takes_batch(routes), _knows(server))
     app.add_middleware(Guard, hosts=settings.hosts, https=settings.https, bounds=bounds)
     return app
 
@@ -123,9 +124,9 @@ def _declared(context: RouteContext) -> Any:
     return declared[0]
 
 
-def _takes_batch(app: FastAPI) -> Callable[[Scope], bool]:
+def _takes_batch(routes: Iterable[RouteContext]) -> Callable[[Scope], bool]:
     """Says whether the route of a request takes uploads of several files."""
-    taking = [context.path_regex for context in routes_of(app) if _declared(context).batch]
+    taking = [route.path_regex for route in routes if _declared(route).batch]
     return lambda scope: any(pattern.match(scope["path"]) for pattern in taking)
 
 

@@ -129,11 +129,14 @@ def test_overfits_one_pair(name: str, make_tiny: Any, make_pairs: Any) -> None:
         with torch.inference_mode():
             return float((method.translate(batch.of(method.source)) - batch.of(method.target)).abs().mean())
 
-    before = distance()
-    method.train()
-    for _ in range(60):
-        trainer.step(batch)
-    assert distance() < before / 2
+    wanted = distance() / 2
+    for _ in range(6):
+        method.train()
+        for _ in range(10):
+            trainer.step(batch)
+        if distance() < wanted:
+            return
+    pytest.fail("60 steps on one pair did not halve the distance to its target")
 
 
 @pytest.mark.parametrize("name", TRAINED)
