@@ -211,6 +211,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ForensicError as problem:
         print(problem, file=sys.stderr)
         return problem.exit_code
+    except OSError as problem:  # no such folder, a full disk
+        print(f"{problem.filename or options.out}: {problem.strerror}. What was done before is kept.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("Stopped; all is saved. The same command goes on.", file=sys.stderr)
         return 130

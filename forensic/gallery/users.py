@@ -37,8 +37,9 @@ def add(gallery: Storage, name: str, role: Role, password: str) -> int:
     _may_change(gallery)
     name, hashed = _name(name), _hashed(password)
     with gallery.writing() as session:
-        if session.scalars(select(User.id).where(User.name == name)).first() is not None:
-            raise UsageError(f"There is or was a user {name!r}; names are never given out again. Choose another.")
+        for other in session.scalars(select(User.name)):
+            if other.casefold() == name.casefold():  # nobody could tell the two apart in a record
+                raise UsageError(f"There is or was a user {other!r}; names are never given out again. Choose another.")
         if role is not Role.ADMINISTRATOR and not session.scalars(select(User.id).limit(1)).first():
             raise UsageError("The first user has to be an administrator, who can then name the others.")
         user = User(name=name, role=role, password=hashed, active=True)

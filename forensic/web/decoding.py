@@ -101,10 +101,24 @@ class Decoder:
                 process = _Process(self.program)
             yield process
         finally:
-            if process is not None and (self._closed or not process.alive):
-                process.end()
-                process = None
-            self._free.put(process)
+            if process is not None and process.spent and not self._closed:
+                threading.Thread(target=self._succeed, args=(process,), daemon=True).start()
+            else:
+                self._give_back(process)
+
+    def _succeed(self, spent: _Process) -> None:
+        """Start another process, so that nobody's picture waits for it."""
+        spent.end()
+        successor = None
+        with suppress(Busy):  # said to whoever needs one, if it cannot be started then either
+            successor = _Process(self.program)
+        self._give_back(successor)
+
+    def _give_back(self, process: _Process | None) -> None:
+        if process is not None and (self._closed or not process.alive):
+            process.end()
+            process = None
+        self._free.put(process)
 
 
 class _Process:
@@ -143,6 +157,11 @@ class _Process:
     @property
     def alive(self) -> bool:
         return self._left > 0 and self._process.poll() is None
+
+    @property
+    def spent(self) -> bool:
+        """Whether it has decoded all that it may."""
+        return self._left == 0 and self._process.poll() is None
 
     def ask(self, data: bytes, name: str, pixels: int, seconds: float) -> tuple[dict[str, Any], bytes]:
         self._left -= 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
+from urllib.parse import urlencode, urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -152,12 +153,19 @@ def answer(
         }
         return JSONResponse(problem, status.value, headers, media_type="application/problem+json")
     if status is HTTPStatus.UNAUTHORIZED and "hx-request" not in request.headers:
-        return RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
+        asked = request.scope["path"] if request.method == "GET" else "/"
+        return RedirectResponse(_sign_in(asked), HTTPStatus.SEE_OTHER)
     if status is HTTPStatus.UNAUTHORIZED:  # htmx would show nothing
-        headers = (headers or {}) | {"HX-Redirect": "/sign-in"}
+        shown = urlsplit(request.headers.get("hx-current-url", "")).path
+        headers = (headers or {}) | {"HX-Redirect": _sign_in(shown)}
     from forensic.web.templating import error_page
 
     return error_page(request, status, detail, number, headers)
+
+
+def _sign_in(page: str) -> str:
+    """Where to sign in, with the way back to a page; its query, which may name a person, does not go along."""
+    return "/sign-in" if page in ("", "/") else f"/sign-in?{urlencode({'to': page}, safe='/')}"
 
 
 def for_programs(request: Request) -> bool:

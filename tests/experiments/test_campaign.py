@@ -1,6 +1,5 @@
-"""The campaign runner: what is run, what fits, chunks and resume."""
+"""The campaign runner: what it measures, chunks and resume, and the data that it belongs to."""
 
-import argparse
 import json
 import shutil
 
@@ -9,8 +8,8 @@ import torch
 from PIL import Image
 
 from forensic import datasets
-from forensic.errors import DataError, TrainingError, UsageError
-from forensic.synthesis import Recipe, create, registry
+from forensic.errors import DataError, UsageError
+from forensic.synthesis import Recipe, create
 from forensic.synthesis.examples import load
 from forensic.synthesis.trainer import Trainer
 
@@ -20,95 +19,6 @@ SHORT = Recipe(epochs=3, batch=2, shift=0)
 def tiny():
     torch.manual_seed(0)
     return create("pix2pix", size=32, width=4)
-
-
-# What is run
-
-
-def test_the_toml_files_are_those_of_the_rows() -> None:
-    import campaign_runs
-
-    found = {path.name: path.read_text() for path in campaign_runs.CONFIGS.iterdir()}
-    assert found == campaign_runs.configs(), "run: python experiments/campaign.py configs"
-
-
-def test_every_file_makes_its_row() -> None:
-    import campaign_runs
-
-    runs = campaign_runs.choose([], ["cufs", "fs2k"])
-    assert {run.method for run in runs} == set(campaign_runs.trainable()), "run: python experiments/campaign.py configs"
-    assert [run.name for run in runs if run.config == "hida"] == ["cufs/hida", "fs2k/hida"]
-    assert {run.data for run in runs if run.method == "hida" and run.row} == {"fs2k"}
-    is_row = [run.row is not None for run in runs]
-    assert is_row == sorted(is_row), "the main methods go first"
-    for run in runs:
-        with torch.device("meta"):
-            method, recipe = campaign_runs.make(run, campaign_runs.Changes(), 0)
-            papers = create(run.method, **(registry.find(run.method).rows[run.row] if run.row else run.settings))
-        assert method.settings == papers.settings
-        assert recipe == method.recipe
-
-
-def test_size_width_and_defaults_give_way_to_what_a_row_says() -> None:
-    import campaign_runs
-
-    changes = campaign_runs.Changes(128, "compact", {"perceptual": "embedder", "batch": 4})
-    for run in campaign_runs.choose([], ["cufs"]):
-        with torch.device("meta"):
-            method, recipe = campaign_runs.make(run, changes, 0)
-        assert (method.size, recipe.batch) == (128, 4)
-        assert method.settings["width"] <= 32
-        if "perceptual" in method.settings:
-            assert method.settings["perceptual"] == run.settings.get("perceptual", "embedder")
-    (run,) = campaign_runs.choose(["cufs/sdgan"], ["cufs"])
-    with pytest.raises(UsageError, match="made for 128 pixels: give --size 128"):
-        campaign_runs.make(run, campaign_runs.Changes(None, "compact"), 0)
-
-
-def test_unknown_runs_files_and_defaults_are_named(tmp_path) -> None:
-    import campaign_runs
-
-    with pytest.raises(UsageError, match=r"No run is called 'sdgna' on cufs\. Did you mean 'sdgan'\?"):
-        campaign_runs.choose(["sdgna"], ["cufs"])
-    for name, said in (("gan", "gan"), ("pencil", "pencil"), ("", "None")):
-        (tmp_path / "some.toml").write_text(f'[method]\nname = "{name}"\n' if name else "")
-        with pytest.raises(UsageError, match=f"the name '?{said}'?; expected one of .*sdgan"):
-            campaign_runs.read(tmp_path / "some.toml", "cufs")
-    with pytest.raises(UsageError, match=r"--default perceptaul: .*Did you mean 'perceptual'"):
-        campaign_runs.check_defaults({"perceptaul": "embedder"})
-
-
-# What fits
-
-
-def cost(name, epoch, epochs, *, group=None, main=True, **begun):
-    from campaign_plan import Cost
-
-    return Cost(name, group or name, main, epoch, epochs, **begun)
-
-
-@pytest.mark.parametrize(
-    ("costs", "epochs"),
-    [
-        (lambda: [cost("a", 1, 200), cost("b", 2, 200)], {"a": 45, "b": 22}),
-        (lambda: [cost("a", 1, 10), cost("b", 2, 200)], {"a": 10, "b": 40}),  # what a leaves is b's
-        (lambda: [cost("a", 100, 5)], {"a": 0}),
-        (lambda: [cost("a", 1, 80), cost("x", 1, 9, main=False)], {"a": 80, "x": 9}),
-        (lambda: [cost("a", 1, 200), cost("x", 1, 9, main=False)], {"a": 90, "x": 0}),
-        (  # rows of one table get equally many epochs
-            lambda: [cost("x", 1, 99, group="t", main=False), cost("y", 2, 99, group="t", main=False)],
-            {"x": 30, "y": 30},
-        ),
-        (lambda: [cost("a", 1, 200, fixed=60, spent=5.0), cost("b", 1, 200)], {"a": 60, "b": 30}),
-    ],
-)
-def test_the_budget_is_divided(costs, epochs) -> None:
-    from campaign_plan import allocate
-
-    given = costs()
-    shares = allocate(given, 100.0)
-    assert {name: share.epochs for name, share in shares.items()} == epochs
-    assert sum(share.seconds for share in shares.values()) <= 100.0 + 1e-9
 
 
 def charge(monkeypatch, method, clock, step_seconds, translate_seconds) -> None:
@@ -400,47 +310,3 @@ def test_a_start_that_is_refused_leaves_what_describes_the_weights(
     assert (after["state"], after["error"][:42]) == ("failed", "TrainingError: Cannot resume with a change")
     assert after == before | {"state": "failed", "error": after["error"]}
     assert json.loads((tmp_path / "run.json").read_text()) == after
-
-
-# The command line
-
-
-def test_a_call_that_asks_for_another_campaign_is_refused(tmp_path, capsys) -> None:
-    import campaign
-    import campaign_plan
-
-    assert campaign.main(["status", "--out", str(tmp_path)]) == UsageError.exit_code
-    assert "holds no plan. Make one" in capsys.readouterr().err
-    plan = {"asked": {"seed": 0, "runs": []}}
-    campaign_plan.check_same(plan, {"seed": 0, "runs": ()}, tmp_path)
-    with pytest.raises(UsageError, match="another campaign: seed is 0, given 1"):
-        campaign_plan.check_same(plan, {"seed": 1}, tmp_path)
-    (tmp_path / "plan.json").write_text("{")
-    with pytest.raises(TrainingError, match="is not a plan"):
-        campaign_plan.read(tmp_path)
-
-
-@pytest.mark.parametrize(("text", "expected"), [("540", 540), ("25m", 1500), ("1.5h", 5400), ("9s", 9)])
-def test_durations(text, expected) -> None:
-    import campaign
-
-    assert campaign.seconds(text) == expected
-
-
-def test_seeds() -> None:
-    import campaign
-
-    assert campaign.seed("7") == 7
-    for text in ("-1", "x", str(2**63)):
-        with pytest.raises(argparse.ArgumentTypeError, match="expected a number from 0 to"):
-            campaign.seed(text)
-
-
-def test_data_or_a_pack_are_needed(tmp_path, capsys) -> None:
-    import campaign
-
-    assert campaign.main(["plan", "--out", str(tmp_path), "--budget", "1h"]) == UsageError.exit_code
-    assert "--data NAME=DIR, or a pack" in capsys.readouterr().err
-    packed = ["plan", "--out", str(tmp_path), "--budget", "1h", "--packed", str(tmp_path)]
-    assert campaign.main(packed) == DataError.exit_code
-    assert "no unpacked campaign" in capsys.readouterr().err

@@ -177,6 +177,11 @@ def test_the_last_administrator_stays(agency):
         users.remove(agency, "second")
 
 
+def test_names_that_differ_in_capital_letters_alone_are_one(agency):
+    with pytest.raises(UsageError, match="There is or was a user 'analyst'"):
+        _as(agency, Role.ADMINISTRATOR, users.add, "Analyst", Role.ANALYST, PASSWORD)
+
+
 def test_a_removed_user_is_out_and_the_name_is_never_given_out_again(agency):
     _as(agency, Role.ADMINISTRATOR, users.remove, "analyst")
     with pytest.raises(RightsError):

@@ -2,18 +2,57 @@
 
 from collections.abc import Callable
 
+import pytest
+from staff import PASSWORD
 from starlette.testclient import TestClient
 
 Browser = Callable[[str], TestClient]
+RIGHT = {"name": "examiner", "password": PASSWORD}
 OPENING = {"reference": "C-1", "purpose": "robbery", "legal_basis": "warrant"}
 
 
 def test_nobody_sees_anything_without_signing_in(browser: Browser) -> None:
     answer = browser("").get("/cases")
-    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?to=/cases")
     answer = browser("").get("/api/v1/cases")
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_whoever_signs_in_lands_on_the_page_that_was_asked_for(browser: Browser) -> None:
+    client = browser("")
+    asked = client.get("/gallery?name=Ada")
+    assert asked.headers["location"] == "/sign-in?to=/gallery", "a query may name a person"
+    assert '<input type="hidden" name="to" value="/gallery">' in client.get(asked.headers["location"]).text
+    wrong = client.post("/sign-in", data=RIGHT | {"password": "a wrong password", "to": "/gallery"})
+    assert '<input type="hidden" name="to" value="/gallery">' in wrong.text
+    assert client.post("/sign-in", data=RIGHT | {"to": "/gallery"}).headers["location"] == "/gallery"
+    part = {"HX-Request": "true", "HX-Current-URL": "http://localhost/jobs/7?x=y"}
+    assert browser("").get("/jobs/7", headers=part).headers["hx-redirect"] == "/sign-in?to=/jobs/7"
+    assert browser("").post("/cases", data=OPENING).headers["location"] == "/sign-in", "a form is not sent again"
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "",
+        "/",
+        "cases",
+        "//elsewhere.example",
+        "/\\elsewhere.example",
+        "https://elsewhere.example/cases",
+        "/sign-in",
+        "/cases\n",
+        "/cases\r\nSet-Cookie: a=b",
+        "/%2f/elsewhere.example",
+        "/cases?a=b",
+        "/./../x",
+        "javascript:x",
+    ],
+)
+def test_nobody_is_led_astray_by_a_link_to_the_sign_in(browser: Browser, to: str) -> None:
+    assert browser("").post("/sign-in", data=RIGHT | {"to": to}).headers["location"] == "/"
+    assert '<input type="hidden" name="to" value="/">' in browser("").get("/sign-in", params={"to": to}).text
 
 
 def test_a_wrong_password_lets_nobody_in(browser: Browser) -> None:

@@ -207,12 +207,26 @@ def test_one_that_does_not_start_is_said_to_be_so() -> None:
             Decoder(1, program=program).decode(png())
 
 
-def test_a_process_is_replaced_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_is_replaced_in_time_and_nobody_waits_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "PICTURES", 2)
     decoder, seen = Decoder(1, seconds=20), []
     for _ in range(4):
         with decoder._process() as process:
             seen.append(process._process.pid)
             process.ask(png(), "x", 10_000, 20)
-    decoder.close()
     assert seen[0] == seen[1] != seen[2] == seen[3]
+    successor = decoder._free.get(timeout=20)
+    assert successor is not None
+    assert successor.alive
+    assert successor._process.pid not in seen
+    decoder._free.put(successor)
+    decoder.close()
+    assert not successor.alive
+
+
+def test_a_successor_that_comes_after_the_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "PICTURES", 1)
+    decoder = Decoder(1, seconds=20)
+    decoder.decode(png())
+    decoder.close()
+    assert decoder._free.get(timeout=20) is None

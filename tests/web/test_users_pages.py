@@ -36,7 +36,7 @@ def test_another_role_or_password_ends_visits_and_tokens(browser: Browser, app: 
         examiner = browser("examiner")
         assert examiner.get("/account").status_code == 200
         assert administrator.post(f"/users/{number}/{part}", data=form).status_code == 303
-        assert examiner.get("/account").headers["location"] == "/sign-in"
+        assert examiner.get("/account").headers["location"] == "/sign-in?to=/account"
     assert "investigator" in administrator.get(f"/users/{number}").text
     own = number_of(app, "administrator")
     assert administrator.post(f"/users/{own}/role", data={"role": "analyst"}).status_code == 403
