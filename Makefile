@@ -37,8 +37,8 @@ check: lint imports types ## lint, import law, types, tests
 test-server: install ## tests that start servers and browsers
 	$(BIN)/python -m pytest -n 2 -m "server and not slow" tests/web tests/client tests/engines
 
-test-ray: install ## tests that start a Ray cluster on this machine
-	$(BIN)/python -m pytest -m server tests/test_ray.py
+test-ray: install ## tests that start a Ray cluster on this machine, and one of three hosts (as root, with iproute2)
+	$(BIN)/python -m pytest -m server tests/test_ray.py tests/test_ray_hosts.py
 
 test-all: install ## the slow tests too
 	$(BIN)/python -m pytest

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from forensic.errors import ClusterError, UsageError
 from forensic.text import printable
 
+log = logging.getLogger(__name__)
 LOCAL, AUTO = "local", "auto"
 STORE_BYTES = 400 * 1024 * 1024
 """Of shared memory, for a cluster of this machine alone: what is under way is one photo for each actor."""
@@ -118,11 +119,19 @@ def connected(cluster: Cluster) -> Iterator[Any]:
             reason = printable(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
             what = "started on this machine" if address == LOCAL else f"reached at {address}"
             raise ClusterError(f"Ray cannot be {what}: {reason} On a busy machine, try again.") from error
+        _keep_from_printing()
         yield ray
     finally:
         ray.shutdown()
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep_from_printing() -> None:
+    """Ray writes what befalls its nodes to standard output, among summaries, whatever it was told: log it instead."""
+    worker: Any = sys.modules.get("ray._private.worker")
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda said, **given: log.info("Ray: %s", said)
 
 
 def room(ray: Any, gpus: float) -> int:

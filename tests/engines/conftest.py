@@ -113,6 +113,27 @@ def milvus(tmp_path: Path) -> str:
     return f"milvus:{tmp_path / 'templates.db'}"
 
 
+@pytest.fixture(scope="session")
+def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a Milvus server is."""
+    if find_spec("milvus") is None:
+        pytest.skip("the wheel milvus, with the server's program, is not installed: it is there for Linux on x86-64")
+    with module_of(Path(__file__).with_name("milvus_server.py")).running(tmp_path_factory.mktemp("milvus")) as address:
+        yield address
+
+
+@pytest.fixture
+def served_milvus(milvus_server: str) -> Iterator[str]:
+    """The URL of a Milvus server without content."""
+    from pymilvus import MilvusClient
+
+    yield f"milvus:{milvus_server}"
+    client = MilvusClient(milvus_server, dedicated=True)
+    for name in client.list_collections():
+        client.drop_collection(name)
+    client.close()
+
+
 @pytest.fixture
 def pgvector(server: Any, tmp_path: Path) -> Iterator[str]:
     """The URL of a new database."""
@@ -123,7 +144,10 @@ def pgvector(server: Any, tmp_path: Path) -> Iterator[str]:
     server.drop([name])
 
 
-@pytest.fixture(params=["memory", "milvus", pytest.param("pgvector", marks=pytest.mark.server)])
+SERVERS = [pytest.param(name, marks=pytest.mark.server) for name in ("served_milvus", "pgvector")]
+
+
+@pytest.fixture(params=["memory", "milvus", *SERVERS])
 def opened(request: pytest.FixtureRequest) -> Iterator[Callable[..., Engine]]:
     """Opens the engine under test for a gallery; what was opened is closed at the end."""
     made: list[Engine] = []

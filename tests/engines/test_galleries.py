@@ -17,7 +17,9 @@ from forensic.gallery.log import trail
 from forensic.recognition.index import Index
 
 
-@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.server) for name in ("milvus", "pgvector")])
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.server) for name in ("milvus", "served_milvus", "pgvector")]
+)
 def url(request):
     """Of an engine without content."""
     return request.getfixturevalue(request.param)

@@ -1,4 +1,4 @@
-"""Milvus, pgvector and the index in memory, side by side on the same 20,000 templates."""
+"""Milvus in a file and as a server, pgvector and the index in memory, side by side on the same 20,000 templates."""
 
 import hashlib
 
@@ -12,7 +12,7 @@ COUNT, DIMENSION, PROBES = 20_000, 128, 10
 
 
 @pytest.mark.server
-def test_milvus_pgvector_and_the_flat_index_give_the_same_hundred(milvus, pgvector):
+def test_milvus_pgvector_and_the_flat_index_give_the_same_hundred(milvus, served_milvus, pgvector):
     rng = np.random.default_rng(5)
     vectors = rng.standard_normal((COUNT, DIMENSION))
     vectors[rng.integers(0, COUNT, 4000)] = vectors[rng.integers(0, COUNT // 100, 4000)]  # some twenty of a kind
@@ -26,7 +26,7 @@ def test_milvus_pgvector_and_the_flat_index_give_the_same_hundred(milvus, pgvect
     assert any(len(np.unique(row)) < 90 for row in expected[0]), "ties occur"
     kept = rng.choice(listed.ids, COUNT // 2, replace=False)
     expected_of_half = Index.build(vectors, listed.ids).only(kept).search(queries[:2], 100)
-    for url in (milvus, pgvector):
+    for url in (milvus, served_milvus, pgvector):
         engine = open_engine(url, "g1")
         try:
             collection = engine.collection("a", DIMENSION)
