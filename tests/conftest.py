@@ -24,6 +24,15 @@ def _no_installed_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _tables_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A gallery costs the migrations' tenth of a second once, and not a thousand times."""
+    from gallery_tables import made_once
+
+    with made_once(tmp_path_factory.mktemp("tables")):
+        yield
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """PyTorch works in one thread, and its random state is afterwards what it was."""
