@@ -8,6 +8,7 @@ from forensic.errors import GalleryError, UsageError
 from forensic.gallery import Gallery, address
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize(
     "text", ["", "nonsense s3cret", "postgresql://u:s3cret@h:x/db", "mysql://u:s3cret@h/db", "file:///s3cret"]
 )

@@ -182,6 +182,7 @@ def test_originals_are_on_the_disk_before_the_row_that_names_them(gallery, makin
     ]
 
 
+@pytest.mark.plain
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc to name descriptors")
 @pytest.mark.parametrize("what", ["gallery", "encrypted", "enrolled", "backup", "restored", "elsewhere"])
 def test_every_new_folder_outlasts_a_power_cut(tmp_path, making, monkeypatch, request, what):

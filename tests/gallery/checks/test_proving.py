@@ -47,6 +47,7 @@ def roots(gallery) -> list[int]:
         return list(session.scalars(text("SELECT rootpage FROM sqlite_schema WHERE rootpage > 0")))
 
 
+@pytest.mark.plain
 def test_after_an_expunge_nothing_is_found(gone, making):
     assert found(gone) == []
     hidden = ["pages"] if on_server(gone) else []
@@ -113,6 +114,7 @@ def test_a_row_that_came_back(gone):
     assert "rows" in found(gone, wipe=True)
 
 
+@pytest.mark.plain
 @pytest.mark.sqlite("foreign keys are switched off")
 @pytest.mark.parametrize(
     "statement",
@@ -129,6 +131,7 @@ def test_a_row_that_was_left(gone, statement):
     assert "rows" in found(gone, wipe=True)
 
 
+@pytest.mark.plain
 @pytest.mark.sqlite("pages and their gaps are SQLite's")
 def test_bytes_between_rows_of_a_page(gone, making):
     """What secure_delete and VACUUM wiped is written back, as a copy in a page's gap would be."""
@@ -197,6 +200,7 @@ def test_flat_and_small_photos_are_searched_for_as_a_whole(tmp_path):
         assert list(Traces.of((), (path,)).found(tmp_path / "folder")) == what
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("word", ["P0001", "50%_/\\ü'", "\x80"])
 def test_a_word_in_a_row_is_found_wherever_the_rows_lie(gone, word):
     traces = Traces.of((word,))
@@ -234,6 +238,7 @@ def test_a_reader_who_keeps_old_pages(tmp_path, making, monkeypatch):
         assert found(gallery, 1, wipe=True) == []
 
 
+@pytest.mark.plain
 @pytest.mark.sqlite("pages and their gaps are SQLite's")
 def test_twenty_random_expunges_leave_nothing_and_without_vacuum_they_would(gallery, making, monkeypatch):
     """Also the known weakness: secure_delete alone leaves copies of rows in the gaps of pages."""
@@ -271,6 +276,7 @@ def run(gone, monkeypatch):
     return invoke
 
 
+@pytest.mark.plain
 def test_the_commands(run, gone, making, tmp_path):
     declined = run("person", "P0000", input="n\n")
     assert "Remove P0000 with 2 photos for good?" in declined.output

@@ -144,6 +144,7 @@ def test_originals_outlast_a_lost_database_that_was_begun_anew(full, making, tmp
         assert len(before) > 1
 
 
+@pytest.mark.plain
 @pytest.mark.sqlite("damages SQLite's file: see test_postgresql.py")
 def test_a_damaged_database_is_not_touched(full):
     with full.engine.connect() as connection:

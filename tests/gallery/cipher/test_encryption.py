@@ -147,6 +147,7 @@ def test_an_index_comes_back(sealed, making):
     assert sealed.load_index("j") is None
 
 
+@pytest.mark.plain
 def test_another_key_opens_nothing_and_the_message_names_both(sealed):
     with pytest.raises(GalleryError, match=rf"Another key holds the key {OTHER.id}.*does not open.*{KEY.id}"):
         Gallery(sealed.folder, key=OTHER)
