@@ -211,76 +211,84 @@ class Identifier:
     def _search(self, probes: Sequence[_Probe], k: int, kept: Matching | None, started: datetime) -> Search:
         if k < 1:
             raise UsageError(f"{k} candidates were asked for; expected at least 1.")
+        found = self._found(probes, k, kept)
+        answer = self._answer(probes, found, kept)
+        self._watch(STAGES[3])
+        use = Use(
+            started=started,
+            ended=now(),
+            operator=self.gallery.operator.name,
+            case=self.case,
+            purpose=self.purpose,
+            k=k,
+            root=found.loaded.root,
+            device=self._device,
+            chosen=[probe.chosen for probe in probes],
+            owners={photo: owner.number for photo, owner in found.owners.items()},
+            kept=None if kept is None else kept.digest,
+        )
+        number = cases.record_search(self.gallery, record_of(answer, use), case=self.case)
+        kinds = cases.kinds(self.gallery, self.case, [probe.sha256 for probe in probes])
+        return replace(answer, number=number).of_sketches(kinds)
+
+    def _found(self, probes: Sequence[_Probe], k: int, kept: Matching | None) -> _Found:
+        """The best candidates, of one state of the gallery: others may change it meanwhile."""
         failed = False
         for _ in range(TRIES):
             loaded = self._memory.of(self.gallery)
-            matcher = loaded.matcher
-            index = loaded.index if kept is None else loaded.index.only(kept.photo_ids)
-            self._watch(STAGES[1])
-            templates = [matcher.describe(probe.face, "probe") for probe in probes]
-            self._watch(STAGES[2])
-            query, owners = matcher.scoring.query(*templates), _Owners(self.gallery)
             try:
-                found = best_per_person(index, query.vector[None], owners, k)[0] if len(index) else []
-                rows = index.rows([best.id for best in found]) if found else ()
-            except KeyError:  # somebody was expunged since
+                return self._ranked(loaded, probes, k, kept)
+            except _Gone:
                 continue
             except StaleIndex:  # the engine's rows were changed, which the gallery may know nothing of
                 self._memory.forget()
-                continue
             except GalleryError:  # the engine's collection may be gone, which is filled again then
                 if failed or loaded.engine is None:
                     raise
                 failed = True
                 self._memory.forget()
-                continue
-            photos = self.gallery.photos_by_number(best.id for best in found)
-            if len(photos) < len(found):  # or just now
-                continue
-            candidates = [
-                Candidate.of(
-                    rank,
-                    photos[best.id],
-                    best.person.label,
-                    best.score + query.offset,
-                    matcher.own_scores(templates, row),
-                    matcher.scoring.calibration,
-                )
-                for rank, (best, row) in enumerate(zip(found, rows, strict=True), 1)
-            ]
-            answer = self._answer(probes, loaded, len(index), kept, candidates)
-            self._watch(STAGES[3])
-            use = Use(
-                started=started,
-                ended=now(),
-                operator=self.gallery.operator.name,
-                case=self.case,
-                purpose=self.purpose,
-                k=k,
-                root=loaded.root,
-                device=self._device,
-                chosen=[probe.chosen for probe in probes],
-                owners={photo: owner.number for photo, owner in owners.told.items()},
-                kept=None if kept is None else kept.digest,
-            )
-            number = cases.record_search(self.gallery, record_of(answer, use), case=self.case)
-            kinds = cases.kinds(self.gallery, self.case, [probe.sha256 for probe in probes])
-            return replace(answer, number=number).of_sketches(kinds)
         raise StaleIndex(f"The templates were changed during each of {TRIES} searches in a row. Search again.")
 
-    def _answer(
-        self, probes: Sequence[_Probe], loaded: Loaded, size: int, kept: Matching | None, candidates: list[Candidate]
-    ) -> Search:
+    def _ranked(self, loaded: Loaded, probes: Sequence[_Probe], k: int, kept: Matching | None) -> _Found:
+        matcher = loaded.matcher
+        index = loaded.index if kept is None else loaded.index.only(kept.photo_ids)
+        self._watch(STAGES[1])
+        templates = [matcher.describe(probe.face, "probe") for probe in probes]
+        self._watch(STAGES[2])
+        query, owners = matcher.scoring.query(*templates), _Owners(self.gallery)
+        try:
+            found = best_per_person(index, query.vector[None], owners, k)[0] if len(index) else []
+            rows = index.rows([best.id for best in found]) if found else ()
+        except KeyError:
+            raise _Gone from None
+        photos = self.gallery.photos_by_number(best.id for best in found)
+        if len(photos) < len(found):  # just now
+            raise _Gone
+        candidates = tuple(
+            Candidate.of(
+                rank,
+                photos[best.id],
+                best.person.label,
+                best.score + query.offset,
+                matcher.own_scores(templates, row),
+                matcher.scoring.calibration,
+            )
+            for rank, (best, row) in enumerate(zip(found, rows, strict=True), 1)
+        )
+        return _Found(loaded, len(index), candidates, owners.told)
+
+    def _answer(self, probes: Sequence[_Probe], found: _Found, kept: Matching | None) -> Search:
         """What a search found, not yet on record."""
-        matcher, calibration = loaded.matcher, loaded.matcher.scoring.calibration
+        loaded, matcher = found.loaded, found.loaded.matcher
+        calibration = matcher.scoring.calibration
         translating = [route for route in matcher.routes if route.translated == "probe"]
         return Search(
             probe=", ".join(probe.name for probe in probes),
             sha256=", ".join(probe.sha256 for probe in probes),
             route=matcher.name,
             models=matcher.models,
-            gallery_size=size,
-            candidates=tuple(candidates),
+            gallery_size=found.size,
+            candidates=found.candidates,
             calibration=None if calibration is None else calibration.to_dict(),
             own_cohort=loaded.own_cohort,
             filter=None if kept is None else kept.to_json(),
@@ -400,6 +408,19 @@ class _Probe(NamedTuple):
     sha256: str
     face: Aligned
     chosen: int | None
+
+
+class _Found(NamedTuple):
+    """Candidates, and what they were found in: ``size`` templates, and the owners of the photos that were ranked."""
+
+    loaded: Loaded
+    size: int
+    candidates: tuple[Candidate, ...]
+    owners: dict[int, Owner]
+
+
+class _Gone(Exception):
+    """Somebody who was found was expunged since."""
 
 
 class _Owners:
