@@ -53,10 +53,15 @@ Rank-1 of the sketches of a source that was left out of the fitting, among {gall
 whose further training sketches were drawn by the hand in the first column; {steps} steps for the trunk,
 {seeds}. Gains are paired, in points, with 95 % bootstrap intervals over people: against the photo itself in place
 of a drawing, against filters that draw the same photos, and against filters that draw the pairs' photos too (what
-ships). Generators drew photos that they had not learned from; test identities were not read. Two things were not left
-out: the face priors that SDGAN and GENRE consult, and the shipped embedder in SDGAN's perceptual loss, have seen
-training images of all sources. Generators from sketch to photo are no hands: what is wanting is sketches.
+ships). Generators drew photos that they had not learned from; test identities were not read. Generators from sketch to
+photo are no hands: what is wanting is sketches.{caveat}
 """
+CONSULTED = {
+    "genre": "the face priors that GENRE consults",
+    "hida": "the face priors that give HIDA its depth",
+    "sdgan": "the face priors that SDGAN consults and the shipped embedder in its perceptual loss",
+}
+"""What a generator learned by that has seen training images of all sources, the one that is left out among them."""
 
 
 class Generated:
@@ -186,7 +191,7 @@ def page(results: dict[str, Any]) -> Iterator[str]:
     for (left, steps), hands in runs.items():
         seeds = sorted(set.intersection(*(set(some) for some in hands.values())))
         which = f"mean of the seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]} alone"
-        yield INTRODUCTION.format(gallery=results["gallery"], steps=steps, seeds=which)
+        yield INTRODUCTION.format(gallery=results["gallery"], steps=steps, seeds=which, caveat=_caveat(hands))
         people = next(iter(next(iter(hands.values())).values()))["people"]
         yield f"## {left} left out: {len(people)} sketches of {len(set(people))} people"
         bases = [name for name in BASES if name in hands]
@@ -209,6 +214,13 @@ def page(results: dict[str, Any]) -> Iterator[str]:
     digests = {key.split()[2]: run["sha256"] for key, run in results["runs"].items() if run["sha256"]}
     yield "\nWeights: " + "; ".join(f"`{name}` {digest[:12]}" for name, digest in digests.items()) + "."
     yield "Made by " + "; ".join(f"{name} {version}" for name, version in results["made_by"].items()) + "."
+
+
+def _caveat(hands: Iterable[str]) -> str:
+    """What was not left out, by the hands that drew."""
+    drew = {name.partition("=")[0] for hand in hands for name in hand.split("+")}
+    told = [what for name, what in CONSULTED.items() if name in drew]
+    return f"\nNot left out, as they have seen training images of all sources: {'; '.join(told)}." if told else ""
 
 
 def _points(interval: Any) -> str:

@@ -35,18 +35,18 @@ METHODS: Final[dict[tuple[str, str, str], Rows]] = {
         "ISEGAN": {"fsim": 0.7802, "fid": 58.30, "lpips-alex": 0.1668, "nlda": 0.9402},
     },
     ("fs2k", "photo", "sketch"): {
-        "Pix2pix": {"fid": 18.34, "lpips-alex": 0.304, "scoot": 0.493, "fsim": 0.541},
-        "Pix2PixHD": {"fid": 32.03, "lpips-alex": 0.468, "scoot": 0.374, "fsim": 0.531},
-        "CycleGAN": {"fid": 26.49, "lpips-alex": 0.505, "scoot": 0.348, "fsim": 0.501},
-        "MDAL": {"fid": 50.18, "lpips-alex": 0.492, "scoot": 0.355, "fsim": 0.530},
-        "SCA-GAN": {"fid": 39.63, "lpips-alex": 0.305, "scoot": 0.600, "fsim": 0.782},
-        "FSGAN": {"fid": 34.88, "lpips-alex": 0.483, "scoot": 0.405, "fsim": 0.610},
-        "GENRE": {"fid": 20.67, "lpips-alex": 0.302, "scoot": 0.483, "fsim": 0.534},
-        "HIDA": {"fid": 15.06, "lpips-alex": 0.263, "scoot": 0.575, "fsim": 0.551},
+        "Pix2pix": {"fid": 18.34, "lpips": 0.304, "scoot": 0.493, "fsim": 0.541},
+        "Pix2PixHD": {"fid": 32.03, "lpips": 0.468, "scoot": 0.374, "fsim": 0.531},
+        "CycleGAN": {"fid": 26.49, "lpips": 0.505, "scoot": 0.348, "fsim": 0.501},
+        "MDAL": {"fid": 50.18, "lpips": 0.492, "scoot": 0.355, "fsim": 0.530},
+        "SCA-GAN": {"fid": 39.63, "lpips": 0.305, "scoot": 0.600, "fsim": 0.782},
+        "FSGAN": {"fid": 34.88, "lpips": 0.483, "scoot": 0.405, "fsim": 0.610},
+        "GENRE": {"fid": 20.67, "lpips": 0.302, "scoot": 0.483, "fsim": 0.534},
+        "HIDA": {"fid": 15.06, "lpips": 0.263, "scoot": 0.575, "fsim": 0.551},
     },
 }
 """By data set, source and target. SDGAN's Table 1, ISEGAN's Table 1, MSG-SARL's Tables IV and VI, HIDA's Table 1;
-RSLCR's as it is commonly quoted."""
+RSLCR's as it is commonly quoted. HIDA does not say by which network its LPIPS is: it stands as ``lpips``."""
 
 ABLATIONS: Final[dict[tuple[str, str], Rows]] = {
     ("sdgan", "photo"): {
@@ -79,12 +79,12 @@ ABLATIONS: Final[dict[tuple[str, str], Rows]] = {
         "MSG-SARL": {"fsim": 0.7866, "ssim": 0.6242},
     },
     ("hida", "photo"): {
-        "Base (Model-A)": {"fid": 18.34, "lpips-alex": 0.304, "scoot": 0.493, "fsim": 0.541},
-        "+ Depth (Model-B)": {"fid": 20.1, "lpips-alex": 0.307, "scoot": 0.489, "fsim": 0.543},
-        "+ DySPADE (Model-C)": {"fid": 18.30, "lpips-alex": 0.298, "scoot": 0.479, "fsim": 0.539},
-        "metaACON": {"fid": 19.05, "lpips-alex": 0.292, "scoot": 0.498, "fsim": 0.541},
-        "+ InfoACON (Model-D)": {"fid": 17.41, "lpips-alex": 0.291, "scoot": 0.493, "fsim": 0.536},
-        "+ DOG (full)": {"fid": 15.06, "lpips-alex": 0.263, "scoot": 0.575, "fsim": 0.551},
+        "Base (Model-A)": {"fid": 18.34, "lpips": 0.304, "scoot": 0.493, "fsim": 0.541},
+        "+ Depth (Model-B)": {"fid": 20.1, "lpips": 0.307, "scoot": 0.489, "fsim": 0.543},
+        "+ DySPADE (Model-C)": {"fid": 18.30, "lpips": 0.298, "scoot": 0.479, "fsim": 0.539},
+        "metaACON": {"fid": 19.05, "lpips": 0.292, "scoot": 0.498, "fsim": 0.541},
+        "+ InfoACON (Model-D)": {"fid": 17.41, "lpips": 0.291, "scoot": 0.493, "fsim": 0.536},
+        "+ DOG (full)": {"fid": 15.06, "lpips": 0.263, "scoot": 0.575, "fsim": 0.551},
     },
 }
 """By method and source, rows by the names in the method's ``rows``. SDGAN's Table 2, ISEGAN's Table 2, MSG-SARL's

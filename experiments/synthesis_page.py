@@ -23,6 +23,8 @@ from forensic.synthesis import registry
 
 NAMES = {"cufs": "CUFS", "fs2k": "FS2K"}
 CARD = ("made by", "perceptual loss", "settings", "consults", "data")
+UNSTATED = "lpips"
+"""Published figures whose paper does not say by which network they are."""
 INTRODUCTION = """\
 # Synthesis
 
@@ -127,13 +129,17 @@ def page(results: dict[str, Any]) -> Iterator[str]:
 def methods(data: str, measured: dict[str, Any], way: tuple[str, str], rows: list[dict[str, Any]]) -> Iterator[str]:
     """The methods on one data set, one way, beside published figures."""
     source, target = way
+    published = METHODS.get((data, source, target), {})
     columns = [*METRICS, *(["nlda"] if data == "cufs" else [])]
+    unstated = [UNSTATED] if any(UNSTATED in figures for figures in published.values()) else []
     yield f"## {NAMES[data]}, {source} to {target}\n"
     yield f"The {measured['pairs']} pairs of the {measured['split']} split; nothing was chosen by their figures.\n"
-    cells = [[row["title"], *(shown(row["figures"][name]) for name in columns)] for row in rows]
-    for name, figures in METHODS.get((data, source, target), {}).items():
-        cells.append([f"{name}, published", *(_published(figures, column) for column in columns)])
-    yield from markdown(["system"], columns, cells)
+    cells = [
+        [row["title"], *(shown(row["figures"][name]) for name in columns), *("" for _ in unstated)] for row in rows
+    ]
+    for name, figures in published.items():
+        cells.append([f"{name}, published", *(_published(figures, column) for column in (*columns, *unstated))])
+    yield from markdown(["system"], [*columns, *(f"{name}, network not stated" for name in unstated)], cells)
 
 
 def cards(results: dict[str, Any]) -> Iterator[str]:

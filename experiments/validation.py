@@ -43,9 +43,10 @@ INTRODUCTION = """# By whose drawings strangers are found
         METHOD:FROM:TO=WEIGHTS ...
 
 Rank-1 of FS2K's {sketches} training sketches of {people} people among their photos, by MobileFaceNet as it was before
-it saw a sketch, with the photos or the sketches translated by generators that learned from CUFS alone. Differences are
-paired, in points, with 95 % bootstrap intervals over people. These are the identities that shipped generators are
-chosen by; test identities were not read."""
+it saw a sketch, with the photos or the sketches translated by generators whose pairs were CUFS's alone. Two things were
+not left out: the face priors that SDGAN, ISEGAN and GENRE consult, and the shipped embedder in the perceptual loss of
+SDGAN and ISEGAN, have seen FS2K's training images. Differences are paired, in points, with 95 % bootstrap intervals
+over people. These are the identities that shipped generators are chosen by; test identities were not read."""
 
 
 def route_of(system: str) -> Route:

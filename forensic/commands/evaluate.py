@@ -287,11 +287,10 @@ def _names(text: str) -> list[str]:
 
 
 def _table_text(report: "Report") -> str:
-    from forensic.evaluation.rows import rows
+    from forensic.evaluation.rows import COLUMNS, rows
 
-    table = list(rows(report))
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=list(table[0]))
+    writer = csv.DictWriter(text, fieldnames=COLUMNS)
     writer.writeheader()
-    writer.writerows(table)
+    writer.writerows(rows(report))
     return text.getvalue()

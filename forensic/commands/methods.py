@@ -1,8 +1,6 @@
 """``forensic methods``: what can be trained and loaded."""
 
 import json
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,7 +11,9 @@ import click
 def methods(as_json: bool) -> None:
     """List the synthesis methods, their papers and the weights at hand.
 
-    Weights are those that ship, or the names of your own; --json has their paths, and the papers' titles.
+    Weights are those that ship, and what they go from and to where that is not the method's usual way, or the names of
+    your own. Parameters are those of the paper's settings: shipped weights are smaller. --json has the weights' paths,
+    and the papers' titles.
 
     \b
     forensic methods
@@ -28,10 +28,10 @@ def methods(as_json: bool) -> None:
     from rich.table import Table
 
     table = Table("method", "goes", "parameters", "weights", "paper", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.columns[2].justify = "right"
+    table.columns[1].no_wrap, table.columns[2].justify, table.columns[3].max_width = True, "right", 10
     for line in listed:
         goes = "either way" if line["two_way"] else f"{line['source']} to {line['target']}"
-        table.add_row(line["name"], goes, _count(line["parameters"]), _weights(line["weights"]), _cited(line["paper"]))
+        table.add_row(line["name"], goes, _count(line["parameters"]), _weights(line), _cited(line["paper"]))
     Console().print(table)
 
 
@@ -39,10 +39,15 @@ def _count(parameters: int) -> str:
     return f"{parameters / 1e6:.1f} M" if parameters else "-"
 
 
-def _weights(paths: Sequence[str]) -> str:
-    from forensic.weights import SHIPPED
+def _weights(line: dict[str, Any]) -> str:
+    from forensic.synthesis.weights import entries
 
-    return ", ".join("shipped" if Path(path).parent == SHIPPED else Path(path).stem for path in paths) or "-"
+    def called(about: dict[str, Any]) -> str:
+        usual = line["two_way"] or (about["source"], about["target"]) == (line["source"], line["target"])
+        return "shipped" if usual else f"shipped, {about['source']} to {about['target']}"
+
+    found = entries(line["name"])
+    return ", ".join(called(entry.about) if entry.shipped else entry.path.stem for entry in found) or "-"
 
 
 def _cited(paper: str) -> str:

@@ -176,6 +176,8 @@ def _pair(row: dict[str, str], table: Path, line: int) -> Pair:
     split = row["split"]
     if split not in ("train", "test"):
         raise DataError(f"{table}, line {line}: split is {split!r}, expected 'train' or 'test'.")
+    if not row["identity"].strip():
+        raise DataError(f"{table}, line {line}: the identity is empty. Say who it is: a line is a pair of one person.")
     photo, sketch = table.parent / row["photo"], table.parent / row["sketch"]
     for path in (photo, sketch):
         if not path.is_file():

@@ -107,6 +107,7 @@ def _crowd(distractors: int) -> str:
 
 
 def _cmc(section: str, title: str, rows: Sequence[Row], colours: Mapping[str, int]) -> Iterator[Figure]:
+    rows = [row for row in rows if row["gallery"]]
     if not rows:
         return
     lines = []
@@ -122,7 +123,9 @@ def _cmc(section: str, title: str, rows: Sequence[Row], colours: Mapping[str, in
 
 def _tradeoffs(rows: Sequence[Row], title: str, words: tuple[str, str], colours: Mapping[str, int]) -> Iterator[Figure]:
     for size in dict.fromkeys(row["distractors"] for row in rows):
-        own = [row for row in rows if row["distractors"] == size]
+        own = [row for row in rows if row["distractors"] == size and min(row["curve"]["alarms"], default=0) > 0]
+        if not own:  # a threshold without any alarm has no place on a logarithmic axis
+            continue
         lines = [
             Line(row["route"], row["curve"]["alarms"], row["curve"]["misses"], colour=colours[row["route"]])
             for row in own
@@ -165,6 +168,7 @@ def _evidence(row: Row) -> Iterator[Figure]:
 
 
 def _sweep(rows: Sequence[Row], by: str, rank: str, colours: Mapping[str, int]) -> Iterator[Figure]:
+    rows = [row for row in rows if row["gallery"]]
     if not rows:
         return
     lines = []

@@ -6,6 +6,8 @@ from typing import Any
 from forensic.evaluation.accuracy import Report
 from forensic.recognition.evaluation import Interval
 
+COLUMNS = ("protocol", "route", "part", "probes", "gallery", "metric", *Interval._fields)
+
 
 def rows(report: Report) -> Iterator[dict[str, Any]]:
     """One row a figure: protocol, route, part, probes, gallery, metric, value, low, high.
@@ -73,8 +75,8 @@ def _ranks(
 def _row(
     protocol: str, route: str, part: str, probes: int | str, gallery: int | str, metric: str, figure: Interval
 ) -> dict[str, Any]:
-    row = {"protocol": protocol, "route": route, "part": part, "probes": probes, "gallery": gallery}
-    return {**row, "metric": metric, **figure._asdict()}
+    cells = protocol, route, part, probes, gallery, metric, *figure
+    return dict(zip(COLUMNS, cells, strict=True))
 
 
 def _crowd(distractors: int) -> str:

@@ -15,7 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from forensic import devices
 from forensic import weights as store
-from forensic.errors import TrainingError, UsageError
+from forensic.errors import ModelError, TrainingError, UsageError
 from forensic.progress import bar
 from forensic.synthesis import distributed, weights
 from forensic.synthesis.examples import Examples, batches, epoch_seed
@@ -241,6 +241,11 @@ class Trainer:
         if self.out is None:
             raise TrainingError("Cannot resume without the folder that holds the checkpoint.")
         tensors, description = store.read(self.out / CHECKPOINT)
+        if not {"configuration", "epoch", "steps_done"} <= description.keys():
+            raise ModelError(
+                f"{self.out / CHECKPOINT} is not the checkpoint of a training (weights that were copied there?). Bring"
+                " the checkpoint back, or train anew into another folder."
+            )
         self._check_same(description["configuration"])
         groups: dict[str, dict[str, Tensor]] = {}
         for key, value in tensors.items():
@@ -271,8 +276,8 @@ class Trainer:
         """Cut off the log's lines of epochs that ended after the checkpoint was written, and one that was cut short."""
         log = self.out / "log.jsonl" if self.out else None
         if log and log.exists():
-            lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["epoch"] <= self.epoch]
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+            kept = [line for line in lines if line.endswith("\n") and _epoch_of(line) <= self.epoch]
             store.write_bytes(log, "".join(kept).encode())
 
     def _check_same(self, before: dict[str, Any]) -> None:
@@ -384,6 +389,13 @@ class Trainer:
             yield board
         finally:
             board.close()
+
+
+def _epoch_of(line: str) -> float:
+    """The epoch of a line of the log; of one that is damaged, none that is over."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return float(json.loads(line)["epoch"])
+    return float("inf")
 
 
 def laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:

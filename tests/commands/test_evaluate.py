@@ -237,6 +237,30 @@ def test_by_person_alone_and_what_the_data_cannot_give(folder: Path, capsys: pyt
     assert "needs a system with a calibration" in capsys.readouterr().err
 
 
+def test_one_person_alone_is_no_reason_to_lose_the_page(folder: Path) -> None:
+    """No false alarm is possible, and nothing to compare with: the figures that cannot be drawn are left out."""
+    for side in ("photos", "sketches"):
+        for file in (folder / "pairs" / side).iterdir():
+            if file.stem != "01":
+                file.unlink()
+    page, table = folder / "page.html", folder / "table.csv"
+    routes = [
+        "--routes",
+        "direct,b",
+        "--page",
+        str(page),
+        "--csv",
+        str(table),
+        "--distractors",
+        str(folder / "pairs/others"),
+    ]
+    assert evaluate(folder, "--no-store", *routes) == 0
+    assert "<h2" in page.read_text()
+    table.unlink()
+    assert evaluate(folder, "--no-store", "--protocols", "calibration", *routes[:2], "--csv", str(table)) == 0
+    assert table.read_text().startswith("protocol,route,part,probes,gallery,metric,value,low,high")
+
+
 def test_people_who_repeat_are_counted_both_ways(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = forensic.datasets.pairs
 

@@ -77,6 +77,7 @@ def test_a_plain_folder_pairs_equal_stems(tmp_path) -> None:
         ("identity,split,photo,sketch\n", (), "holds no photo-sketch pair"),
         ("identity,split,photo,sketch\nx,dev,p,s\n", ("p", "s"), "line 2: split is 'dev'"),
         ("identity,split,photo,sketch\nx,test,p,s\n", ("p",), "line 2: there is no file .*s"),
+        ("identity,split,photo,sketch\nx,test,p,s\n ,test,p,s\n", ("p", "s"), "line 3: the identity is empty"),
         ("identity,split,photo,sketch\nx,test,p\n", ("p",), "line 2: expected as many fields"),
         ("identity,split,photo,sketch\nx,test,p,s,t\n", ("p", "s"), "line 2: expected as many fields"),
     ],

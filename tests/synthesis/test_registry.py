@@ -74,6 +74,15 @@ def test_bounds_are_taken_in_and_no_paper_is_beyond_them() -> None:
             create(name, **create(name).settings)
 
 
+@pytest.mark.parametrize(("content_patch", "least"), [(16, 32), (34, 48), (70, 96)])
+def test_drits_content_is_large_enough_for_the_last_norm_that_judges_it(content_patch, least) -> None:
+    settings = {"width": 4, "blocks": 1, "content_patch": content_patch}
+    with pytest.raises(UsageError, match=f"expected (a size of )?{least} or more"):
+        create("drit", size=least - 4, **settings)
+    smallest = create("drit", size=least, **settings)
+    assert smallest.content_discriminator(torch.zeros(1, 16, least // 4, least // 4)).numel() >= 1
+
+
 @pytest.mark.parametrize("betas", [3, [0.5], [0.5, "x"], [0.5, 1.0]])
 def test_betas_are_two_numbers(betas: object) -> None:
     with pytest.raises(UsageError, match="expected two numbers"):

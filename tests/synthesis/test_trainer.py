@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from forensic.errors import ModelError, TrainingError, UsageError
-from forensic.synthesis import Player, Recipe
+from forensic.synthesis import Player, Recipe, weights
 from forensic.synthesis.examples import Examples
 from forensic.synthesis.trainer import Trainer, laid_out_like
 
@@ -158,13 +158,16 @@ def test_a_training_killed_before_it_saved_is_gone_on_with(make_tiny, make_pairs
     assert [line[0] for line in figures(tmp_path / "killed")] == [("epoch", 1), ("epoch", 2)]
 
 
-def test_a_line_of_the_log_that_was_cut_short_is_left_out(make_tiny, make_pairs, tmp_path) -> None:
+@pytest.mark.parametrize(
+    "harm", ['{"epoch": 3, "seco', '{"epoch": 1, "sec\n', "[1]\n", '{"epoch": null}\n', "\x00\x00\n"]
+)
+def test_a_line_of_the_log_that_is_damaged_is_left_out(make_tiny, make_pairs, tmp_path, harm) -> None:
     """As a full disk or a crash leaves it; the epochs before stay."""
     out = tmp_path / "run"
     Trainer(make_tiny("pix2pix"), SHORT, make_pairs(3), out=out).fit()
     whole = figures(out)
     with (out / "log.jsonl").open("a") as log:
-        log.write('{"epoch": 3, "seco')
+        log.write(harm)
     resumed = Trainer(make_tiny("pix2pix"), SHORT, make_pairs(3), out=out)
     resumed.start(resume=True)
     resumed.fit()
@@ -215,6 +218,9 @@ def test_resuming_needs_a_whole_checkpoint(make_tiny, make_pairs, tmp_path) -> N
     path = tmp_path / "checkpoint.safetensors"
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(ModelError, match="not a readable safetensors file"):
+        trainer.start(resume=True)
+    weights.save(make_tiny("pix2pix"), path)
+    with pytest.raises(ModelError, match="not the checkpoint of a training"):
         trainer.start(resume=True)
     with pytest.raises(TrainingError, match="without the folder"):
         Trainer(make_tiny("pix2pix"), SHORT, make_pairs(1)).resume()

@@ -27,6 +27,7 @@ from forensic.errors import UsageError
 from forensic.synthesis import shares
 from forensic.synthesis.losses import adversarial, l1, sum_of
 from forensic.synthesis.networks import (
+    HALVINGS,
     MultiScaleDiscriminator,
     PatchDiscriminator,
     ResidualBlock,
@@ -104,10 +105,12 @@ class DRIT(Adversarial):
     ) -> None:
         super().__init__()
         check_directions(source, target)
-        if size < 32 or size % 4 or min(blocks, attributes, scales, content_turns) < 1:
+        least = max(32, 12 * 2 ** HALVINGS.get(content_patch, 0))  # its last norm sees 2 x 2 places
+        if size < least or size % 4 or min(blocks, attributes, scales, content_turns) < 1:
             raise UsageError(
                 f"drit: size {size}, blocks {blocks}, attributes {attributes}, scales {scales} and content_turns"
-                f" {content_turns}; expected a size of 32 or more, divisible by 4, and 1 or more of the others."
+                f" {content_turns}; expected a size of {least} or more for content_patch {content_patch}, divisible"
+                " by 4, and 1 or more of the others."
             )
         self.source, self.target, self.size, self.width, self.blocks = source, target, size, width, blocks
         self.attributes, self.scales = attributes, scales

@@ -213,7 +213,7 @@ class ISEGAN(Composed):
 
 
 def parsing_matching(P_p: Tensor, P_int: Tensor, *, beta: float = 0.3) -> Tensor:
-    """The parsing matching loss (equation 3) over the root of n h w, of parsings (n, 8, h, w); scalar."""
+    """The parsing matching loss (equation 3) of parsings (n, 8, h, w), norms over the root of h w; the faces' mean."""
     c_ = P_p.shape[1]
     whole = math.sqrt(c_) * distance(P_p, P_int)
     channels = sum(distance(P_p[:, c], P_int[:, c]) for c in range(c_))
