@@ -116,6 +116,8 @@ FILTERED = (
     "likelihood ratios were fitted to the whole reference population; those left by a filter are more alike, so read "
     "them as less."
 )
+PARTLY = "the index is approximate"
+"""How the warning of a search begins that did not compare the probe with everybody."""
 RANKS_ONLY = "Scores order the candidates; they are comparable within these routes only and are no probabilities."
 
 

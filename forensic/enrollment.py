@@ -281,7 +281,7 @@ def _store(
 def _fate(record: Enrollment | Repeated, outcome: Outcome) -> Fate:
     """What a gallery made of a record, without the values that its message may quote."""
     if outcome.status == "refused":
-        return Fate("refused", reasons=(_fault(record),))
+        return Fate("refused", reasons=outcome.findings or (_fault(record),))
     if isinstance(record, Repeated):
         return Fate(outcome.status, outcome.sha256, reasons=outcome.findings)
     verdict = str(record.quality["verdict"]) if record.quality else ""
@@ -290,7 +290,7 @@ def _fate(record: Enrollment | Repeated, outcome: Outcome) -> Fate:
 
 
 def _fault(record: Enrollment | Repeated) -> str:
-    """Why a gallery refuses a record."""
+    """Why a gallery refuses a record whose label or metadata cannot be stored."""
     try:
         parse_label(record.person)
     except UsageError:
@@ -300,8 +300,4 @@ def _fault(record: Enrollment | Repeated) -> str:
             parse_metadata({column: value})
         except UsageError:
             return f"The column {printable(column[:40])!r}, or its value, cannot be stored."
-    try:
-        parse_metadata(record.metadata)
-    except UsageError:
-        return "Two columns name one field."
-    return "It is the sketch of a case: a probe is never enrolled."
+    return "Two columns name one field."

@@ -45,6 +45,10 @@ class DuplicateError(GalleryError):
     """The same image (by content) is already enrolled, or a label is already somebody else's."""
 
 
+class Changed(GalleryError):
+    """A person or their photos are not what they were when somebody was shown them and decided."""
+
+
 class StaleIndex(GalleryError):
     """The gallery lacks templates of the template space that a route searches."""
 

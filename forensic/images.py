@@ -25,6 +25,7 @@ from forensic.errors import ImageError
 from forensic.text import printable
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
@@ -44,6 +45,10 @@ PAPER = (255, 255, 255)
 """Transparent pixels show white paper."""
 
 PngImagePlugin.MAX_TEXT_MEMORY = 4 * 1024 * 1024
+
+# Damaged metadata is no reason to refuse a face, and what claims too many pixels is refused by its header. Said once
+# for good: warnings.catch_warnings changes the filters of the whole process, under all of its threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class Decoded(NamedTuple):
@@ -84,22 +89,19 @@ def decode(data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS) ->
         ImageError: As for `read`.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # damaged metadata is no reason to refuse a face
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-                _check_header(opened, name, max_pixels)
-                file_format = "JPEG" if opened.format == "MPO" else str(opened.format)
-                opened.load()
-                tags = _tags(opened)
-                ImageOps.exif_transpose(opened, in_place=True)  # a copy would take memory
-                image = _to_rgb(opened, name, tags)
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+            _check_header(opened, name, max_pixels)
+            file_format = "JPEG" if opened.format == "MPO" else str(opened.format)
+            opened.load()
+            tags = _tags(opened)
+            ImageOps.exif_transpose(opened, in_place=True)  # a copy would take memory
+            image = _to_rgb(opened, name, tags)
     except UnidentifiedImageError:
         raise ImageError(
             f"{name}: the content is no PNG, JPEG, TIFF, BMP or WebP image, whatever the name says. "
             "Convert it to one of these."
         ) from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except Image.DecompressionBombError:
         raise ImageError(
             f"{name}: claims more than {max_pixels:,} pixels (a decompression bomb?). Save a smaller copy."
         ) from None
@@ -264,8 +266,14 @@ def _on_paper(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, (*PAPER, 255)), clear).convert("RGB")
 
 
+def _values(image: Image.Image) -> NDArray[np.float64]:
+    """Deep grey as it is; what is no number is dealt with, so that numpy need not warn of it."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(image, dtype=np.float64)
+
+
 def _highest(image: Image.Image) -> float:
-    values = np.asarray(image, dtype=np.float64)
+    values = _values(image)
     return float(values.max(initial=0.0, where=np.isfinite(values)))
 
 
@@ -291,6 +299,6 @@ def _full_scale(image: Image.Image, name: str, tags: Mapping[int, Any]) -> float
 
 def _scale(image: Image.Image, full: float, *, negative: bool) -> Image.Image:
     """Deep grey to 8 bits."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64)) / full
+    values = np.nan_to_num(_values(image)) / full
     grey = np.clip(1.0 - values if negative else values, 0, 1) * 255.0
     return Image.fromarray(grey.round().astype(np.uint8)).convert("RGB")

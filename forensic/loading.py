@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from forensic import matching
+from forensic.candidates import PARTLY
 from forensic.errors import GalleryError, StaleIndex, UsageError
 from forensic.gallery import Gallery, engines
 from forensic.gallery.templates import root_of, segment_file
@@ -22,9 +23,6 @@ from forensic.recognition.segments import Segment, pack, unpack
 if TYPE_CHECKING:
     from forensic.engines import Engine, Served
     from forensic.recognition.approximate import Approximate
-
-
-PARTLY = "the index is approximate ({}): not everybody was compared, and somebody who is enrolled may be missing."
 
 
 class _Held(NamedTuple):
@@ -48,6 +46,19 @@ class _Fresh(NamedTuple):
 
 
 @dataclass(frozen=True)
+class _Connected:
+    """An engine, connected until neither a memory nor what was loaded from it holds this any more.
+
+    Attributes:
+        url: The engine's.
+        engine: The engine.
+    """
+
+    url: str
+    engine: Engine
+
+
+@dataclass(frozen=True)
 class Loaded:
     """What a search needs of the gallery as it is now.
 
@@ -60,6 +71,7 @@ class Loaded:
         segments: What an index in memory is made of.
         warnings: What a person must know of every search.
         root: Merkle root over the templates.
+        connected: Keeps the engine's connection open, where there is one.
     """
 
     state: tuple[int, ...]
@@ -70,6 +82,7 @@ class Loaded:
     segments: Segments
     warnings: tuple[str, ...]
     root: str
+    connected: _Connected | None = None
 
 
 class Memory:
@@ -87,7 +100,7 @@ class Memory:
         self.matcher, self.approximate = matcher, None if approximate is None else _kind(approximate)
         self.loaded: Loaded | None = None
         self._loading = threading.Lock()
-        self._connected: tuple[str, Engine] | None = None
+        self._connected: _Connected | None = None
 
     def of(self, gallery: Gallery) -> Loaded:
         """The matcher and its index, of the gallery as it is now.
@@ -162,21 +175,28 @@ class Memory:
             warnings.append(matching.UNCALIBRATED)
         size, kept = max(map(len, own.values()), default=0), [route.space for route in matcher.routes]
         index: Index | Served | Approximate
-        index, root = _in_memory(segments, kept) if engine is None else self._in_engine(gallery, engine, kept)
+        if engine is None:
+            self._connected = None
+            index, root = _in_memory(segments, kept)
+        else:
+            index, root = self._in_engine(gallery, engine, kept)
         if self.approximate and isinstance(index, Index):
             from forensic.recognition.approximate import Approximate
 
             index = Approximate(index, self.approximate)
-            warnings.append(PARTLY.format(self.approximate))
-        return Loaded(state, engine, matcher, size, index, segments, tuple(warnings), root)
+            missing = "not everybody was compared, and somebody who is enrolled may be missing."
+            warnings.append(f"{PARTLY} ({self.approximate}): {missing}")
+        return Loaded(state, engine, matcher, size, index, segments, tuple(warnings), root, self._connected)
 
     def _in_engine(self, gallery: Gallery, url: str, spaces: Sequence[str]) -> tuple[Index | Served, str]:
-        if self._connected is None or self._connected[0] != url:
+        if self._connected is None or self._connected.url != url:
+            self._connected = None  # closes the one before, or whichever search still asks it does when it ends
             stack = ExitStack()
-            self._connected = url, stack.enter_context(engines.connected(gallery))
-            weakref.finalize(self, stack.close)
+            connected = _Connected(url, stack.enter_context(engines.connected(gallery)))
+            weakref.finalize(connected, stack.close)
+            self._connected = connected
         try:
-            return engines.served(gallery, spaces, self._connected[1]), gallery.root(spaces)
+            return engines.served(gallery, spaces, self._connected.engine), gallery.root(spaces)
         except StaleIndex:
             raise _Behind(spaces) from None
 

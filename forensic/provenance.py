@@ -9,7 +9,9 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-PACKAGES = ("forensic-sketch", "torch", "numpy", "scikit-learn", "facenet-pytorch", "lir")
+LIBRARIES = ("torch", "torchvision", "facenet-pytorch", "numpy", "pillow", "scipy")
+"""Whose other versions could change the last bits of a template."""
+PACKAGES = ("forensic-sketch", *LIBRARIES, "scikit-learn", "lir")
 PACKAGE = Path(__file__).resolve().parent
 
 

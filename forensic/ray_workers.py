@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from forensic import __version__, ray_cluster
+from forensic import __version__, provenance, ray_cluster
 from forensic.errors import ClusterError, ForensicError
 from forensic.gallery import Enrollment
 from forensic.preparing import Content, Failure, Here, Prepared, Stored, by_space, read
@@ -40,8 +40,6 @@ TRIES = 3
 """Actors that may be lost over one photo before it counts as a bad file."""
 PATIENCE = 180.0
 """Seconds without any actor after which a cluster does no more work."""
-LIBRARIES = ("torch", "torchvision", "facenet-pytorch", "numpy", "pillow", "scipy")
-"""Whose other versions could change the last bits of a template."""
 LOOK = 0.2
 """Seconds between two looks at what waits."""
 
@@ -116,7 +114,7 @@ def fingerprint(routes: Sequence[Route]) -> dict[str, str]:
     finding = [weights.shipped(name) for name in (mtcnn.NAME, priors.OWN)]
     return {
         "forensic": f"{__version__} {code.hexdigest()[:16]}",
-        **{name: metadata.version(name) for name in LIBRARIES},
+        **{name: metadata.version(name) for name in provenance.LIBRARIES},
         "machine": platform.machine(),
         **{entry.name: entry.sha256[:16] for entry in finding},
         **{f"route {route.name}": route.space for route in routes},

@@ -110,7 +110,8 @@ def _search(search: Search, gallery: Gallery) -> dict[str, Any]:
 def _record(search: Search) -> dict[str, Any]:
     """What of a search's record its method and its limitations are told from."""
     gallery = {"photos": search.gallery_size}
-    return {"route": search.route, "models": search.models, "filter": search.filter, "gallery": gallery}
+    told = {"route": search.route, "models": search.models, "filter": search.filter, "warnings": search.warnings}
+    return told | {"gallery": gallery}
 
 
 def _explanation(explained: Explained) -> dict[str, Any]:

@@ -15,6 +15,11 @@ from forensic.datasets.synthetic import Made, make_people
 PEOPLE = 12  # of this seed, two have a second photo
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Pillow's warnings are passed over as `forensic.images` has it; pytest sets filters of its own for each test."""
+    config.addinivalue_line("filterwarnings", r"ignore:::PIL\.")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _no_installed_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Tests see the shipped weights alone, whatever the user has installed."""

@@ -2,10 +2,14 @@ import io
 import os
 import shutil
 import struct
+import subprocess
+import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,6 +150,59 @@ def test_a_bomb_is_refused_before_it_is_decoded(gradient: np.ndarray) -> None:
     with pytest.raises(ImageError, match="60 x 40"):
         images.decode(data, "bomb.png", max_pixels=2399)
     assert images.decode(data, max_pixels=2400).image.size == (60, 40)
+
+
+def test_a_bomb_that_pillow_warns_of_is_refused() -> None:
+    """One-bit pictures past its bound, and past twice that, where it raises."""
+    for side in (10_000, 20_000):
+        data = encoded(Image.new("1", (side, side)), "PNG")
+        with pytest.raises(ImageError, match=r"bomb\.png: (10000 x 10000|claims more than 64,000,000) pixels"):
+            images.decode(data, "bomb.png")
+
+
+def with_damaged_metadata() -> bytes:
+    """A sound TIFF of which Pillow warns: a tag's values lie behind the file's end."""
+    data = bytearray(encoded(Image.new("RGB", (40, 40), "red"), "TIFF", software="a longer word"))
+    (start,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, start)
+    for place in range(start + 2, start + 2 + 12 * count, 12):
+        if struct.unpack_from("<H", data, place) == (TiffImagePlugin.SOFTWARE,):
+            struct.pack_into("<I", data, place + 8, 1_000_000)
+    return bytes(data)
+
+
+def test_damaged_metadata_is_passed_over_in_silence() -> None:
+    data = with_damaged_metadata()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with Image.open(io.BytesIO(data)) as opened:
+            opened.load()
+    assert caught, "Pillow says nothing of it"
+    code = "import sys; from forensic import images; print(images.decode(sys.stdin.buffer.read()).image.size)"
+    for options in ((), ("-W", "error")):
+        done = subprocess.run([sys.executable, *options, "-c", code], input=data, capture_output=True, check=True)
+        assert (done.stdout, done.stderr) == (b"(40, 40)\n", b"")
+
+
+def test_floats_that_are_no_numbers_are_passed_over_in_silence() -> None:
+    grey = np.full((40, 40), 0.5, np.float32)
+    grey.view(np.uint32)[3, 3] = 0x7FA00001  # a NaN that processors signal
+    decoded = images.decode(encoded(Image.fromarray(grey), "TIFF")).image
+    assert decoded.getpixel((5, 5)) == (128, 128, 128)
+
+
+def test_decoding_leaves_the_processs_warnings_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are of the whole process: what one thread sets and takes back, another one meets halfway."""
+    before, during, opened = list(warnings.filters), [], Image.open
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        during.append(list(warnings.filters))
+        return opened(*arguments, **options)
+
+    monkeypatch.setattr(Image, "open", noted)
+    images.decode(with_damaged_metadata())
+    assert during == [before]
+    assert warnings.filters == before
 
 
 @pytest.mark.parametrize("cut", [100, 1000, 10_000])

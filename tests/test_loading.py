@@ -3,6 +3,7 @@
 import errno
 import mmap
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from engines.conftest import Memory as MemoryEngine
 from gallery import making
 
 from forensic import Gallery, engines, matching
+from forensic.candidates import PARTLY
 from forensic.errors import GalleryError, UsageError
 from forensic.gallery import Space, describing, templates
 from forensic.gallery import engines as gallery_engines
@@ -191,11 +193,47 @@ def test_a_search_goes_on_where_no_index_can_be_kept(
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_approximate_index_says_so(gallery: Gallery, memory: Memory, kind: str) -> None:
     loaded = Memory(memory.matcher, kind).of(gallery)
-    assert any("somebody who is enrolled may be missing" in text for text in loaded.warnings)
+    (warning,) = [text for text in loaded.warnings if text.startswith(PARTLY)]
+    assert "somebody who is enrolled may be missing" in warning
     assert not any("approximate" in text for text in memory.of(gallery).warnings)
     agrees(loaded, gallery)  # so few are all looked at
     with pytest.raises(UsageError, match="hnsw, ivf-pq"):
         Memory(memory.matcher, "kd-tree")
+
+
+def test_an_engine_is_left_once_nobody_asks_it_any_more(
+    gallery: Gallery, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    @contextmanager
+    def connected(gallery: Gallery) -> Iterator[MemoryEngine]:
+        url = gallery_engines.url_of(gallery)
+        assert url is not None
+        opened.append(url)
+        try:
+            yield servers[url]
+        finally:
+            opened.remove(url)
+
+    urls = [f"milvus:https://{name}.example:19530" for name in "abc"]
+    servers = {url: MemoryEngine() for url in urls}
+    monkeypatch.setattr(engines, "open_engine", lambda url, name: servers[url])
+    monkeypatch.setattr(gallery_engines, "connected", connected)
+    gallery_engines.choose(gallery, urls[0])
+    under_way = memory.of(gallery)
+    gallery_engines.choose(gallery, urls[1])
+    memory.of(gallery)
+    assert opened == urls[:2]
+    agrees(under_way, gallery)
+    del under_way
+    assert opened == urls[1:2]
+    gallery_engines.choose(gallery, urls[2])
+    memory.of(gallery)
+    assert opened == urls[2:]
+    gallery_engines.choose(gallery, None)
+    agrees(memory.of(gallery), gallery)
+    assert opened == []
 
 
 def test_an_engine_is_brought_up_to_date_and_searched(

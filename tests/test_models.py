@@ -1,6 +1,8 @@
 import hashlib
 import io
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -148,7 +150,7 @@ def test_what_train_installed_is_removed_and_the_shipped_is_in_effect_again(
     with pytest.raises(UsageError, match=r"pix2pix-sketch-to-photo ships .* removed: pix2pix-photo-to-sketch \(in"):
         run("remove", "pix2pix-sketch-to-photo")
     assert "No other weights are called pix2pix-photo-to-sketch" in run("remove", "pix2pix-photo-to-sketch")
-    assert [path.name for path in (tmp_path / "weights").iterdir()] == ["manifest.json"]
+    assert [path.name for path in (tmp_path / "weights").glob("[!.]*")] == ["manifest.json"]
     with pytest.raises(UsageError, match=r"No weights 'nosuch' are installed\. .* removed: none"):
         run("remove", "nosuch")
 
@@ -177,3 +179,33 @@ def test_fetch_reads_checks_and_installs(published: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(models, "KNOWN", (there._replace(url="https://example.org/project"),))
     with pytest.raises(ModelError, match="not published as a file"):
         models.fetch("made-up")
+
+
+def test_what_is_installed_and_removed_at_once_is_listed_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORENSIC_WEIGHTS", str(tmp_path / "weights"))
+    write = weights.write_bytes
+
+    def slowly(path: Path, content: bytes) -> None:
+        """Long enough for the others to have read the manifest before it is written."""
+        if path.name == "manifest.json":
+            time.sleep(0.02)
+        write(path, content)
+
+    monkeypatch.setattr(weights, "write_bytes", slowly)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: weights.install(f"w{number}", "features", b"x", {}), range(12)))
+        list(pool.map(lambda number: weights.uninstall(f"w{number}"), range(6)))
+    assert {entry.name for entry in weights.entries("features") if not entry.shipped} == {f"w{n}" for n in range(6, 12)}
+    assert len(list((tmp_path / "weights").glob("*.safetensors"))) == 6
+
+
+def test_a_folder_that_another_program_keeps_changing_is_said_to_be_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORENSIC_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr(weights, "PATIENCE", 0.1)
+    with weights._sole_writer(tmp_path), pytest.raises(ModelError, match="Another program"):
+        weights.install("a", "features", b"x", {})
+    assert weights.install("a", "features", b"x", {}).path.is_file()

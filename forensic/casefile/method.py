@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from forensic.candidates import LEAD, SYNTHETIC
+from forensic.candidates import LEAD, PARTLY, SYNTHETIC
 from forensic.casefile.shown import Passage, Table
 from forensic.evaluation.tables import of_data, share
 from forensic.gallery.models import AccuracyReport
@@ -40,6 +40,11 @@ EXACT = (
     "The probe was compared with every photo searched; no approximation left anybody out. A person with several "
     "photos counts once, by the most similar of them. The list depends neither on other searches nor on the order of "
     "enrollment."
+)
+APPROXIMATE = (
+    "The probe was compared with a part of the photos alone, which an approximate index chose: somebody who is "
+    "enrolled and like the sketch may have been left out. A person with several photos counts once, by the most "
+    "similar of those that were looked at. A search by a server without '--approximate' compares all."
 )
 MEASURED_ON = (
     "What is known of this program's accuracy was measured on viewed sketches, which artists drew from "
@@ -90,7 +95,12 @@ def method(records: Sequence[Record]) -> Iterator[Passage]:
         fitted = FUSED.format(several=SEVERAL if together else "")
         plain = PLAIN_MEAN if together else PLAIN
         yield Passage(f"The score of {printable(name)}", fitted if SCORING in record["models"] else plain)
-    yield Passage("The list", EXACT)
+    partly = [any(text.startswith(PARTLY) for text in record["warnings"]) for record in records]
+    if not all(partly):
+        yield Passage("The list", EXACT)
+    if any(partly):
+        which = "" if all(partly) else f", where a search warns that {PARTLY}"
+        yield Passage(f"The list{which}", APPROXIMATE)
 
 
 def _route(name: str) -> str:

@@ -205,7 +205,8 @@ class Connection:
                 raise self._unreachable(error) from error
             problem = _problem(response)
             # Only where a request was sent again: it is being done, and its answer will be kept.
-            under_way = response.status_code == UNDER_WAY and waited > 0 and "conflict" in str(problem)
+            again = once and (lost or waited > 0)
+            under_way = response.status_code == UNDER_WAY and again and "conflict" in str(problem)
             if response.status_code not in AGAIN and not under_way:
                 return self._checked(response, problem)
             pause = _seconds(response.headers.get("retry-after", ""), default=2 if under_way else 5)

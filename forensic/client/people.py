@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from forensic.errors import NotFound
 from forensic.gallery import merging
 from forensic.gallery.expunging import Due
 from forensic.gallery.models import Person, Photo
-from forensic.gallery.records import Size, parse_photo_metadata
+from forensic.gallery.records import Shown, Size, parse_photo_metadata
 from forensic.text import forms
 
 if TYPE_CHECKING:
@@ -59,31 +59,31 @@ class People:
         found.person_id = owner
         return found
 
-    def update(self, label: str, metadata: Mapping[str, str], *, rename: str | None = None) -> Person:
+    def update(self, whom: str | Shown, metadata: Mapping[str, str], *, rename: str | None = None) -> Person:
         """Change a person's metadata; an empty value takes one away."""
         asked = {"metadata": dict(metadata), "label": rename}
-        return self._connection.ask("PATCH", self._path(label), reading.person, Sent(json=asked))
+        return self._connection.ask("PATCH", self._path(whom), reading.person, Sent(json=asked))
 
     def update_photo(self, number: int, metadata: Mapping[str, str]) -> Photo:
         """Change a photo's ``date_taken`` or ``source``; an empty value takes it away."""
         asked = {key: value or "" for key, value in parse_photo_metadata(metadata).items()}
         return self._connection.ask("PATCH", f"/photos/{number}", reading.photo, Sent(json=asked))
 
-    def merge(self, label: str, other: str) -> list[str]:
+    def merge(self, one: str | Shown, other: str | Shown) -> list[str]:
         """Make two people one. What is said of dropped values is of those that were there just before."""
-        person, gone = self.person(label), self.person(other)
+        person, gone = self._meant(one), self._meant(other)
         apart = self._connection.post(f"/people/{person.id}/merge", lambda told: told["apart"], {"other": gone.id})
-        return merging.inherit(person, gone) + ([merging.were_apart(label, other)] if apart else [])
+        return merging.inherit(person, gone) + ([merging.were_apart(person.label, gone.label)] if apart else [])
 
-    def keep(self, label: str, other: str) -> bool:
+    def keep(self, one: str | Shown, other: str | Shown) -> bool:
         """Note that two people are two; whether that was new."""
-        asked = {"other": self.person(other).id}
-        return self._connection.post(f"{self._path(label)}/keep-apart", lambda told: bool(told["new"]), asked)
+        asked = {"other": self._meant(other).id}
+        return self._connection.post(f"{self._path(one)}/keep-apart", lambda told: bool(told["new"]), asked)
 
-    def split(self, label: str, photo_ids: Sequence[int], new: str) -> Person:
+    def split(self, whom: str | Shown, photo_ids: Sequence[int], new: str) -> Person:
         """Give some of a person's photos to a new person."""
         asked = {"photos": list(dict.fromkeys(photo_ids)), "label": new}
-        made = self._connection.post(f"{self._path(label)}/split", lambda told: int(told["person"]), asked)
+        made = self._connection.post(f"{self._path(whom)}/split", lambda told: int(told["person"]), asked)
         return self._by_number(made)
 
     def duplicates(self, route: str, above: float, limit: int) -> tuple[Duplicates, dict[int, str]]:
@@ -92,11 +92,13 @@ class People:
 
         return comparing.duplicates(self._connection, route, above, limit)
 
-    def expunge(self, *labels: str, reason: str = "") -> list[str]:
+    def expunge(self, *people_meant: str | Shown, reason: str = "") -> list[str]:
         """Remove people for good, one after the other; the content hashes of their photos."""
-        found = [self.view(label) for label in dict.fromkeys(labels)]  # all of them are known, or nobody is removed
-        for person, _ in found:
-            self._connection.ask("DELETE", f"/people/{person.id}", reading.nothing, Sent(json={"reason": reason}))
+        # All of them are known, and as they were shown, or nobody is removed.
+        found = [self._seen(whom) for whom in dict.fromkeys(people_meant)]
+        for person, photos in found:
+            asked = {"reason": reason, "photos": [photo.id for photo in photos]}
+            self._connection.ask("DELETE", f"/people/{person.id}", reading.nothing, Sent(json=asked))
         return [photo.sha256 for _, photos in found for photo in photos]
 
     def expunge_photo(self, number: int, *, reason: str = "") -> list[str]:
@@ -110,16 +112,35 @@ class People:
         found = self._connection.pages("/retention", reading.due)
         return [one for one in found if before is None or one.keep_until < before]
 
-    def expunge_due(self) -> list[Due]:
+    def expunge_due(self, shown: Collection[Due] | None = None) -> list[Due]:
         """Expunge everybody whose date has passed by the server's clock; nobody if others became due meanwhile."""
         today = self._connection.get("/retention", lambda told: date.fromisoformat(told["today"]), limit=1)
         found = self.due(today)
-        asked = {"count": len(found)}
-        gone = self._connection.post("/retention/apply", lambda told: set(told["people"]), asked) if found else set()
-        return [one for one in found if one.number in gone]
+        told = None if shown is None else {(one.number, one.photo_ids) for one in shown}
+        chosen = [one for one in found if told is None or (one.number, one.photo_ids) in told]
+        if not chosen:
+            return []
+        asked = {"count": len(found), "people": [one.number for one in chosen]}
+        gone = self._connection.post("/retention/apply", lambda answer: set(answer["people"]), asked)
+        return [one for one in chosen if one.number in gone]
 
-    def _path(self, label: str) -> str:
-        return f"/people/{self.person(label).id}"
+    def _path(self, whom: str | Shown) -> str:
+        return f"/people/{self._meant(whom).id}"
+
+    def _meant(self, whom: str | Shown) -> Person:
+        return self.person(whom) if isinstance(whom, str) else self._seen(whom)[0]
+
+    def _seen(self, whom: str | Shown) -> tuple[Person, list[Photo]]:
+        """Somebody with all photos; one who was shown before only as they were then."""
+        if isinstance(whom, str):
+            return self.view(whom)
+        try:
+            person, photos = self._connection.get(f"/people/{whom.number}", reading.person_with_photos)
+        except NotFound:
+            whom.check(None, [])
+            raise
+        whom.check(person.id if person.label == whom.label else None, [photo.id for photo in photos])
+        return person, photos
 
     def _by_number(self, number: int) -> Person:
         return self._connection.get(f"/people/{number}", reading.person)

@@ -16,6 +16,7 @@ KINDS: dict[str, type[ForensicError]] = {
     "not-found": errors.NotFound,
     "rights": RightsError,
     "duplicate": errors.DuplicateError,
+    "changed": errors.Changed,
     "stale-index": errors.StaleIndex,
     "model": errors.ModelError,
     "data": errors.DataError,

@@ -99,7 +99,8 @@ def tombstone(answer: Plain) -> Tombstone:
 
 def due(answer: Plain) -> Due:
     """Somebody who may be kept until a certain day."""
-    return Due(answer["label"], answer["person"], date.fromisoformat(answer["keep_until"]), answer["photos"])
+    day, photos = date.fromisoformat(answer["keep_until"]), frozenset(answer["photo_numbers"])
+    return Due(answer["label"], answer["person"], day, answer["photos"], photos)
 
 
 def checked(answer: Plain) -> tuple[int, Anchored]:

@@ -66,13 +66,16 @@ def merge(person: str, other: str, gallery: Path, yes: bool) -> None:
     \b
     forensic gallery merge A-17 B-3
     """
+    from forensic.gallery.records import Shown
+
     with open_place(gallery) as opened:
-        count = opened.people.person(other).photo_count
-        what = f"{counted(count, 'photo')} of {printable(other)} to {printable(person)}"
+        kept, (gone, photos) = opened.people.person(person), opened.people.view(other)
+        what = f"{counted(len(photos), 'photo')} of {printable(other)} to {printable(person)}"
         if not yes and not sure(f"Give {what}, and drop the label {printable(other)}?"):
             click.echo("Nothing was merged.")
             return
-        remarks = opened.people.merge(person, other)
+        moved = Shown(gone.label, gone.id, frozenset(photo.id for photo in photos))
+        remarks = opened.people.merge(Shown(kept.label, kept.id), moved)
     click.echo(f"Gave {what}.")
     for remark in remarks:
         click.echo(f"  {printable(remark)}.")

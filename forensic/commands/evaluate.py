@@ -176,10 +176,10 @@ def _check_places(written: list[Path | None], plot_file: Path | None, chosen: li
     """Trouble with what is to be written shows before the work, not after."""
     from forensic.evaluation import plots, protocols
 
-    for file in filter(None, written):
-        files.check_place(file)
     if plot_file:
         plots.check(plot_file, chosen or protocols.PROTOCOLS)
+    for file in filter(None, [*written, plot_file]):
+        files.check_place(file)
 
 
 def _show(figures: dict[str, Any], gallery: Path | None) -> None:

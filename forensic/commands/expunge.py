@@ -35,14 +35,18 @@ def person(people: tuple[str, ...], gallery: Path, reason: str, yes: bool) -> No
     \b
     forensic expunge person A-17 --reason 'order 8 Gs 112/26'
     """
+    from forensic.gallery.records import Shown
+
     with open_place(gallery) as opened:
-        found = [opened.people.person(label) for label in dict.fromkeys(people)]
-        photos = counted(sum(one.photo_count for one in found), "photo")
+        seen = [opened.people.view(label) for label in dict.fromkeys(people)]
+        found = [one for one, _ in seen]
+        shown = [Shown(one.label, one.id, frozenset(photo.id for photo in own)) for one, own in seen]
+        photos = counted(sum(len(own) for _, own in seen), "photo")
         what = f"{', '.join(printable(one.label) for one in found)} with {photos}"
         if not yes and not sure(f"Remove {what} for good?"):
             click.echo("Nothing was removed.")
             return
-        removed = opened.people.expunge(*people, reason=reason)
+        removed = opened.people.expunge(*shown, reason=reason)
     click.echo(f"Removed {what}: {counted(len(removed), 'original')}, their templates and the index.")
     for one in found:
         _show_proof(one.id)

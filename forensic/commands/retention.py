@@ -60,7 +60,8 @@ def list_due(gallery: Path, before: date | None, as_json: bool) -> None:
 def apply(gallery: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Expunge everybody whose date has passed, in one act; on the day itself they are still kept.
 
-    All that 'forensic expunge' does is done. The log has one entry, with numbers and the reason, without labels.
+    All that 'forensic expunge' does is done, to those alone who were shown: whoever became due since, or has other
+    photos by now, is left for the next time. The log has one entry, with numbers and the reason, without labels.
 
     \b
     forensic retention apply --dry-run
@@ -69,17 +70,24 @@ def apply(gallery: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
     from forensic.errors import UsageError
     from forensic.gallery.expunging import today
 
+    left = 0
     if as_json and not (yes or dry_run):
         raise UsageError("--json cannot ask: give --yes too, or --dry-run.")
     with open_place(gallery) as opened:
-        found = opened.people.due(today())
+        found = shown = opened.people.due(today())
         if not dry_run and not as_json:
             _print(found)
         if found and not dry_run:
             if not yes and not sure(f"Expunge {counted(len(found), 'person')} for good?"):
                 click.echo("Nothing was removed.")
                 return
-            found = opened.people.expunge_due()
+            found = opened.people.expunge_due(shown)
+            left = len(opened.people.due(today()))
+    if left:
+        click.echo(
+            f"{counted(left, 'person')} became due or changed since this was shown: left for the next time.",
+            err=True,
+        )
     if as_json:
         _print_json(found)
         return
@@ -98,4 +106,5 @@ def _print(found: Sequence[Due]) -> None:
 
 def _print_json(found: Sequence[Due]) -> None:
     for one in found:
-        echo_json(one._asdict() | {"keep_until": one.keep_until.isoformat()})
+        row = one._asdict() | {"keep_until": one.keep_until.isoformat(), "photo_ids": sorted(one.photo_ids)}
+        echo_json(row)

@@ -69,11 +69,6 @@ class Aligned:
         return warp(self.image, self.face.landmarks, PORTRAIT)
 
 
-def crop_portrait(portrait: Image.Image) -> Image.Image:
-    """The 112 x 112 crop of a 256 x 256 portrait; no search is needed, the frames share their landmarks."""
-    return warp(portrait, PORTRAIT.landmarks, CROP)
-
-
 def similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> tuple[complex, complex]:
     """Least-squares similarity (scale, rotation, shift) that takes source points to target points.
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from forensic import parallel
+from forensic import parallel, regular
 from forensic.errors import FaceError, UsageError
 from forensic.faces.align import Aligned
 from forensic.faces.detect import MANUAL, Detector, Face, plausible
@@ -121,7 +121,7 @@ def read_landmarks(text: str | os.PathLike[str]) -> NDArray[np.float32]:
     """
     try:
         if Path(text).is_file():
-            points = json.loads(Path(text).read_text(encoding="utf-8"))
+            points = json.loads(regular.read(Path(text)))
         else:
             points = [[float(value) for value in point.split(",")] for point in os.fspath(text).split()]
         array = np.array(points, dtype=np.float32)

@@ -23,6 +23,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from forensic import regular
 from forensic.errors import UsageError
 from forensic.faces.quality import Quality, measure
 from forensic.images import display_name
@@ -134,7 +135,7 @@ def load(path: str | os.PathLike[str] | None = None) -> Policy:
     file = SHIPPED if path is None else Path(path)
     name = display_name(file)
     try:
-        content = file.read_bytes()
+        content = regular.read(file)
         tables = tomllib.loads(content.decode())
     except OSError as error:
         raise UsageError(f"The policy {name} cannot be read: {error.strerror}. Give a TOML file.") from None

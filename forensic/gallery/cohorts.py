@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from forensic.errors import GalleryError
+from forensic.errors import GalleryError, UsageError
+from forensic.gallery import people
 from forensic.gallery.models import Clock, Cohort, CohortSketch
 from forensic.gallery.records import UNIT_TOLERANCE, Problem, Space, template_bytes
 from forensic.gallery.templates import chunks
@@ -31,6 +32,7 @@ def add(session: Session, key: str, route: str, sketches: "Mapping[str, NDArray[
 
     Raises:
         GalleryError: a key or hash that is none, or a template that is no unit vector of the cohort's length.
+        UsageError: a file is enrolled as a photo, and its template here would outlast its expunging; none is stored.
     """
     if not key or len(key) > Cohort.KEY_LENGTH:
         raise GalleryError(f"A cohort's key is {key!r}; expected a digest of 1 to {Cohort.KEY_LENGTH} characters.")
@@ -40,6 +42,11 @@ def add(session: Session, key: str, route: str, sketches: "Mapping[str, NDArray[
     dimension = len(next(iter(sketches.values()))) if row is None else row.dimension
     space = Space(key, route or key, dimension, {})
     encoded = {_hash(sha256): template_bytes(space, vector) for sha256, vector in sketches.items()}
+    if enrolled := people.known(session, sorted(encoded)):
+        raise UsageError(
+            f"The file with SHA-256 {min(enrolled)[:12]}... is enrolled as a photo of a person; a cohort holds "
+            "sketches that are not. Leave it out. Nothing was added."
+        )
     if row is None:
         row = Cohort(key=key, route=route, dimension=dimension, revision=0)
         session.add(row)
@@ -97,9 +104,10 @@ def held(session: Session, key: str, hashes: Sequence[str]) -> set[str]:
     return {sha256 for some in chunks(hashes) for sha256 in session.scalars(query.where(CohortSketch.sha256.in_(some)))}
 
 
-def revision(session: Session) -> int:
-    """A number that is another one after every change of what the cohorts hold; 0 for none."""
-    return session.scalars(select(func.max(Cohort.revision))).one() or 0
+def among(session: Session, hashes: Sequence[str]) -> set[str]:
+    """Those of the files' hashes that any cohort holds."""
+    query = select(CohortSketch.sha256).distinct()
+    return {sha256 for some in chunks(hashes) for sha256 in session.scalars(query.where(CohortSketch.sha256.in_(some)))}
 
 
 def clear(session: Session) -> Sequence[str]:

@@ -8,16 +8,20 @@ from sqlalchemy import select
 from forensic.errors import DuplicateError, UsageError
 from forensic.gallery import merging, people, templates
 from forensic.gallery.models import Person, Photo
-from forensic.gallery.records import Metadata, parse_label, parse_metadata, parse_photo_metadata
+from forensic.gallery.records import Metadata, Shown, parse_label, parse_metadata, parse_photo_metadata
 from forensic.gallery.rights import Right, needs
 from forensic.gallery.storage import Storage
 
 
 class Curating(Storage):
-    """The part of ``Gallery`` that changes what is there; each call is one transaction with its entry in the log."""
+    """The part of ``Gallery`` that changes what is there; each call is one transaction with its entry in the log.
+
+    Whoever is meant is given by label; as `Shown`, if another process may have changed who that is since somebody saw
+    them: the call then raises `Changed`, and nothing is done.
+    """
 
     @needs(Right.ENROLL)
-    def update(self, label: str, metadata: Mapping[str, str], *, rename: str | None = None) -> Person:
+    def update(self, whom: str | Shown, metadata: Mapping[str, str], *, rename: str | None = None) -> Person:
         """Change a person's metadata; an empty value takes one away.
 
         Raises:
@@ -29,11 +33,11 @@ class Curating(Storage):
         if parsed.photo:
             raise UsageError(f"{', '.join(parsed.photo)} describes a photo, not a person: update it with --photo ID.")
         with self.writing() as session:
-            person = people.find(session, label)
+            person = people.find(session, whom)
             people.change(person, parsed)
             if rename is not None and (new := parse_label(rename)) != person.label:
                 if people.by_label(session, [new]).get(new, person) is not person:
-                    raise DuplicateError(f"{new!r} is already someone's label; {label!r} keeps its own.")
+                    raise DuplicateError(f"{new!r} is already someone's label; {person.label!r} keeps its own.")
                 person.label = new
                 templates.touch_people(session, [person.id])
             self.note(session, "update", person=person.id, **people.named(parsed), renamed=rename is not None)
@@ -51,24 +55,24 @@ class Curating(Storage):
         return photo
 
     @needs(Right.ENROLL)
-    def merge(self, label: str, other: str) -> list[str]:
+    def merge(self, one: str | Shown, other: str | Shown) -> list[str]:
         """Make two people one: the other's photos move, with metadata that were lacking; the other label is gone.
 
         Returns:
             A remark for each value of the other person that was dropped.
         """
         with self.writing() as session:
-            pair = [people.find(session, name).id for name in (label, other)]
-            remarks = merging.merge(session, label, other)
+            pair = [people.find(session, whom).id for whom in (one, other)]
+            remarks = merging.merge(session, one, other)
             self.note(session, "merge", people=pair)
         return remarks
 
     @needs(Right.ENROLL)
-    def keep(self, label: str, other: str) -> bool:
+    def keep(self, one: str | Shown, other: str | Shown) -> bool:
         """Note that two people are two, so that they are not reported as duplicates; whether that was new."""
         with self.writing() as session:
-            new = merging.keep(session, label, other)
-            self.note(session, "keep", people=[people.find(session, name).id for name in (label, other)])
+            new = merging.keep(session, one, other)
+            self.note(session, "keep", people=[people.find(session, whom).id for whom in (one, other)])
         return new
 
     @needs(Right.ENROLL)
@@ -84,10 +88,10 @@ class Curating(Storage):
             return merging.kept(session)
 
     @needs(Right.ENROLL)
-    def split(self, label: str, photo_ids: Sequence[int], new: str) -> Person:
+    def split(self, whom: str | Shown, photo_ids: Sequence[int], new: str) -> Person:
         """Give some of a person's photos to a new person, with their date alone; the two are then known to be two."""
         with self.writing() as session:
-            made = merging.split(session, label, photo_ids, new)
+            made = merging.split(session, whom, photo_ids, new)
             self.note(session, "split", photos=sorted(photo_ids), person=made.id)
         return made
 

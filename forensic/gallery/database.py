@@ -189,9 +189,11 @@ def scrub(engine: Engine, *, vacuum: bool, patience: float | None = None) -> boo
                 cursor.execute("VACUUM")
             if patience is not None:
                 cursor.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
-            busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
-            cursor.close()
+            try:
+                busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            finally:  # the connection goes back to the pool
+                cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+                cursor.close()
     except engine.dialect.loaded_dbapi.Error as error:
         raise DBAPIError("VACUUM", None, error) from error
     return not busy

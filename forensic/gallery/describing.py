@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
-from forensic.errors import GalleryError, NotFound
+from forensic.errors import GalleryError
 from forensic.gallery import templates
 from forensic.gallery.locks import Locked
 from forensic.gallery.models import IndexFile, Photo, TemplateSpace
@@ -67,20 +67,6 @@ class Describing(Storage):
             stored = templates.add(session, space, vectors)
             self.note(session, "templates", space=space.digest, photos=sorted(map(int, vectors)))
         return stored
-
-    @needs(Right.ENROLL)
-    def drop_space(self, space: str) -> None:
-        """Remove the space with this digest and its templates.
-
-        Raises:
-            GalleryError: there is none.
-        """
-        with self.writing() as session:
-            row = templates.find_space(session, space)
-            if row is None:
-                raise NotFound(f"No template space {space!r} in the gallery.")
-            session.execute(delete(TemplateSpace).where(TemplateSpace.id == row.id))
-            self.note(session, "drop-space", space=space)
 
     def revision(self, space: str) -> int:
         """A number that changes with the space's templates and their labels; 0 for an unknown space."""

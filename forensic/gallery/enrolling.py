@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sqlalchemy import select
@@ -24,6 +25,11 @@ from forensic.text import forms
 
 KEPT = "The person is enrolled already, and what is recorded stays where the new row says something else."
 DATED = "The person had no date until which they may be kept; the row's holds for all their photos now."
+SKETCH = "It is the sketch of a case: a probe is never enrolled."
+COHORT = (
+    "It is in the gallery's own cohort, whose templates would outlast its expunging: enroll another file, or clear the "
+    "cohort ('forensic cohort clear') and add the sketches without it."
+)
 PAST = "The row's date until which the person may be kept has passed."
 
 
@@ -45,7 +51,7 @@ class Plan:
     Args:
         records: the batch; of equal photos the first counts, and what others say of the person completes it.
         known: content hash -> person of the photos that are enrolled already.
-        sketches: content hashes of the sketches of cases, which are never enrolled.
+        kept_out: why files are not enrolled (`SKETCH`, `COHORT`) -> the content hashes of those files.
         keep_until: last day (UTC) on which new people may be kept, where their record says nothing of it.
 
     Raises:
@@ -56,7 +62,7 @@ class Plan:
         self,
         records: Sequence[Enrollment | Repeated],
         known: Mapping[str, str],
-        sketches: Collection[str] = frozenset(),
+        kept_out: Mapping[str, Collection[str]] = MappingProxyType({}),
         keep_until: date | None = None,
     ) -> None:
         self._keep_until = keep_until
@@ -74,9 +80,9 @@ class Plan:
             except UsageError as error:
                 self.outcomes.append(Outcome("refused", record.person, record.sha256, str(error)))
                 continue
-            if record.sha256 in sketches:
-                message = f"{record.file_name} is the sketch of a case: a probe is never enrolled."
-                self.outcomes.append(Outcome("refused", label, record.sha256, message))
+            why = next((why for why, hashes in kept_out.items() if record.sha256 in hashes), None)
+            if why == SKETCH or (why == COHORT and record.sha256 not in known):  # an earlier version took both
+                self.outcomes.append(Outcome("refused", label, record.sha256, why, (why,)))
                 continue
             owner = owners.setdefault(record.sha256, label)
             if label not in forms(owner):  # a label of an earlier version may be decomposed

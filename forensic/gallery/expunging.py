@@ -1,6 +1,6 @@
 """How people leave a gallery for good: named, photo by photo, or all whose time has passed."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from forensic.errors import GalleryError, UsageError
 from forensic.gallery import database, engines, people, serving, templates
 from forensic.gallery.backup import keyfiles
 from forensic.gallery.models import Person, Photo, now
+from forensic.gallery.records import Shown
 from forensic.gallery.rights import Right, needs
 from forensic.gallery.storage import Storage
 from forensic.text import mentions, tidy
@@ -26,12 +27,14 @@ class Due(NamedTuple):
         number: The person's id: what the log says instead of the label.
         keep_until: The last day, in UTC, on which they may be kept.
         photos: How many there are of them.
+        photo_ids: Which they are.
     """
 
     label: str
     number: int
     keep_until: date
     photos: int
+    photo_ids: frozenset[int]
 
 
 class Expunging(Storage):
@@ -41,11 +44,11 @@ class Expunging(Storage):
     """
 
     @needs(Right.EXPUNGE)
-    def expunge(self, *labels: str, reason: str = "") -> list[str]:
+    def expunge(self, *people_meant: str | Shown, reason: str = "") -> list[str]:
         """Remove people with their photos, originals and templates, and the index, so that no trace is left.
 
         Args:
-            labels: whom.
+            people_meant: labels; or `Shown`, for whom somebody was asked about: they alone may go then.
             reason: why, such as an order's number; it stays in the log for good, so that it must not name the person.
 
         Returns:
@@ -53,11 +56,12 @@ class Expunging(Storage):
 
         Raises:
             GalleryError: a label is unknown (nobody is removed then), or another process reads without end.
+            Changed: one who was shown is another by now, or has other photos; nobody is removed.
             UsageError: the reason names one of them, or is too long; or a label is two people's.
         """
 
         def remove(session: Session) -> Sequence[str]:
-            gone = [people.alone(session, label) for label in labels]
+            gone = [people.alone(session, whom) for whom in people_meant]
             return self._removed(session, sorted({person.id for person in gone}), **_why(reason, gone))
 
         return self._expunge(remove)
@@ -91,8 +95,11 @@ class Expunging(Storage):
             return _due(session, before)
 
     @needs(Right.EXPUNGE)
-    def expunge_due(self) -> list[Due]:
+    def expunge_due(self, shown: Collection[Due] | None = None) -> list[Due]:
         """Expunge everybody whose date has passed, in one act; on the day itself (in UTC) they are still kept.
+
+        Args:
+            shown: those alone of whom somebody was told that they are due; whoever has other photos by now is left.
 
         Returns:
             Who was removed.
@@ -104,7 +111,8 @@ class Expunging(Storage):
 
         def remove(session: Session) -> Sequence[str]:
             day = today()
-            found.extend(_due(session, day))
+            told = None if shown is None else {(one.number, one.photo_ids) for one in shown}
+            found.extend(one for one in _due(session, day) if told is None or (one.number, one.photo_ids) in told)
             numbers = [person.number for person in found]
             return self._removed(session, numbers, reason="retention", day=day.isoformat()) if found else []
 
@@ -191,8 +199,13 @@ def _due(session: Session, before: date | None) -> list[Due]:
     query = select(Person).where(Person.keep_until.is_not(None)).order_by(Person.keep_until, Person.label)
     if before is not None:
         query = query.where(Person.keep_until < before)
+    found = session.scalars(query).all()
+    photos: dict[int, set[int]] = {person.id: set() for person in found}
+    for some in templates.chunks(list(photos)):
+        for owner, photo in session.execute(select(Photo.person_id, Photo.id).where(Photo.person_id.in_(some))):
+            photos[owner].add(photo)
     return [
-        Due(person.label, person.id, person.keep_until, person.photo_count)
-        for person in session.scalars(query.options(people.COUNTED))
+        Due(person.label, person.id, person.keep_until, len(photos[person.id]), frozenset(photos[person.id]))
+        for person in found
         if person.keep_until is not None  # said again for the types' sake
     ]

@@ -10,12 +10,12 @@ from forensic.errors import DuplicateError, NotFound, UsageError
 from forensic.gallery import people, templates
 from forensic.gallery.backup import keyfiles
 from forensic.gallery.models import Distinct, Person, Photo
-from forensic.gallery.records import PERSON_FIELDS, Metadata, parse_label
+from forensic.gallery.records import PERSON_FIELDS, Metadata, Shown, parse_label
 
 KEEP = "keep_until"
 
 
-def merge(session: Session, label: str, other: str) -> list[str]:
+def merge(session: Session, one: str | Shown, other: str | Shown) -> list[str]:
     """Give another person's photos to a person, with the metadata that the person lacks; the other one is gone.
 
     Of two dates until which they may be kept the later one holds: to expunge cannot be undone, to shorten the time can
@@ -26,9 +26,10 @@ def merge(session: Session, label: str, other: str) -> list[str]:
 
     Raises:
         NotFound: one of them is unknown.
+        Changed: one who was shown is another by now.
         UsageError: they are the same label.
     """
-    person, gone = _two(session, label, other)
+    person, gone = _two(session, one, other)
     templates.touch_people(session, [gone.id])
     remarks = inherit(person, gone) + _inherit_notes(session, person, gone)
     session.execute(update(Photo).where(Photo.person_id == gone.id).values(person_id=person.id))
@@ -49,7 +50,7 @@ def were_apart(label: str, other: str) -> str:
     return f"{label!r} and {other!r} had been kept apart; that note is gone"
 
 
-def keep(session: Session, label: str, other: str) -> bool:
+def keep(session: Session, one: str | Shown, other: str | Shown) -> bool:
     """Note that two people are two.
 
     Returns:
@@ -57,9 +58,10 @@ def keep(session: Session, label: str, other: str) -> bool:
 
     Raises:
         NotFound: one of them is unknown.
+        Changed: one who was shown is another by now.
         UsageError: they are the same label.
     """
-    return _note(session, *(person.id for person in _two(session, label, other)))
+    return _note(session, *(person.id for person in _two(session, one, other)))
 
 
 def kept(session: Session) -> set[frozenset[str]]:
@@ -73,24 +75,25 @@ def kept(session: Session) -> set[frozenset[str]]:
     return {frozenset((one, other)) for one, other in session.execute(query)}
 
 
-def split(session: Session, label: str, photo_ids: Sequence[int], new: str) -> Person:
+def split(session: Session, whom: str | Shown, photo_ids: Sequence[int], new: str) -> Person:
     """Give some of a person's photos to a new person; the two are known to be two.
 
     The new person has no metadata but the date until which the photos may be kept: it was given for them too.
 
     Raises:
         NotFound: the person is unknown, or a photo is not theirs.
+        Changed: the one who was shown is another by now.
         DuplicateError: the new label is someone's already.
         UsageError: no photo, all of the person's photos, or a label that cannot be stored.
     """
-    person, chosen, fresh = people.find(session, label), {int(number) for number in photo_ids}, parse_label(new)
+    person, chosen, fresh = people.find(session, whom), {int(number) for number in photo_ids}, parse_label(new)
     own = set(session.scalars(select(Photo.id).where(Photo.person_id == person.id)))
     if strange := sorted(chosen - own):
-        raise NotFound(f"Photo {strange[0]} is none of {label!r}, whose photos are {sorted(own)}.")
+        raise NotFound(f"Photo {strange[0]} is none of {person.label!r}, whose photos are {sorted(own)}.")
     if not chosen or chosen == own:
         raise UsageError(
-            f"{len(chosen)} of the {len(own)} photos of {label!r} were named; expected at least one and not all of "
-            "them. 'forensic gallery update PERSON --person LABEL' gives a person another label."
+            f"{len(chosen)} of the {len(own)} photos of {person.label!r} were named; expected at least one and not all "
+            "of them. 'forensic gallery update PERSON --person LABEL' gives a person another label."
         )
     if people.by_label(session, [fresh]):
         raise DuplicateError(
@@ -107,10 +110,10 @@ def split(session: Session, label: str, photo_ids: Sequence[int], new: str) -> P
     return made
 
 
-def _two(session: Session, label: str, other: str) -> tuple[Person, Person]:
-    one, two = people.find(session, label), people.find(session, other)
+def _two(session: Session, first: str | Shown, second: str | Shown) -> tuple[Person, Person]:
+    one, two = people.find(session, first), people.find(session, second)
     if one is two:
-        raise UsageError(f"{label!r} was named twice; give two people.")
+        raise UsageError(f"{one.label!r} was named twice; give two people.")
     return one, two
 
 

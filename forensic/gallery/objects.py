@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from forensic import regular
 from forensic.errors import GalleryError
 
 PARTIAL = ".partial"
@@ -293,8 +294,8 @@ def read_private(path: Path, named: str, advice: str, *, longest: int = -1) -> b
         GalleryError: It cannot be read, or is open to others.
     """
     try:
-        with path.open("rb") as file:
-            mode, content = os.fstat(file.fileno()).st_mode, file.read(longest)
+        with regular.opened(path) as (file, status):
+            mode, content = status.st_mode, file.read(longest)
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, undefer
 from forensic.errors import NotFound, UsageError
 from forensic.gallery.casework.casework_models import Sketch
 from forensic.gallery.models import Person, Photo
-from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS, Metadata, Owner, parse_metadata
+from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS, Metadata, Owner, Shown, parse_metadata
 from forensic.gallery.templates import chunks
 from forensic.text import fold, forms
 
@@ -21,13 +21,18 @@ Check = tuple[InstrumentedAttribute[Any], Callable[[Any], bool]]
 Checks = Sequence[Check]
 
 
-def find(session: Session, label: str) -> Person:
-    """The person with this label.
+def find(session: Session, whom: str | Shown) -> Person:
+    """The person with this label; one who was shown to somebody only as they were then.
 
     Raises:
         NotFound: there is none.
+        Changed: the one who was shown is another by now.
     """
+    label = _label(whom)
     person = by_label(session, [label]).get(label)
+    if isinstance(whom, Shown):
+        photos = session.scalars(select(Photo.id).where(Photo.person_id == whom.number))
+        whom.check(None if person is None else person.id, photos)
     if person is None:
         raise NotFound(f"No person {label!r} in the gallery; 'forensic gallery list' shows who is enrolled.")
     return person
@@ -49,19 +54,21 @@ def by_label(session: Session, labels: Iterable[str]) -> dict[str, Person]:
     return {label: person for label, person in found.items() if person is not None}
 
 
-def alone(session: Session, label: str) -> Person:
+def alone(session: Session, whom: str | Shown) -> Person:
     """`find`, for what cannot be undone.
 
     Raises:
         NotFound: there is none.
+        Changed: the one who was shown is another by now.
         UsageError: an earlier version let two people have the label in two Unicode forms.
     """
+    label = _label(whom)
     if session.scalars(select(func.count(Person.id)).where(_equals(Person.label, label))).one() > 1:
         raise UsageError(
             f"Two people have the label {label!r}, in two Unicode forms: give one of them another by 'forensic gallery "
             "update PERSON --person LABEL', or make them one by 'forensic gallery merge'."
         )
-    return find(session, label)
+    return find(session, whom)
 
 
 def by_number(session: Session, number: int) -> Person:
@@ -267,6 +274,10 @@ def described_photo(photo: Photo | Row[Any]) -> dict[str, str]:
     """A photo's metadata that have a value."""
     fields = {key: getattr(photo, key) for key in PHOTO_FIELDS}
     return {key: value for key, value in fields.items() if value is not None}
+
+
+def _label(whom: str | Shown) -> str:
+    return whom if isinstance(whom, str) else whom.label
 
 
 def _plain(value: str | int | date) -> str | int:

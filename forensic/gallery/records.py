@@ -3,12 +3,12 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from forensic.errors import GalleryError, UsageError
+from forensic.errors import Changed, GalleryError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,6 +89,40 @@ class Owner(NamedTuple):
 
     number: int
     label: str
+
+
+class Shown(NamedTuple):
+    """A person as somebody was shown them: what they decide then is done to this one alone.
+
+    Between the two, another process may give the label to somebody else, or the person other photos.
+
+    Attributes:
+        label: As it is stored.
+        number: Whose it was.
+        photos: Ids of all their photos; None where the act is meant whatever photos they have by now.
+    """
+
+    label: str
+    number: int
+    photos: frozenset[int] | None = None
+
+    def check(self, number: int | None, photos: Iterable[int]) -> None:
+        """Stop an act on somebody, or on photos, that were not shown.
+
+        Args:
+            number: Whose the label is now; None for nobody's.
+            photos: The ids of their photos now.
+
+        Raises:
+            Changed: It would be such an act.
+        """
+        if number != self.number:
+            how = f"person {self.number} has another label now, or is gone"
+        elif self.photos is not None and set(photos) != self.photos:
+            how = "the photos are not the same"
+        else:
+            return
+        raise Changed(f"{self.label!r} was changed since it was shown ({how}): look at it again. Nothing was done.")
 
 
 class Repeated(NamedTuple):
@@ -207,21 +241,38 @@ class Metadata(NamedTuple):
     extra: dict[str, str | None]
 
 
+UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Unicode's categories of controls, marks of direction, halves of characters, ends of lines."""
+JOINERS = "\u200c\u200d"
+"""What Persian and Indian names are written with, although nobody sees it by itself."""
+VIRAMA = 9
+"""Unicode's class of the signs after which a joiner decides about a letter's form."""
+
+
 def parse_label(label: str) -> str:
     """The label without surrounding blanks, composed (NFC): folders' names on macOS are not.
 
     Raises:
-        UsageError: it is empty, longer than 200 characters, or holds control characters.
+        UsageError: it is empty, longer than 200 characters, or holds what nobody sees: two labels would look alike.
 
     >>> parse_label(" A-17 ")
     'A-17'
     """
     label = unicodedata.normalize("NFC", label.strip())
-    if not label or len(label) > LABEL_LENGTH or any(unicodedata.category(c) in ("Cc", "Cs") for c in label):
+    if not label or len(label) > LABEL_LENGTH or any(_unseen(label, at) for at in range(len(label))):
         raise UsageError(
-            f"A person is named {label[:40]!r}; expected 1 to {LABEL_LENGTH} characters without control characters."
+            f"A person is named {label[:40]!a}; expected 1 to {LABEL_LENGTH} characters, and none that nobody sees."
         )
     return label
+
+
+def _unseen(label: str, at: int) -> bool:
+    """Whether nobody sees a character there: neither itself nor what it does to those beside it."""
+    if label[at] in JOINERS:
+        before, after = label[at - 1 : at], label[at + 1 : at + 2]
+        arabic = [unicodedata.bidirectional(c) for c in (before, after) if c] == ["AL", "AL"]
+        return not arabic and not (before and unicodedata.combining(before) == VIRAMA)
+    return unicodedata.category(label[at]) in UNSEEN
 
 
 def parse_metadata(columns: Mapping[str, str]) -> Metadata:

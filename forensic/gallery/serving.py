@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,19 +76,25 @@ def check_idle(gallery: Storage) -> None:
     """Stop what would take the state away, as an encryption does, while somebody needs it.
 
     Raises:
-        GalleryError: A server is running, or jobs wait for one.
+        GalleryError: A server is running, or jobs wait for one, or nobody can say.
     """
     if is_running(gallery.home):
         raise GalleryError(f"A server is serving the gallery in {gallery.folder}: end it first.")
-    if waiting := _count(gallery, "SELECT count(*) FROM jobs WHERE ended_at IS NULL", "jobs"):
+    waiting = _count(gallery, "SELECT count(*) FROM jobs WHERE ended_at IS NULL", "jobs")
+    if waiting is None:
+        raise GalleryError(
+            f"The server's state {gallery.home / FOLDER / FILE} cannot be read, so nobody knows what waits in it."
+            f" Delete the folder {gallery.home / FOLDER}; its jobs, sessions and uploads are gone then."
+        )
+    if waiting:
         raise GalleryError(
             f"{waiting} jobs wait for the server of the gallery in {gallery.folder}: start it and let it do them, or "
             f"delete the folder {gallery.home / FOLDER}, and they are gone."
         )
 
 
-def files(gallery: Storage) -> int:
-    """How many uploaded files wait in the server's state."""
+def files(gallery: Storage) -> int | None:
+    """How many uploaded files wait in the server's state; None where it cannot be read."""
     return _count(gallery, "SELECT count(*) FROM uploads", "uploads")
 
 
@@ -163,15 +168,17 @@ def _engine(gallery: Storage) -> Engine:
     return database.connect(gallery.home / FOLDER / FILE, key)
 
 
-def _count(gallery: Storage, query: str, table: str) -> int:
+def _count(gallery: Storage, query: str, table: str) -> int | None:
+    """A number from the state, 0 where there is none; None where it is damaged."""
     if not (gallery.home / FOLDER / FILE).exists():
         return 0
     engine = _engine(gallery)
-    with suppress(SQLAlchemyError):  # a damaged state holds back nobody
-        try:
-            if table in inspect(engine).get_table_names():
-                with engine.connect() as connection:
-                    return int(connection.execute(text(query)).scalar_one())
-        finally:
-            engine.dispose()
-    return 0
+    try:
+        if table not in inspect(engine).get_table_names():
+            return 0
+        with engine.connect() as connection:
+            return int(connection.execute(text(query)).scalar_one())
+    except SQLAlchemyError:
+        return None
+    finally:
+        engine.dispose()

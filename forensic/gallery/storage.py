@@ -28,6 +28,7 @@ from forensic.gallery.cipher import encryption
 from forensic.gallery.cipher.keys import UserKey
 from forensic.gallery.locks import Locked, busy, locked
 from forensic.gallery.log import audit
+from forensic.gallery.log.changes import Changes
 from forensic.gallery.models import IndexFile, LooseObject
 from forensic.gallery.objects import PARTIAL, PLAIN, Codec, FolderStore, ObjectStore, private_folders
 from forensic.gallery.rights import Operator, Role, Standing
@@ -66,6 +67,7 @@ class Storage:
         self.operator = Operator.of_system()
         self._seen = threading.local()  # the session of a thread that is in a snapshot, and who may do what in it
         self._signer = audit.Signer(self.home, self.codec)
+        self.changes = Changes()
         with database.in_words(str(self.folder)):
             self._address = address.find(self.folder, url, home=self.home)
         self._name = self._address.name
@@ -130,7 +132,9 @@ class Storage:
         private_folders(self.folder, self.home, self.home / originals.FOLDER, self.index_folder)
         self.folder.chmod(0o700)  # photos of people: nobody else's business
         if self._address.file:  # the database's side files take their mode from it
-            os.close(os.open(self._address.file, os.O_CREAT | os.O_RDWR, 0o600))
+            # Only a new one: to close a file that SQLite has open in this process takes SQLite's locks away.
+            with suppress(FileExistsError):
+                os.close(os.open(self._address.file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
     def _settle_schema(self) -> None:
         revision = database.revision(self.engine)
@@ -152,7 +156,7 @@ class Storage:
                 self._claim(empty=revision is None)
             if revision != database.HEAD:
                 self.is_new = revision is None
-                for path in self.index_folder.glob("*"):  # of an older gallery: nothing vouches for them
+                for path in self._index_files():  # of an older gallery: nothing vouches for them
                     path.unlink()
                 database.migrate(self._writer, self._begin_log)
 
@@ -387,6 +391,10 @@ class Storage:
         """Where indexes may be kept between runs; ``expunge`` takes out what held whoever is gone."""
         return self.home / "index"
 
+    def _index_files(self) -> list[Path]:
+        """The files there; folders are not the gallery's but some system's, such as ``@eaDir`` or ``lost+found``."""
+        return [path for path in self.index_folder.glob("*") if path.is_symlink() or path.is_file()]
+
     def _drop_stale_indexes(self) -> None:
         """Remove what is no file of a segment's present state; the lock is held.
 
@@ -394,7 +402,7 @@ class Storage:
         """
         with self._reading() as session:
             kept = templates.segment_files(session)
-        for path in self.index_folder.glob("*"):
+        for path in self._index_files():
             if path.name not in kept:
                 path.unlink(missing_ok=True)
         with self._transaction() as session:

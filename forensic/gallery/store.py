@@ -11,7 +11,7 @@ from forensic.errors import GalleryError
 from forensic.gallery import cohorts, filtering, people, users
 from forensic.gallery.curating import Curating
 from forensic.gallery.describing import Describing
-from forensic.gallery.enrolling import Plan, Stored
+from forensic.gallery.enrolling import COHORT, SKETCH, Plan, Stored
 from forensic.gallery.expunging import Expunging
 from forensic.gallery.filtering import Filter, Matching
 from forensic.gallery.log import audit
@@ -96,7 +96,8 @@ class Gallery(Curating, Expunging, Describing):
         """A batch's plan, and whether it changes anything."""
         hashes = [record.sha256 for record in records]
         with self.reading() as session:
-            plan = Plan(records, people.known(session, hashes), people.sketches(session, hashes), keep_until)
+            kept_out = {SKETCH: people.sketches(session, hashes), COHORT: cohorts.among(session, hashes)}
+            plan = Plan(records, people.known(session, hashes), kept_out, keep_until)
             return plan, plan.is_news(session)
 
     def _enrolled(self, session: Session, stored: Stored) -> None:
@@ -187,15 +188,18 @@ class Gallery(Curating, Expunging, Describing):
         return person, list(photos)
 
     @needs(Right.VIEW)
+    def view_photo(self, photo_id: int) -> Photo:
+        """The photo with this id, for somebody to look at: that they looked at its person is on record."""
+        with self.writing() as session:
+            photo = people.find_photo(session, photo_id)
+            self.note(session, "view", person=photo.person_id)
+        return photo
+
+    @needs(Right.VIEW)
     def owners(self, photo_ids: "Iterable[int] | NDArray[np.int64]") -> dict[int, Owner]:
         """Photo id -> number and label of its person, for those of the photos that are enrolled."""
         with self.reading() as session:
             return people.owners(session, photo_ids)
-
-    @needs(Right.VIEW)
-    def labels(self, photo_ids: "Iterable[int] | NDArray[np.int64]") -> dict[int, str]:
-        """Photo id -> label of its person, for those of the photos that are enrolled."""
-        return {photo: owner.label for photo, owner in self.owners(photo_ids).items()}
 
     @needs(Right.VIEW)
     def matching(self, chosen: Filter) -> Matching:
@@ -274,11 +278,6 @@ class Gallery(Curating, Expunging, Describing):
         """Those of these files' hashes whose sketches the cohort of a key holds."""
         with self.reading() as session:
             return cohorts.held(session, key, hashes)
-
-    def cohort_revision(self) -> int:
-        """A number that is another one after every change of the cohorts; 0 for none."""
-        with self.reading() as session:
-            return cohorts.revision(session)
 
     @needs(Right.ENROLL)
     def clear_cohort(self) -> int:

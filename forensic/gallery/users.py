@@ -151,12 +151,17 @@ def as_operator(gallery: Storage, name: str) -> Operator:
 def fingerprint(gallery: Storage, name: str) -> str | None:
     """What changes with a user's password or role, so that who was let in by the earlier ones can be sent away.
 
+    It changes too where they are changed back: what has ended does not begin again.
+
     Returns:
         64 hexadecimal digits, which tell neither; None if there is no such user any more.
     """
     with gallery.asking() as connection:
         user = connection.execute(select(User.role, User.password).where(User.name == name, User.active)).first()
-    return None if user is None else _digest(f"{user.role} {user.password}")
+        if user is None:
+            return None
+        # After the row: a change in between leaves a fingerprint that fits nobody, never one that outlasts the change.
+        return _digest(f"{user.role} {user.password} {gallery.changes.last(connection, name)}")
 
 
 def normal(name: str) -> str:

@@ -87,29 +87,6 @@ def hits(ranks: ArrayLike, depth: int) -> Array:
     return (np.asarray(ranks)[:, None] <= np.arange(1, depth + 1)).astype(np.float64)
 
 
-def cumulative_match(ranks: ArrayLike, depth: int) -> Array:
-    """Share of probes whose mate appears at rank 1, 2, ... depth (the CMC).
-
-    Args:
-        ranks: 1-based rank of each probe's mate, shape (probes,); infinite where it was not found.
-        depth: the last rank of the curve.
-
-    >>> cumulative_match(np.array([1, 3]), depth=3)
-    array([0.5, 0.5, 1. ])
-    """
-    share: Array = hits(ranks, depth).mean(axis=0)
-    return share
-
-
-def rank_at(ranks: ArrayLike, rank: int) -> float:
-    """Share of probes whose mate is among the first ``rank`` candidates.
-
-    >>> rank_at([1, 3, 12, np.inf], 10)
-    0.5
-    """
-    return float(np.mean(np.asarray(ranks) <= rank))
-
-
 def resample(identities: ArrayLike, repeats: int, seed: int) -> tuple[Array, NDArray[Any]]:
     """How often each identity was drawn in each bootstrap repeat (repeats, people), and each row's person."""
     people, rows = np.unique(np.asarray(identities), return_inverse=True)
@@ -221,16 +198,6 @@ def det(mated: ArrayLike, nonmated: ArrayLike) -> tuple[Array, Array]:
     """
     rates = roc(mated, nonmated)
     return rates.false_match, 1 - rates.true_match
-
-
-def tar_at_far(mated: ArrayLike, nonmated: ArrayLike, far: float) -> float:
-    """True accept rate at the loosest threshold whose false accept rate is at most ``far``.
-
-    >>> tar_at_far([0.9, 0.4], [0.5, 0.1], far=0.01)
-    0.5
-    """
-    rates = roc(mated, nonmated)
-    return float(rates.true_match[rates.false_match <= far].max())
 
 
 def eer(mated: ArrayLike, nonmated: ArrayLike) -> float:

@@ -28,7 +28,6 @@ Person = TypeVar("Person", bound=Hashable)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Scan = Literal["float32", "int8"]
-SCANS: tuple[Scan, ...] = get_args(Scan)
 Kind = Literal["hnsw", "ivf-pq"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """Indexes that look at a part of the rows; see `forensic.recognition.approximate`."""

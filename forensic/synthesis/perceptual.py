@@ -349,7 +349,7 @@ def from_keras(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
 
 
 def crops(portraits: Tensor, pixels: int = CROP.size) -> Tensor:
-    """The 112 x 112 crops of aligned portraits, as ``forensic.faces.align.crop_portrait``; differentiable.
+    """The 112 x 112 crops of aligned portraits, as `forensic.faces.align.warp` makes them; differentiable.
 
     Args:
         portraits: Shape (n, c, s, s), in the frame ``PORTRAIT`` scaled to s x s.

@@ -101,24 +101,36 @@ class Decoder:
                 process = _Process(self.program)
             yield process
         finally:
-            if process is not None and process.spent and not self._closed:
-                threading.Thread(target=self._succeed, args=(process,), daemon=True).start()
-            else:
+            if process is None or not process.spent or self._closed or not self._replaced(process):
                 self._give_back(process)
+
+    def _replaced(self, spent: _Process) -> bool:
+        """Whether a thread took it on itself to give back another process in this one's place."""
+        try:
+            threading.Thread(target=self._succeed, args=(spent,), daemon=True).start()
+        except RuntimeError:  # no thread can be started: whoever comes next starts the process
+            return False
+        return True
 
     def _succeed(self, spent: _Process) -> None:
         """Start another process, so that nobody's picture waits for it."""
-        spent.end()
         successor = None
-        with suppress(Busy):  # said to whoever needs one, if it cannot be started then either
-            successor = _Process(self.program)
-        self._give_back(successor)
+        try:
+            spent.end()
+            with suppress(Busy):  # said to whoever needs one, if it cannot be started then either
+                successor = _Process(self.program)
+        finally:
+            self._give_back(successor)
 
     def _give_back(self, process: _Process | None) -> None:
-        if process is not None and (self._closed or not process.alive):
-            process.end()
-            process = None
-        self._free.put(process)
+        left = None
+        try:
+            if process is not None and (self._closed or not process.alive):
+                process.end()
+            else:
+                left = process
+        finally:
+            self._free.put(left)
 
 
 class _Process:
@@ -148,7 +160,7 @@ class _Process:
         try:
             with self._within(STARTING):
                 ready = receive(self._out, len(READY), 0)[0] == READY
-        except (OSError, EOFError, ValueError):
+        except (OSError, EOFError, ValueError, RuntimeError):  # the last one: no thread for the clock
             ready = False
         if not ready:
             self.end()

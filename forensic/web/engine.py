@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from forensic import matching
+from forensic import matching, routes
 from forensic.comparison import Comparer
 from forensic.errors import ForensicError, UsageError
 from forensic.faces import Aligned, Finder
@@ -24,15 +24,18 @@ from forensic.gallery import Gallery, serving
 from forensic.gallery.casework.casework_models import Sketch
 from forensic.identify import Identifier
 from forensic.images import display_name
+from forensic.routes import Route
 from forensic.web.decoding import Decoder
 from forensic.web.settings import Settings
 
 KEPT = 128 * 1024 * 1024
 """Bytes that the engine remembers."""
 FACE = 1024 * 1024
-"""Bytes that a face is counted as beside its picture, and anything else that is no file."""
+"""Bytes that a face is counted as beside its picture, and anything else that is no file, picture or array."""
 PIXEL = 4
 """Bytes of a pixel in memory."""
+ROUTES = 2
+"""Routes that the models of are remembered for reports; those of searches are there anyway."""
 Thing = TypeVar("Thing")
 
 
@@ -53,6 +56,7 @@ class Engine:
         self._seen = serving.removals(gallery, 0)[0]  # the log's last entry
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._size = 0
+        self._routes: OrderedDict[str, Route] = OrderedDict()
         self._lock = threading.Lock()
         self._loading = threading.Lock()
         self._looking = threading.Semaphore(settings.workers)  # pages ask for many pictures at once
@@ -77,6 +81,24 @@ class Engine:
                     break
                 self._identifiers[route] = made
             return self._identifiers[route]
+
+    def route(self, name: str) -> Route:
+        """A route that a report is drawn of, offered or not: models are too large to lie among pictures.
+
+        Raises:
+            UsageError: No route has that name.
+            ModelError: A model is missing or damaged.
+        """
+        with self._loading:
+            searched = (one for found in self._identifiers.values() for one in found.matcher.routes)
+            if (offered := next((one for one in searched if one.name == name), None)) is not None:
+                return offered
+            if name not in self._routes:
+                self._routes[name] = routes.load(name, device=self.settings.device)
+            self._routes.move_to_end(name)
+            if len(self._routes) > ROUTES:
+                self._routes.popitem(last=False)
+            return self._routes[name]
 
     def warm(self) -> None:
         """Load the first route's models, so that nobody waits for them; what fails is told to whoever asks for them."""
@@ -211,5 +233,9 @@ def _portrait(sha256: str, face: Aligned, route: str) -> Hashable:
 
 def _size(thing: object) -> int:
     if isinstance(thing, Aligned):
-        return FACE + PIXEL * thing.image.width * thing.image.height
+        return FACE + _size(thing.image)
+    if isinstance(thing, Image.Image):
+        return PIXEL * thing.width * thing.height
+    if isinstance(thing, np.ndarray):
+        return thing.nbytes
     return len(thing) if isinstance(thing, bytes) else FACE

@@ -124,8 +124,8 @@ def rows_of(file: File) -> list[Row]:
 
 def names_of(visitor: Visitor, job: str) -> list[str]:
     """The names of the files that came with a job, as long as they are in memory; they may be people's."""
-    found: list[str] = visitor.server.engine.kept(("names of files", job), list)
-    return found
+    found: list[str] | None = visitor.server.engine.find(("names of files", job))
+    return found or []
 
 
 def _submit(visitor: Visitor, rows: Sequence[Row], files: Sequence[File], keep_until: date | None) -> Job:

@@ -150,11 +150,11 @@ def undecided(gallery: Gallery, found: Sequence[tuple[int, int, float, float, bo
 
 def failures(visitor: Visitor, key: str) -> list[Failure] | None:
     """Photos that could not be described by a job whose answer has this key, as long as they are in memory."""
-    found: list[Failure] | None = visitor.server.engine.kept(("failures", key), lambda: None)
+    found: list[Failure] | None = visitor.server.engine.find(("failures", key))
     return found
 
 
 def problems(visitor: Visitor, key: str) -> list[Problem] | None:
     """What a check found whose answer has this key, as long as it is in memory: it may name people."""
-    found: list[Problem] | None = visitor.server.engine.kept(("problems", key), lambda: None)
+    found: list[Problem] | None = visitor.server.engine.find(("problems", key))
     return found

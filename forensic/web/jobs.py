@@ -52,6 +52,8 @@ TRIES = 3
 """How often a job is begun: what ends the server each time must not do so for ever."""
 HELD = 2 << 30
 """Bytes of files that may wait."""
+LATEST = 100
+"""Of a user's jobs that are listed where nobody says how many."""
 PAUSE = 2.0
 """Seconds before the state is written to again after it could not be, as on a full disk."""
 
@@ -177,10 +179,19 @@ class Jobs:
             raise NotFound("There is no such job, or it ended more than a day ago.")
         return self._view(job)
 
-    def views(self, user: str) -> list[View]:
-        """A user's jobs, the newest first."""
+    def views(self, user: str, *, before: int | None = None, most: int = LATEST) -> list[View]:
+        """A user's jobs, the newest first.
+
+        Args:
+            user: Whose.
+            before: Only those asked for before the job of this order.
+            most: How many.
+        """
+        query = select(Job).where(Job.user == user).order_by(Job.order.desc()).limit(most)
+        if before is not None:
+            query = query.where(Job.order < before)
         with self.state.reading() as session:
-            jobs = session.scalars(select(Job).where(Job.user == user).order_by(Job.order.desc()).limit(100)).all()
+            jobs = session.scalars(query).all()
         return [self._view(job) for job in jobs]
 
     def cancel(self, number: str, user: str) -> View:

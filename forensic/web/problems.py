@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from forensic.errors import (
+    Changed,
     DataError,
     DuplicateError,
     FaceError,
@@ -102,6 +103,7 @@ STATUS: dict[type[ForensicError], HTTPStatus] = {  # the first that fits
     RightsError: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
     DuplicateError: HTTPStatus.CONFLICT,
+    Changed: HTTPStatus.CONFLICT,
     StaleIndex: HTTPStatus.CONFLICT,
     Locked: HTTPStatus.SERVICE_UNAVAILABLE,
     UsageError: HTTPStatus.UNPROCESSABLE_ENTITY,

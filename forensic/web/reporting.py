@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
@@ -69,8 +68,6 @@ def _probes(server: Server) -> Probes:
         return server.engine.face_again(sketch, points)
 
     def route(name: str) -> Route:
-        from forensic import routes
-
-        return server.engine.kept(("route", name), partial(routes.load, name, device=server.settings.device))
+        return server.engine.route(name)
 
     return Probes(face, route)

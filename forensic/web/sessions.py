@@ -23,6 +23,8 @@ SYSTEM = "system"
 """The fingerprint of the system's account."""
 SEEN = timedelta(minutes=1)
 """How exactly it is known when somebody was last seen: fewer writes."""
+AHEAD = timedelta(minutes=1)
+"""How far ahead what was noted may lie, as a clock is set; what lies further was noted while the clock was wrong."""
 
 
 def digest(secret: str) -> str:
@@ -106,6 +108,8 @@ def _same_user(state: State, row: Visit | Token) -> bool:
 
 
 def _ended(visit: Visit, moment: datetime, settings: Settings) -> bool:
+    if max(visit.began_at, visit.seen_at) > moment + AHEAD:  # the clock was set back: how old it is, nobody knows
+        return True
     idle = moment - visit.seen_at > timedelta(minutes=settings.idle_minutes) + SEEN
     return idle or moment - visit.began_at > timedelta(hours=settings.session_hours)
 

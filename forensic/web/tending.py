@@ -150,7 +150,7 @@ def prove(engine: Engine, work: Work) -> dict[str, Any]:
     Raises:
         Conflict: There were words, and the server was started anew since.
     """
-    texts = engine.kept(("traces", work.asked["key"]), tuple[str, ...])
+    texts: tuple[str, ...] = engine.find(("traces", work.asked["key"])) or ()
     if len(texts) != work.asked["texts"]:
         raise Conflict("What was to be looked for is no longer in memory. Ask again.")
     work.tell("looking for traces")

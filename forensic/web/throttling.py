@@ -8,12 +8,12 @@ import time
 from collections import deque
 from datetime import timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, or_, select
 
 from forensic.gallery import users
 from forensic.gallery.models import now
 from forensic.web.problems import TooMany
-from forensic.web.sessions import digest
+from forensic.web.sessions import AHEAD, digest
 from forensic.web.state import Failure, State
 
 WINDOW = timedelta(minutes=15)
@@ -38,11 +38,12 @@ def attempt(state: State, name: str, address: str) -> None:
     with state.writing() as session:
         for subject, free in _subjects(name, address).items():
             counted = select(func.count(Failure.id), func.max(Failure.at))
-            since = Failure.subject == digest(subject), Failure.at > moment - WINDOW
-            count, last = session.execute(counted.where(*since)).one()
+            # Those noted while the clock was ahead count no more once it is set back: nobody would wait that long.
+            of_late = Failure.at > moment - WINDOW, Failure.at <= moment + AHEAD
+            count, last = session.execute(counted.where(Failure.subject == digest(subject), *of_late)).one()
             if count >= free:
                 pause = min(2 ** (count - free) * 5, WINDOW.total_seconds())
-                left = pause - (moment - last).total_seconds()
+                left = pause - max((moment - last).total_seconds(), 0)
                 if left > 0:
                     raise TooMany("Too many sign-ins have failed. Wait, or ask an administrator.", int(left) + 1)
         session.add_all(Failure(subject=digest(subject), at=moment) for subject in _subjects(name, address))
@@ -60,8 +61,9 @@ def succeeded(state: State, name: str, address: str) -> None:
 
 def tidy(state: State) -> None:
     """Forget failures that count no more."""
+    moment = now()
     with state.writing() as session:
-        session.execute(delete(Failure).where(Failure.at < now() - WINDOW))
+        session.execute(delete(Failure).where(or_(Failure.at < moment - WINDOW, Failure.at > moment + AHEAD)))
 
 
 def _subjects(name: str, address: str) -> dict[str, int]:

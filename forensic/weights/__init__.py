@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,11 +19,13 @@ import platformdirs
 from forensic.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from torch import Tensor, nn
 
 SHIPPED = Path(__file__).parent
+PATIENCE = 60.0
+"""Seconds to wait for another program that changes the user's folder."""
 _DESCRIPTION = "forensic"
 
 
@@ -102,25 +105,36 @@ def verified(entry: Entry) -> Path:
 
 
 def install(name: str, kind: str, content: bytes, about: dict[str, Any]) -> Entry:
-    """Write a weight file into the user's folder and list it, so that it loads by name."""
+    """Write a weight file into the user's folder and list it, so that it loads by name.
+
+    Raises:
+        ModelError: Another program keeps changing the folder.
+    """
     folder = installed_folder()
     path = folder / f"{name}.safetensors"
     entry = Entry(name, kind, path, hashlib.sha256(content).hexdigest(), about)
-    write_bytes(path, content)
-    manifest = folder / "manifest.json"
-    lines = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
-    lines[name] = {"file": path.name, "sha256": entry.sha256, "kind": kind, **about}
-    write_bytes(manifest, json.dumps(lines, indent=2, sort_keys=True).encode() + b"\n")
+    with _sole_writer(folder):
+        write_bytes(path, content)
+        manifest = folder / "manifest.json"
+        lines = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
+        lines[name] = {"file": path.name, "sha256": entry.sha256, "kind": kind, **about}
+        write_bytes(manifest, json.dumps(lines, indent=2, sort_keys=True).encode() + b"\n")
     return entry
 
 
 def uninstall(name: str) -> None:
-    """Take a weight file out of the user's folder and its manifest."""
-    manifest = installed_folder() / "manifest.json"
-    lines = json.loads(manifest.read_text(encoding="utf-8"))
-    line = lines.pop(name)
-    write_bytes(manifest, json.dumps(lines, indent=2, sort_keys=True).encode() + b"\n")
-    (installed_folder() / line["file"]).unlink(missing_ok=True)
+    """Take a weight file out of the user's folder and its manifest.
+
+    Raises:
+        ModelError: Another program keeps changing the folder.
+    """
+    folder = installed_folder()
+    with _sole_writer(folder):
+        manifest = folder / "manifest.json"
+        lines = json.loads(manifest.read_text(encoding="utf-8"))
+        line = lines.pop(name)
+        write_bytes(manifest, json.dumps(lines, indent=2, sort_keys=True).encode() + b"\n")
+        (folder / line["file"]).unlink(missing_ok=True)
 
 
 def pack(tensors: dict[str, Tensor], description: dict[str, Any]) -> bytes:
@@ -205,6 +219,25 @@ def sha256(path: Path) -> str:
     """SHA-256 (hex) of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _sole_writer(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock: a manifest that two programs read, change and write loses the lines of one."""
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=PATIENCE)
+    try:
+        lock.acquire(poll_interval=0.01)
+    except Timeout:
+        raise ModelError(
+            f"Another program has been changing {folder} for {PATIENCE:g} seconds: wait for it to end, then try again."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _manifest(folder: Path) -> list[Entry]:

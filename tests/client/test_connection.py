@@ -118,6 +118,30 @@ def test_a_write_under_way_after_a_retry_is_waited_for(slept: list[float]) -> No
     assert len(slept) == 2
 
 
+def test_a_write_under_way_after_a_lost_connection_is_waited_for(slept: list[float]) -> None:
+    answers: list[httpx2.Response | None] = [
+        None,
+        problem(409, "conflict", "The same request is under way."),
+        httpx2.Response(201, json={"id": 4}),
+    ]
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if (response := answers.pop(0)) is None:
+            raise httpx2.RemoteProtocolError("Server disconnected without sending a response.")
+        return response
+
+    with to(answer) as made:
+        assert made.post("/cases", lambda found: found["id"], {}) == 4
+    assert slept == [2]
+
+
+def test_a_conflict_of_what_has_no_key_is_told_at_once(slept: list[float]) -> None:
+    answers = iter([problem(503, "busy", "Later.", **{"Retry-After": "1"}), problem(409, "conflict", "It has ended.")])
+    with to(lambda request: next(answers)) as made, pytest.raises(ForensicError, match="It has ended"):
+        made.ask("DELETE", "/tokens/1", dict)
+    assert slept == [1]
+
+
 def test_a_lost_connection_is_tried_once_more() -> None:
     tries = []
 

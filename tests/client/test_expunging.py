@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from forensic import Gallery
+
 pytestmark = pytest.mark.server
 
 
@@ -81,3 +83,36 @@ def test_whoever_is_due_is_removed(both, labels: list[str]) -> None:
     assert both("analyst", "gallery", "show", due).status == 4
     assert "0 people" in both("analyst", "retention", "apply", "--yes").out
     both("analyst", "gallery", "update", later, "--set", "keep_until=")
+
+
+def test_nobody_goes_who_was_not_shown(at_server, live, labels: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the command asks, another analyst gives the label to somebody else, or the person more time."""
+    one, other = labels[:2]
+
+    def swap() -> None:
+        for label, new in ((one, "between"), (other, one), ("between", other)):
+            gallery.update(label, {}, rename=new)
+
+    def answer(question: str) -> bool:
+        if question.startswith("Remove"):
+            swap()
+        else:
+            gallery.update(one, {"keep_until": "2999-01-01"})
+            gallery.update(other, {"keep_until": "2001-01-01"})
+        return True
+
+    monkeypatch.setattr("forensic.commands.expunge.sure", answer)
+    monkeypatch.setattr("forensic.commands.retention.sure", answer)
+    with Gallery(live.gallery) as gallery:
+        gallery.sign_in("analyst", "a long password")
+        refused = at_server("analyst", "expunge", "person", one)
+        assert (refused.status, "was changed since it was shown" in refused.err) == (4, True)
+        swap()
+        gallery.update(one, {"keep_until": "2001-01-01"})
+        applied = at_server("analyst", "retention", "apply")
+        assert applied.status == 0
+        assert "0 people, due on" in applied.out
+        assert "1 person became due" in applied.err
+        assert {one, other} <= {person.label for person in gallery.people()}
+        for label in (one, other):
+            gallery.update(label, {"keep_until": ""})

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import spaces
 from click.testing import CliRunner
 
 from forensic import Gallery, routes
@@ -90,7 +91,7 @@ def test_what_cannot_be_asked(run, tmp_path):
         assert isinstance(run("duplicates", *arguments).exception, UsageError)
     assert isinstance(run("duplicates", "--route", "photo-to-sketch:pencil").exception, UsageError)
     with opened(tmp_path) as gallery:
-        gallery.drop_space(routes.load("direct").space)
+        spaces.drop(gallery, routes.load("direct").space)
     assert isinstance(run("duplicates").exception, StaleIndex)
 
 

@@ -280,8 +280,8 @@ def test_people_who_repeat_are_counted_both_ways(folder: Path, monkeypatch: pyte
 def test_what_cannot_be_written_is_told_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
-    for option in ("--json", "--csv", "--page"):
-        code = run(["evaluate", "--data", str(tmp_path), "--no-store", option, str(blocked / "below" / "x")])
+    for option in ("--json", "--csv", "--page", "--plot"):
+        code = run(["evaluate", "--data", str(tmp_path), "--no-store", option, str(blocked / "below" / "x.png")])
         assert code == 2
         assert "cannot be written" in capsys.readouterr().err
     assert run(["evaluate", "--data", str(tmp_path), "--no-store", "--protocols", ","]) == 2

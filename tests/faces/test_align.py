@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 from scipy.optimize import least_squares
 
-from forensic.faces.align import ARCFACE, CROP, PORTRAIT, crop_portrait, similarity, warp
+from forensic.faces.align import ARCFACE, CROP, PORTRAIT, similarity, warp
 
 
 def test_similarity_is_the_least_squares_one() -> None:
@@ -62,7 +62,7 @@ def test_portrait_and_crop_share_their_landmarks() -> None:
     )
     landmarks = ARCFACE * 2 + 60
     straight = np.asarray(warp(smooth, landmarks, CROP)).astype(float)
-    through = np.asarray(crop_portrait(warp(smooth, landmarks, PORTRAIT))).astype(float)
+    through = np.asarray(warp(warp(smooth, landmarks, PORTRAIT), PORTRAIT.landmarks, CROP)).astype(float)
     assert np.abs(straight - through).mean() < 1.5
 
 

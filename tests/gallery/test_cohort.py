@@ -7,10 +7,12 @@ import alembic.op
 import numpy as np
 import pytest
 import schemas
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 
-from forensic.errors import GalleryError
+from forensic.errors import GalleryError, UsageError
 from forensic.gallery import Gallery, address, database
+from forensic.gallery.enrolling import COHORT
+from forensic.gallery.models import Cohort, CohortSketch
 
 
 def sketches(numbers, dimension=16, seed=0):
@@ -29,6 +31,13 @@ def everything(gallery):
 def run(gallery, statement, **values):
     with gallery.engine.begin() as connection:
         connection.execute(text(statement), values)
+
+
+def take_in(gallery, key, sha256, vector):
+    """Put a photo into a cohort, as an earlier version did where the photo was enrolled after that."""
+    with gallery.writing() as session:
+        row = session.scalars(select(Cohort).where(Cohort.key == key)).one()
+        session.add(CohortSketch(cohort_id=row.id, sha256=sha256, vector=vector.astype("<f4").tobytes()))
 
 
 def test_what_is_added_comes_back_by_hash(gallery):
@@ -82,7 +91,12 @@ def test_what_is_no_template_is_refused_and_nothing_stored(gallery):
             gallery.add_cohort(key, good)
     assert gallery.add_cohort("a", {}) == 0
     assert gallery.cohorts() == []
-    assert gallery.cohort_revision() == 0
+    assert of_cohorts(gallery) == 0
+
+
+def of_cohorts(gallery):
+    """A number that changes with the cohorts; 0 for none."""
+    return gallery.state([])[0]
 
 
 def test_another_process_sees_every_change(gallery, making):
@@ -90,8 +104,8 @@ def test_another_process_sees_every_change(gallery, making):
 
     def changed():
         with Gallery(gallery.folder) as other:
-            seen.append(other.cohort_revision())
-        assert gallery.cohort_revision() == seen[-1]
+            seen.append(of_cohorts(other))
+        assert of_cohorts(gallery) == seen[-1]
         return len(set(seen)) == len(seen)
 
     assert changed()
@@ -105,9 +119,9 @@ def test_another_process_sees_every_change(gallery, making):
     assert changed()
     gallery.add_cohort("a", sketches(range(4), seed=1))
     gallery.enroll([making.record(0)])
-    assert gallery.cohort_revision() == seen[-1]
+    assert of_cohorts(gallery) == seen[-1]
     gallery.clear_cohort()
-    assert gallery.cohort_revision() == 0
+    assert of_cohorts(gallery) == 0
     gallery.add_cohort("a", sketches(range(3)))
     assert changed(), "the number of an earlier cohort came back"
 
@@ -120,7 +134,8 @@ def test_clearing_leaves_no_trace_and_nothing_else_changes(gallery, making):
     added = sketches(range(200))
     photo = gallery.photos()[0].sha256
     gallery.add_cohort("a", added, route="direct")
-    gallery.add_cohort("b", sketches(range(5), seed=1) | {photo: added[next(iter(added))]})
+    gallery.add_cohort("b", sketches(range(5), seed=1))
+    take_in(gallery, "b", photo, added[next(iter(added))])
     with_cohort = everything(gallery)
     assert all(vector.tobytes() in with_cohort for vector in added.values())
     assert gallery.clear_cohort() == 201
@@ -139,6 +154,29 @@ def test_expunging_people_leaves_the_cohort(gallery, making):
     gallery.add_cohort("a", sketches(range(3)))
     gallery.expunge("P0000")
     assert gallery.cohort_size() == {"a": 3}
+
+
+def test_no_file_is_both_a_photo_and_a_sketch_of_the_cohort(gallery, making):
+    """Else its template would outlast the person's expunge."""
+    photo, other = making.record(0), making.record(2)
+    vector = next(iter(sketches([1]).values()))
+    gallery.add_cohort("a", {photo.sha256: vector})
+    first, second = gallery.enroll([photo, other])
+    assert (first.status, first.findings, second.status) == ("refused", (COHORT,), "enrolled")
+    assert "forensic cohort clear" in first.message
+    with pytest.raises(UsageError, match=f"{other.sha256[:12]}... is enrolled as a photo"):
+        gallery.add_cohort("b", sketches([1]) | {other.sha256: vector})
+    assert gallery.cohort_size() == {"a": 1}
+    gallery.clear_cohort()
+    assert gallery.enroll([photo])[0].status == "enrolled"
+
+
+def test_a_photo_that_an_earlier_version_took_into_both_is_known(gallery, making):
+    gallery.enroll([making.record(0)])
+    added = sketches([1])
+    gallery.add_cohort("a", added)
+    take_in(gallery, "a", making.record(0).sha256, *added.values())
+    assert gallery.enroll([making.record(0)])[0].status == "already"
 
 
 def test_the_digest_tells_of_a_cohort_whatever_the_order(tmp_path):
@@ -250,14 +288,14 @@ def test_a_gallery_of_the_first_version_opens_with_all_it_holds(first_version, m
             assert gallery.digest() == digest
             assert gallery.verify() == []
             assert gallery.size() == (6, 12)
-            assert gallery.cohort_revision() == 0
+            assert of_cohorts(gallery) == 0
             assert gallery.revision(making.space().digest) == 1
             assert not (gallery.index_folder / "i").exists()  # nobody vouches for it
     with Gallery(folder) as gallery:
         assert database.revision(gallery.engine) == database.HEAD
         gallery.add_cohort("a", sketches(range(3)))
         gallery.enroll([making.record(20)])
-        assert gallery.cohort_revision() == 2
+        assert of_cohorts(gallery) == 2
         assert gallery.verify() == []
 
 
@@ -305,4 +343,4 @@ def test_an_older_program_does_not_open_it(gallery, monkeypatch):
 
 def test_keys_and_sizes_are_plain_data(gallery):
     gallery.add_cohort("a", sketches(range(3)))
-    assert json.loads(json.dumps([gallery.cohort_size(), gallery.cohort_revision()])) == [{"a": 3}, 1]
+    assert json.loads(json.dumps([gallery.cohort_size(), of_cohorts(gallery)])) == [{"a": 3}, 1]

@@ -7,6 +7,7 @@ import pytest
 import schemas
 from sqlalchemy import create_engine
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from forensic.errors import GalleryError
@@ -200,3 +201,20 @@ def test_paths_are_absolute(tmp_path, monkeypatch):
         monkeypatch.chdir(Path("/"))
         assert gallery.size() == (0, 0)
         assert gallery.folder == tmp_path / "here"
+
+
+@pytest.mark.sqlite("a pragma, and SQLite's write-ahead log")
+def test_a_scrub_that_fails_leaves_no_impatient_connection(gallery):
+    refused = ["wal_checkpoint"]
+
+    def rule(action, name, *rest):
+        return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_PRAGMA and name in refused else sqlite3.SQLITE_OK
+
+    gallery.engine.dispose()  # one connection from here on
+    with closing(gallery.engine.raw_connection()) as pooled:
+        pooled.driver_connection.set_authorizer(rule)
+    with pytest.raises(DBAPIError, match="not authorized"):
+        database.scrub(gallery.engine, vacuum=False, patience=0.1)
+    with closing(gallery.engine.raw_connection()) as pooled:
+        assert pooled.driver_connection.execute("PRAGMA busy_timeout").fetchone() == (30000,)
+    refused.clear()

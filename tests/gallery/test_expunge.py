@@ -4,13 +4,16 @@ import dataclasses
 import random
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import select
 
-from forensic.errors import GalleryError, UsageError
+from forensic.commands.expunge import expunge as group
+from forensic.errors import Changed, GalleryError, UsageError
 from forensic.gallery import Gallery, database
 from forensic.gallery.checks import proving
 from forensic.gallery.models import Person, Photo
 from forensic.gallery.people import find
+from forensic.gallery.records import Shown
 from forensic.gallery.templates import chunks, segment_file
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -250,3 +253,56 @@ def test_another_name_is_no_mention(gallery, making, label, reason):
     gallery.enroll([making.record(1, person=label, metadata={})])
     gallery.expunge(label, reason=f"  {reason}  ")
     assert [stone.reason for stone in proving.tombstones(gallery)] == [reason]
+
+
+def shown(gallery: Gallery, label: str) -> Shown:
+    return Shown(label, gallery.person(label).id, frozenset(photo.id for photo in gallery.photos(label)))
+
+
+def swap(gallery: Gallery, one: str, other: str) -> None:
+    """Give each of two people the other's label, as another process would."""
+    with Gallery(gallery.folder) as another:
+        for label, new in ((one, "between"), (other, one), ("between", other)):
+            another.update(label, {}, rename=new)
+
+
+def test_nobody_goes_who_was_not_shown(gallery, making):
+    gallery.enroll([making.record(number) for number in range(8)])
+    asked = [shown(gallery, label) for label in ("P0000", "P0001")]
+    swap(gallery, "P0001", "P0002")
+    with pytest.raises(Changed, match=r"'P0001' was changed since it was shown .*: look at it again"):
+        gallery.expunge(*asked)
+    gallery.expunge("P0003")
+    with pytest.raises(Changed, match="another label now, or is gone"):
+        gallery.expunge(Shown("P0003", 4))
+    assert [person.label for person in gallery.people()] == ["P0000", "P0001", "P0002"]
+    assert len(gallery.expunge(asked[0])) == 2
+
+
+def test_no_photo_goes_that_was_not_shown(gallery, making):
+    gallery.enroll([making.record(number) for number in range(4)])
+    asked = shown(gallery, "P0000")
+    gallery.merge("P0000", "P0001")
+    with pytest.raises(Changed, match="the photos are not the same"):
+        gallery.expunge(asked)
+    assert gallery.size() == (1, 4)
+    assert len(gallery.expunge(asked._replace(photos=None))) == 4  # whatever photos there are
+
+
+@pytest.mark.parametrize("how", ["swap", "merge"])
+def test_the_command_removes_whom_it_asked_about(gallery, making, monkeypatch, how):
+    gallery.enroll([making.record(number) for number in range(4)])
+
+    def answer(question):
+        assert question == "Remove P0000 with 2 photos for good?"
+        if how == "swap":
+            swap(gallery, "P0000", "P0001")
+        else:
+            gallery.merge("P0000", "P0001")
+        return True
+
+    monkeypatch.setattr("forensic.commands.expunge.sure", answer)
+    ran = CliRunner().invoke(group, ["person", "P0000", "--gallery", str(gallery.folder)])
+    assert isinstance(ran.exception, Changed)
+    assert "Removed" not in ran.output
+    assert gallery.size().photos == 4

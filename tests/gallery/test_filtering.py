@@ -116,7 +116,7 @@ def test_whoever_has_no_value_is_kept_and_counted(gallery, making):
         gallery.enroll([making.record(number, person=f"P{number}", metadata=metadata)])
     found = gallery.matching(Filter.parse(["sex=F"], REASON))
     assert (found.fulfilling, found.unknown, found.left_out) == (1, 3, 1)
-    assert set(gallery.labels(found.photo_ids).values()) == {"P0", "P2", "P3", "P4"}
+    assert {owner.label for owner in gallery.owners(found.photo_ids).values()} == {"P0", "P2", "P3", "P4"}
 
 
 def test_all_photos_of_a_person_are_searched_when_one_fits(gallery, making):
@@ -124,7 +124,7 @@ def test_all_photos_of_a_person_are_searched_when_one_fits(gallery, making):
         gallery.enroll([making.record(number, person="two", metadata={"source": source})])
     gallery.enroll([making.record(2, person="other", metadata={"source": "press"})])
     found = gallery.matching(Filter.parse(["source=booking"], REASON))
-    assert set(gallery.labels(found.photo_ids).values()) == {"two"}
+    assert {owner.label for owner in gallery.owners(found.photo_ids).values()} == {"two"}
     assert len(found.photo_ids) == 2
 
 
@@ -132,7 +132,7 @@ def test_two_spellings_of_a_column_are_one(gallery, making):
     gallery.enroll([making.record(0, person="A", metadata={"Eye  Colour": "grey"})])
     gallery.enroll([making.record(1, person="B", metadata={"eye colour": "blue"})])
     found = gallery.matching(Filter.parse(["EYE COLOUR=grey"], REASON))
-    assert list(gallery.labels(found.photo_ids).values()) == ["A"]
+    assert [owner.label for owner in gallery.owners(found.photo_ids).values()] == ["A"]
     assert found.left_out == 1
 
 

@@ -36,6 +36,24 @@ def test_two_forms_are_one_person(gallery, making):
     assert gallery.enroll([making.record(0, person=NFD)])[0].status == "already"
 
 
+@pytest.mark.parametrize("unseen", ["\u200b", "\u202e", "\ufeff", "\xad", "\u2066", "\x07", "\u200d", "\u200c"])
+def test_no_two_labels_look_alike(gallery, making, unseen):
+    for label in (unseen, f"A-17{unseen}", f"{unseen}A-17", f"A-{unseen}-17"):
+        (outcome,) = gallery.enroll([making.record(0, person=label)])
+        assert outcome.status == "refused"
+        assert "none that nobody sees" in str(outcome)
+        with pytest.raises(UsageError, match="printable characters"):
+            cases.open_case(gallery, label, purpose="p", legal_basis="l")
+    assert gallery.size() == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "name", ["\u0639\u0644\u06cc\u200c\u0631\u0636\u0627", "\u0d30\u0d3e\u0d1c\u0d28\u0d4d\u200d \u0d15"]
+)
+def test_names_that_are_written_with_joiners_are_taken(gallery, making, name):
+    assert gallery.enroll([making.record(0, person=name)])[0].person == name
+
+
 @pytest.mark.parametrize("given", [NFC, NFD])
 def test_lookups_take_either_form(old, making, given):
     stored = old.people()[0].label

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from forensic.errors import GalleryError, UsageError
+from forensic.errors import Changed, GalleryError, UsageError
+from forensic.gallery.records import Shown
 
 
 @pytest.fixture
@@ -44,6 +45,26 @@ def test_merge_needs_two_people(three):
         with pytest.raises(error):
             three.keep("P0000", other)
     assert three.digest() == before
+
+
+def test_nothing_is_done_to_others_than_were_shown(three):
+    one, other = (Shown(label, three.person(label).id) for label in ("P0000", "P0001"))
+    assert three.keep(one, other)
+    three.update("P0001", {}, rename="Q")
+    three.update("P0002", {}, rename="P0001")
+    before = three.digest()
+    photo = three.photos("P0001")[0].id
+    for act in (
+        lambda: three.merge(one, other),
+        lambda: three.merge(other, one),
+        lambda: three.keep(one, other),
+        lambda: three.split(other, [photo], "R"),
+        lambda: three.update(other, {"eyes": "grey"}),
+    ):
+        with pytest.raises(Changed, match="'P0001' was changed since"):
+            act()
+    assert three.digest() == before
+    assert three.merge(one, other._replace(label="Q"))
 
 
 def test_kept_apart_is_symmetric_and_goes_with_a_person(three):

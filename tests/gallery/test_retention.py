@@ -90,8 +90,8 @@ def test_a_date_that_has_passed_is_pointed_out(kept, making):
 def test_who_is_due_and_when(kept):
     assert [person.label for person in kept.due()] == ["P0002", "P0000", "P0001", "P0004"]
     assert kept.due(TODAY) == [
-        ("P0002", 3, date(2030, 12, 31), 1),
-        ("P0000", 1, date(2031, 4, 30), 1),
+        ("P0002", 3, date(2030, 12, 31), 1, {3}),
+        ("P0000", 1, date(2031, 4, 30), 1, {1}),
     ]  # whose day is today is kept today
     assert [person.label for person in kept.due(date(2031, 5, 2))] == ["P0002", "P0000", "P0001"]
 
@@ -108,6 +108,22 @@ def test_all_who_are_due_go_in_one_act(kept, making):
     assert kept.verify() == []
     assert kept.expunge_due() == []
     assert len(trail.entries(kept, action="expunge")) == 1  # nobody was due: nothing is noted
+
+
+def test_those_alone_go_who_were_shown_and_are_due_still(kept):
+    shown = kept.due(date(2031, 5, 2))
+    kept.update("P0002", {"keep_until": "2050-01-01"})
+    kept.update("P0003", {"keep_until": "2001-01-01"})
+    assert [one.label for one in shown] == ["P0002", "P0000", "P0001"]  # the last one's day is today
+    assert [one.label for one in kept.expunge_due(shown)] == ["P0000"]
+    assert [one.label for one in kept.due(TODAY)] == ["P0003"]
+    shown = kept.due(TODAY)
+    kept.merge("P0003", "P0002")
+    kept.update("P0003", {"keep_until": "2001-01-01"})
+    assert kept.expunge_due(shown) == []  # a photo came along that was not shown
+    assert kept.size() == (3, 4)
+    assert kept.expunge_due([]) == []
+    assert [one.photos for one in kept.expunge_due()] == [2]
 
 
 def test_a_merge_keeps_the_later_date_and_says_so(kept):
@@ -167,7 +183,7 @@ def test_the_commands(run, kept):
     assert shown.index("P0002") < shown.index("P0000") < shown.index("P0004")
     assert "4 of 5 people have a date; 2 are due today (2031-05-01 in UTC)" in shown
     lines = [json.loads(line) for line in run("list", "--before", "2031-01-01", "--json").output.splitlines()]
-    assert lines == [{"label": "P0002", "number": 3, "keep_until": "2030-12-31", "photos": 1}]
+    assert lines == [{"label": "P0002", "number": 3, "keep_until": "2030-12-31", "photos": 1, "photo_ids": [3]}]
     assert "2 people, due on 2031-05-01 (UTC), would be expunged." in run("apply", "--dry-run").output
     assert "Nothing was removed." in run("apply", input="n\n").output
     assert kept.size().people == 5
@@ -176,6 +192,20 @@ def test_the_commands(run, kept):
     assert "2 people, due on 2031-05-01 (UTC), were expunged." in done
     assert kept.size().people == 3
     assert "0 people, due on" in run("apply", "--yes").output
+
+
+def test_the_command_leaves_whoever_became_due_while_it_asked(run, kept, monkeypatch):
+    def answer(question):
+        assert question == "Expunge 2 people for good?"
+        kept.update("P0001", {"keep_until": "2001-01-01"})
+        kept.merge("P0000", "P0003")  # another photo of somebody who is due
+        return True
+
+    monkeypatch.setattr("forensic.commands.retention.sure", answer)
+    told = run("apply").output
+    assert "1 person, due on 2031-05-01 (UTC), were expunged." in told
+    assert "2 people became due or changed since" in told
+    assert [person.label for person in kept.people()] == ["P0000", "P0001", "P0004"]
 
 
 def test_wrong_use(run, tmp_path):

@@ -111,7 +111,17 @@ def test_a_damaged_state_is_told_in_words(state: State, enrolled: Gallery) -> No
     with pytest.raises(GalleryError, match="remove the file"):
         State(enrolled)
     assert not serving.is_running(enrolled.home), "the place is given back"
-    assert serving.files(enrolled) == 0
+    assert serving.files(enrolled) is None
+
+
+def test_nothing_is_vouched_for_where_the_state_cannot_be_read(state: State, enrolled: Gallery) -> None:
+    state.close()
+    (enrolled.home / "server" / "state.db").write_bytes(b"not a database at all" * 99)
+    checks = {check.name: check for check in proving.prove(enrolled, 1)}
+    assert checks["server"].passed is None
+    assert "cannot be read" in checks["server"].said
+    with pytest.raises(GalleryError, match=r"cannot be read, so nobody knows what waits in it. Delete the folder"):
+        serving.check_idle(enrolled)
 
 
 def test_one_gallery_has_one_server(state: State, enrolled: Gallery) -> None:

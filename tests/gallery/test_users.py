@@ -89,7 +89,7 @@ def test_every_public_call_names_its_right_or_needs_none():
     free = {
         *("close", "has_users", "standing", "note", "signature", "sign_in"),
         *("reading", "asking", "snapshot", "frozen", "writing", "still"),
-        *("size", "state", "revision", "cohort_revision", "root"),  # numbers and hashes that tell nothing of anybody
+        *("size", "state", "revision", "root"),  # numbers and hashes that tell nothing of anybody
         *("add", "set_password", "verify"),  # which ask by themselves
         *("read_table", "write_table", "readable", "strange"),  # of files, not of a gallery
         *("check_place", "is_unfinished", "finish"),  # of what a kill left, at every opening

@@ -6,15 +6,13 @@ from sklearn.metrics import roc_curve
 from forensic.recognition.evaluation import (
     bootstrap_interval,
     bootstrap_means,
-    cumulative_match,
     det,
     eer,
     fnir_at_fpir,
+    hits,
     mate_ranks,
     paired_difference,
-    rank_at,
     roc,
-    tar_at_far,
 )
 
 Array = NDArray[np.float64]
@@ -42,8 +40,7 @@ def test_a_face_that_was_not_found_is_a_miss_at_every_rank() -> None:
     scores = np.array([[-np.inf] * 3, [0.1, -np.inf, 0.3], [0.1, -np.inf, 0.3]])
     ranks = mate_ranks(scores, ["a", "b", "c"], ["a", "b", "c"])
     assert ranks.tolist() == [np.inf, np.inf, 1]
-    assert cumulative_match(ranks, 100).tolist() == [1 / 3] * 100
-    assert rank_at(ranks, 10**9) == pytest.approx(1 / 3)
+    assert hits(ranks, 100).mean(axis=0).tolist() == [1 / 3] * 100
 
 
 def test_a_constant_score_earns_the_last_rank() -> None:
@@ -129,8 +126,6 @@ def test_roc_is_scikit_learns(ties: bool) -> None:
     np.testing.assert_allclose(ours.false_match, expected[0])
     np.testing.assert_allclose(ours.true_match, expected[1])
     np.testing.assert_allclose(ours.thresholds, expected[2])
-    for far in (0.001, 0.01, 0.1):
-        assert tar_at_far(mated, nonmated, far) == max(expected[1][expected[0] <= far])
 
 
 @pytest.mark.parametrize("ties", [False, True])

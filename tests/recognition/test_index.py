@@ -1,9 +1,13 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from forensic.recognition.index import SCANS, Index, Scan, best_per_person, described
+from forensic.recognition.index import Index, Scan, best_per_person, described
 from forensic.recognition.segments import Coder, Segment, rounding
+
+SCANS: tuple[Scan, ...] = get_args(Scan)
 
 
 def unit(rows: int, dimensions: int = 16, seed: int = 0) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter
 from forensic import models, weights
 from forensic.backbones.vgg import BLOCKS, VGG, WIDTHS
 from forensic.errors import ModelError, UsageError
-from forensic.faces.align import crop_portrait
+from forensic.faces.align import CROP, PORTRAIT, warp
 from forensic.recognition import embedding
 from forensic.synthesis import perceptual
 from forensic.synthesis.perceptual import Features
@@ -148,7 +148,8 @@ def test_maps_are_laid_out_as_the_activations(embedder: Features, vgg: Features)
 
 @pytest.mark.parametrize("size", [256, 512])
 def test_crops_are_the_aligners(size: int) -> None:
-    expected = np.asarray(crop_portrait(portrait(size).resize((256, 256), Image.Resampling.BOX)), dtype=float)
+    scaled = portrait(size).resize((256, 256), Image.Resampling.BOX)
+    expected = np.asarray(warp(scaled, PORTRAIT.landmarks, CROP), dtype=float)
     crop = ((perceptual.crops(to_tensor(portrait(size)))[0].permute(1, 2, 0) + 1) * 127.5).numpy()
     assert np.abs(crop - expected).mean() < 1  # the two bicubic kernels differ a little
     shifted = np.abs(np.roll(crop, 1, axis=1) - expected).mean()
@@ -157,7 +158,7 @@ def test_crops_are_the_aligners(size: int) -> None:
 
 def test_the_embedders_features_are_its_own(embedder: Features) -> None:
     image = portrait()
-    crop = crop_portrait(image)
+    crop = warp(image, PORTRAIT.landmarks, CROP)
     trunk = embedder.trunk
     deep = embedder(to_tensor(image), ["relu5_1"])["relu5_1"]
     described = trunk.bn(trunk.conv3(trunk.gdconv(trunk.conv2(deep))).flatten(1))

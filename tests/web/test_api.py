@@ -9,7 +9,11 @@ from web.programs import CASE, add_sketch, problem
 
 from forensic.datasets.synthetic import Made
 from forensic.gallery import reports
+from forensic.gallery.log import trail
+from forensic.gallery.models import now
 from forensic.gallery.rights import Operator, Role
+from forensic.web.jobs import LATEST, Status
+from forensic.web.state import Job
 
 Program = Callable[..., TestClient]
 
@@ -94,6 +98,32 @@ def test_a_search_that_is_not_waited_for_is_a_job_that_is(
     problem(examiner.post(f"{place}/cancel"), 409)
 
 
+def test_all_of_ones_jobs_are_listed_page_by_page(examiner: TestClient, app: FastAPI) -> None:
+    """Also those beyond what a person's page shows."""
+    count, state = LATEST + 30, app.state.server.state
+    with state.writing() as session:
+        session.add_all(
+            Job(
+                id=f"{number:032x}",
+                kind="search",
+                user="examiner",
+                request_id="ab12",
+                asked={},
+                status=Status.DONE,
+                order=number,
+                tries=1,
+                ended_at=now(),
+            )
+            for number in range(count)
+        )
+    listed, window = [], {"limit": 60}
+    while window:
+        page = examiner.get("/api/v1/jobs", params=window).json()
+        listed += [int(job["id"], 16) for job in page["items"]]
+        window = {"limit": 60, "cursor": page["next"]} if page["next"] else {}
+    assert listed == list(range(count))[::-1]
+
+
 def test_a_search_that_fails_says_why(examiner: TestClient, people: list[Made]) -> None:
     sketch = add_sketch(examiner, people[0].sketch)
     points = [[10.0, 10.0]] * 5  # no face's
@@ -166,7 +196,9 @@ def test_verdicts_stay_hidden_until_ones_own(
     assert (again.status_code, again.json()["answer"]) == (200, {"search": 2, "identical": True, "changed": []})
 
 
-def test_people_are_looked_through_in_pages_changed_and_expunged(program: Program, people: list[Made]) -> None:
+def test_people_are_looked_through_in_pages_changed_and_expunged(
+    program: Program, people: list[Made], app: FastAPI
+) -> None:
     analyst = program("analyst")
     found, cursor = [], None
     while True:
@@ -177,10 +209,14 @@ def test_people_are_looked_through_in_pages_changed_and_expunged(program: Progra
     assert [person["label"] for person in found] == sorted(made.label for made in people)
     first = analyst.get(f"/api/v1/people/{found[0]['id']}").json()
     photo = first["photos"][0]["id"]
+    looked = views(app)
     assert analyst.get(f"/api/v1/photos/{photo}").json()["person"] == first["id"]
+    assert views(app) == [first["id"], *looked]
     original = next(made for made in people if made.label == first["label"]).photos
     assert analyst.get(f"/api/v1/photos/{photo}/file").content in [path.read_bytes() for path in original]
+    assert views(app) == [first["id"]] * 2 + looked
     assert analyst.get(f"/api/v1/photos/{photo}/thumbnail.jpg").headers["content-type"] == "image/jpeg"
+    assert views(app) == [first["id"]] * 2 + looked, "lists show many of them"
     place = f"/api/v1/people/{first['id']}"
     changed = analyst.patch(place, json={"label": "renamed", "metadata": {"eyes": "brown"}}).json()
     assert (changed["label"], changed["metadata"]["eyes"]) == ("renamed", "brown")
@@ -247,3 +283,9 @@ def test_the_reference_names_every_operation_and_needs_no_other_host(browser: Ca
     assert all(link.startswith(("/", "#")) for link in links)
     anchors = set(re.findall(r'id="([^"]+)"', page))
     assert all(link[1:] in anchors for link in links if link.startswith("#"))
+
+
+def views(app: FastAPI) -> list[int]:
+    """Whom somebody looked at, by the log, the latest first."""
+    gallery = app.state.server.gallery.acting_as(Operator("auditor", Role.AUDITOR))
+    return [entry["details"]["person"] for entry in trail.entries(gallery, action="view")]

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
+import pytest
 from starlette.testclient import TestClient
 from web.programs import problem
 
 from forensic import Gallery, duplicates
 from forensic.datasets.synthetic import Made
-from forensic.gallery.models import Photo
+from forensic.gallery.models import Person, Photo
 
 Program = Callable[..., TestClient]
 WAIT = {"Prefer": "wait=60"}
@@ -114,3 +115,55 @@ def test_a_photo_is_corrected(program: Program, gallery: Gallery) -> None:
     assert (told["id"], told["source"], told["date_taken"]) == (photo.id, "booking", photo.date_taken)
     assert analyst.patch(where, json={"source": ""}).json()["source"] is None
     problem(analyst.patch(where, json={"source": "x", "label": "y"}), 422)
+
+
+def test_an_act_is_on_the_number_whoever_has_the_label_by_then(
+    program: Program, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = gallery.people()[:3]
+    analyst, found = program("analyst"), Gallery.person_by_number
+    swaps = iter(range(100))
+
+    def meanwhile(self: Gallery, number: int) -> Person:
+        """The person; just after, an analyst swaps two labels."""
+        person = found(self, number)
+        if number == first.id:
+            one, other, between = person.label, found(gallery, third.id).label, f"between {next(swaps)}"
+            for label, new in ((one, between), (other, one), (between, other)):
+                gallery.update(label, {}, rename=new)
+        return person
+
+    monkeypatch.setattr(Gallery, "person_by_number", meanwhile)
+    where, photo = f"/api/v1/people/{first.id}", gallery.photos(third.label)[0].id
+    before = gallery.size()
+    for answer in (
+        analyst.request("DELETE", where, json={}),
+        analyst.post(f"{where}/merge", json={"other": second.id}),
+        analyst.post(f"/api/v1/people/{second.id}/merge", json={"other": first.id}),
+        analyst.post(f"{where}/keep-apart", json={"other": second.id}),
+        analyst.post(f"{where}/split", json={"photos": [photo], "label": "apart"}),
+        analyst.patch(where, json={"metadata": {"eyes": "grey"}}),
+    ):
+        assert "was changed since it was shown" in problem(answer, 409)
+    assert gallery.size() == before
+    assert gallery.kept() == set()
+
+
+def test_an_expunge_may_name_the_photos_that_were_shown(program: Program, gallery: Gallery, people: list[Made]) -> None:
+    label = next(made.label for made in people if len(made.photos) > 1)
+    where, photos = f"/api/v1/people/{gallery.person(label).id}", [photo.id for photo in gallery.photos(label)]
+    analyst = program("analyst")
+    problem(analyst.request("DELETE", where, json={"photos": photos[1:]}), 409)
+    assert len(gallery.photos(label)) == len(photos)
+    assert analyst.request("DELETE", where, json={"photos": photos[::-1]}).status_code == 204
+
+
+def test_retention_may_be_applied_to_some(program: Program, gallery: Gallery) -> None:
+    some, others = gallery.people()[:2]
+    for person in (some, others):
+        gallery.update(person.label, {"keep_until": "2001-01-01"})
+    analyst, where = program("analyst"), "/api/v1/retention/apply"
+    problem(analyst.post(where, json={"count": 1, "people": [some.id]}), 422)
+    strange = max(person.id for person in gallery.people()) + 1
+    assert analyst.post(where, json={"count": 2, "people": [some.id, strange]}).json() == {"people": [some.id]}
+    assert [one.number for one in gallery.due()] == [others.id]

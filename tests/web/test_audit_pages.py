@@ -1,5 +1,6 @@
 """The log in a browser: read, chosen from, checked, its head exported."""
 
+import ast
 import json
 import re
 from collections.abc import Callable
@@ -10,8 +11,10 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 from web.test_enroll import wait
 
+from forensic import gallery as gallery_package
 from forensic.gallery.log import trail
 from forensic.gallery.rights import Operator, Role
+from forensic.web.pages.audit import ACTIONS
 
 Browser = Callable[[str], TestClient]
 
@@ -108,6 +111,26 @@ def test_the_log_is_for_auditors_and_administrators(browser: Browser) -> None:
         assert client.get("/audit/1").status_code == 403
         assert client.post("/audit/head").status_code == 403
         assert client.post("/audit/verification").status_code == 403
+
+
+def test_every_act_that_is_put_on_record_can_be_chosen() -> None:
+    acts = set()
+    for path in Path(gallery_package.__file__).parent.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+                at = {"note": 1, "append": 2}.get(call.func.attr)  # (session, act), (session, operator, act)
+                if at is not None and call.args[at:] and ast.unparse(call.args[0]) == "session":
+                    acts |= constants(call.args[at])
+    offered = [act for group in ACTIONS.values() for act in group]
+    assert acts == set(offered)
+    assert len(offered) == len(set(offered))
+
+
+def constants(expression: ast.expr) -> set[str]:
+    """Texts that an expression may be: one, or either of two."""
+    return {
+        node.value for node in ast.walk(expression) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
 
 
 def shown(page: str) -> list[int]:

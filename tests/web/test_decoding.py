@@ -230,3 +230,45 @@ def test_a_successor_that_comes_after_the_end_is_ended(monkeypatch: pytest.Monke
     decoder.decode(png())
     decoder.close()
     assert decoder._free.get(timeout=20) is None
+
+
+def no_thread(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_where_no_thread_can_be_started_the_place_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "PICTURES", 1)
+    decoder = Decoder(1, seconds=20)
+    with monkeypatch.context() as patch, decoder._process() as process:
+        process.ask(png(), "x", 10_000, 20)
+        patch.setattr(threading.Thread, "start", no_thread)
+    assert decoder._free.qsize() == 1
+    assert decoder.decode(png()).format == "PNG"
+    decoder.close()
+
+
+def test_a_process_whose_clock_cannot_start_is_said_not_to_have_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder = Decoder(1, seconds=20)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(Busy, match="could be started"):
+            decoder.decode(png())
+    assert decoder.decode(png()).format == "PNG"
+    decoder.close()
+
+
+def test_whatever_ends_a_successor_the_place_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder = Decoder(1, seconds=20)
+    with decoder._process() as process:
+        process.ask(png(), "x", 10_000, 20)
+    spent = decoder._free.get_nowait()
+    assert spent is not None
+
+    def fail(program: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(decoding, "_Process", fail)
+        with pytest.raises(MemoryError):
+            decoder._succeed(spent)
+    assert decoder._free.get_nowait() is None

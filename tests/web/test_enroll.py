@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import spaces
 from fastapi import FastAPI
 from PIL import Image
 from starlette.testclient import TestClient
@@ -175,7 +176,7 @@ def test_templates_of_a_route_are_made_anew(browser: Browser, app: FastAPI) -> N
     gallery = app.state.server.gallery.acting_as(Operator("analyst", Role.ANALYST))
     before = gallery.digest()
     space = next(one.digest for one in gallery.spaces() if one.route == ROUTE)
-    gallery.drop_space(space)
+    spaces.drop(gallery, space)
     analyst = browser("analyst")
     page = analyst.get(wait(analyst, analyst.post("/gallery/reindex", data={"route": ROUTE}))).text
     assert f"{gallery.size().photos} photos were described" in page

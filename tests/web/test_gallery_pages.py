@@ -14,7 +14,7 @@ from forensic import Gallery
 from forensic.datasets.synthetic import Made
 from forensic.gallery import reports
 from forensic.gallery.log import trail
-from forensic.gallery.models import Photo
+from forensic.gallery.models import Person, Photo
 from forensic.gallery.rights import Operator, Role
 
 Browser = Callable[[str], TestClient]
@@ -226,3 +226,35 @@ def test_people_who_may_be_one_are_merged_or_kept_apart(
     assert analyst.post(where, data=form | {"verdict": "x"}).status_code == 422
     assert analyst.post(where, data=form | {"kept": "9" * 25}).status_code == 422
     assert browser("examiner").get(where).status_code == 403
+
+
+def test_an_act_is_on_the_person_whose_page_it_was(
+    browser: Browser, app: FastAPI, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where two labels are swapped between the look at the number and the act."""
+    first, second = gallery.people()[:2]
+    found, swaps = Gallery.person_by_number, iter(range(100))
+
+    def meanwhile(self: Gallery, number: int) -> Person:
+        person = found(self, number)
+        if number == first.id:
+            one, other, between = person.label, found(gallery, second.id).label, f"between {next(swaps)}"
+            for label, new in ((one, between), (other, one), (between, other)):
+                gallery.update(label, {}, rename=new)
+        return person
+
+    analyst = browser("analyst")
+    monkeypatch.setattr(Gallery, "person_by_number", meanwhile)
+    before, photo = gallery.size(), gallery.photos(second.label)[0].id
+    third = gallery.people()[2]
+    for where, form in (
+        (f"/people/{first.id}/expunge", {"label": first.label, "reason": "order 4"}),
+        (f"/people/{first.id}/split", {"photos": [photo], "label": first.label}),
+        (f"/people/{first.id}", {"name": "Ann Other"}),
+        (f"/gallery/duplicates/{'0' * 32}", {"verdict": "merge", "kept": third.id, "other": first.id}),
+        (f"/gallery/duplicates/{'0' * 32}", {"verdict": "keep", "kept": third.id, "other": first.id}),
+    ):
+        current = found(gallery, first.id).label
+        answer = analyst.post(where, data=form | ({"label": current} if "expunge" in where else {}))
+        assert (answer.status_code, "was changed since it was shown" in answer.text) == (409, True), where
+    assert (gallery.size(), gallery.kept()) == (before, set())

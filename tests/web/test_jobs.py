@@ -102,6 +102,15 @@ def test_first_come_first_served_and_positions_are_told(bench: Bench) -> None:
     assert [view.job.id for view in bench.jobs.views(ME.name)] == numbers[::-1]
 
 
+def test_a_users_jobs_are_listed_part_by_part(bench: Bench) -> None:
+    numbers = [bench.ask(name=name) for name in "abcd"]
+    bench.jobs.submit("note", {}, ME._replace(name="somebody else"), free=True)
+    views = bench.jobs.views(ME.name, most=3)
+    views += bench.jobs.views(ME.name, before=views[-1].job.order, most=3)
+    assert [view.job.id for view in views] == numbers[::-1]
+    assert bench.jobs.views(ME.name, before=views[-1].job.order) == []
+
+
 def test_a_search_never_waits_for_an_enrollment(bench: Bench) -> None:
     bench.jobs.start()
     slow = bench.ask("slow")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from starlette.testclient import TestClient
 
 from forensic.errors import RightsError
@@ -170,6 +170,47 @@ def test_what_another_program_changes_of_a_user_ends_sessions_and_tokens(
         assert session.scalars(select(Token.user)).all() == []
 
 
+@pytest.mark.parametrize("how", ["password", "role"])
+def test_what_was_changed_and_changed_back_ends_sessions_and_tokens_too(
+    folder: Path, serving: Callable[..., FastAPI], how: str
+) -> None:
+    app = serving(folder)
+    clients, other = [signed_in(app, "anna"), token(app, "anna", "view")], signed_in(app)
+    assert [is_in(client) for client in clients] == [True, True]
+    with Gallery(folder) as gallery:
+        boss = gallery.acting_as(BOSS)
+        if how == "password":
+            users.set_password(boss, "anna", "another password")
+            users.set_password(boss, "anna", PASSWORD)
+        else:
+            users.set_role(boss, "anna", Role.AUDITOR)
+            users.set_role(boss, "anna", Role.EXAMINER)
+    assert [is_in(client) for client in clients] == [False, False]
+    assert is_in(other)
+    assert is_in(signed_in(app, "anna"))
+    assert is_in(token(app, "anna", "view"))
+
+
+@pytest.mark.parametrize("column", ["seen_at", "began_at"])
+def test_a_session_begun_while_the_clock_was_ahead_ends_when_it_is_set_back(
+    folder: Path, serving: Callable[..., FastAPI], column: str
+) -> None:
+    app = serving(folder)
+    client, state = signed_in(app), app.state.server.state
+
+    def set_ahead(ahead: timedelta) -> None:
+        with state.writing() as session:
+            session.execute(update(Visit).values({column: now() + ahead}))
+
+    set_ahead(timedelta(seconds=30))
+    assert is_in(client), "clocks are set by seconds now and then"
+    set_ahead(timedelta(days=30))
+    assert not is_in(client)
+    sessions.tidy(state, app.state.server.settings)
+    with state.reading() as session:
+        assert session.scalars(select(func.count(Visit.digest))).one() == 0
+
+
 def test_the_start_keys_session_ends_with_the_first_user(tmp_path: Path, serving: Callable[..., FastAPI]) -> None:
     with Gallery(tmp_path / "new", create=True):
         pass
@@ -256,6 +297,30 @@ def test_each_further_failure_has_to_wait_twice_as_long(folder: Path, serving: C
                     row.at -= timedelta(seconds=error.seconds)
             throttling.attempt(server.state, "boss", "192.0.2.1")
     assert waits == [5, 10, 20, 40]
+
+
+def test_failures_noted_while_the_clock_was_ahead_keep_nobody_waiting(
+    folder: Path, serving: Callable[..., FastAPI]
+) -> None:
+    state = serving(folder).state.server.state
+
+    def fail_ahead(ahead: timedelta) -> None:
+        for _ in range(throttling.FREE):
+            throttling.attempt(state, "boss", "192.0.2.1")
+        with state.writing() as session:
+            session.execute(update(Failure).values(at=now() + ahead))
+
+    fail_ahead(timedelta(days=30))
+    throttling.attempt(state, "boss", "192.0.2.1")
+    throttling.tidy(state)
+    with state.reading() as session:
+        assert session.scalars(select(func.count(Failure.id))).one() == 3, "of the last attempt, by each subject"
+    with state.writing() as session:
+        session.execute(delete(Failure))
+    fail_ahead(timedelta(seconds=30))
+    with pytest.raises(throttling.TooMany) as raised:
+        throttling.attempt(state, "boss", "192.0.2.1")
+    assert 5 <= raised.value.seconds <= 6, "no longer than if they were of this moment"
 
 
 def test_an_address_and_a_name_have_bounds_of_their_own(folder: Path, serving: Callable[..., FastAPI]) -> None:

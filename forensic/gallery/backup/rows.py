@@ -17,8 +17,6 @@ from forensic.gallery.templates import CHUNK, chunks
 Rows = dict[str, list[dict[str, Any]]]
 """Table -> its rows, each column -> value; bytes are base64, moments ISO 8601."""
 
-PERSONAL = {"people", "photos", "templates"}
-"""Each row is sealed with the key of the person or photo that it is about."""
 LEFT_OUT = {"loose_objects", "index_files", "segments", "backup_keys", "engine", "engine_debts", "originals"}
 """The store's journal, its place, the index's cache and the engine are of one folder; keys are told from key files."""
 GENERAL = {

@@ -13,8 +13,10 @@ and VACUUM itself leaves copies of these there.
 
 from __future__ import annotations
 
+import json
 import mmap
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -208,3 +210,10 @@ def _varint(page: bytes, at: int) -> tuple[int, int]:
     if at + 9 > len(page):
         raise Malformed("a number leads out of its page")
     return value << 8 | page[at + 8], at + 9
+
+
+if __name__ == "__main__":  # in a process of its own, see `apart`
+    try:
+        print(json.dumps(list(remains(Path(sys.argv[1]), map(int, sys.argv[2:])))))
+    except Malformed as error:
+        print(json.dumps(str(error)))

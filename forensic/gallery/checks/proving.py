@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from forensic.errors import GalleryError
 from forensic.gallery import engines, originals, serving, templates
 from forensic.gallery.backup import keyfiles
-from forensic.gallery.checks import pages
+from forensic.gallery.checks import apart, pages
 from forensic.gallery.checks.traces import Traces
 from forensic.gallery.describing import INDEX
 from forensic.gallery.log import audit
@@ -176,7 +176,7 @@ def _pages(case: _Case) -> Iterator[Check]:
         return
     schema = text("SELECT rootpage FROM sqlite_schema WHERE rootpage > 0")
     try:
-        remains = list(pages.remains(file, case.session.scalars(schema).all()))
+        remains = apart.remains(file, case.session.scalars(schema).all())
     except pages.Malformed as error:
         free = case.session.scalars(text("PRAGMA freelist_count")).one()
         said = f"cannot be read ({error}): the expunge wrote them anew by VACUUM; {free} pages are free"
@@ -207,19 +207,25 @@ def _indexes(case: _Case) -> Iterator[Check]:
     """Every expunge takes out the files that held somebody: what is there is known, and does not name the photos."""
     known = set(case.session.scalars(select(IndexFile.name)))
     paths = sorted(case.gallery.index_folder.rglob("*"))
-    strange = [path for path in paths if path.name not in known or _names(case.gallery, path, case.photos)]
-    yield _files("indexes", strange, f"{len(paths)} files, none with the person's photos")
+    names = {path: _names(case.gallery, path, case.photos) for path in paths if path.name in known}
+    strange = [path for path in paths if names.get(path, True)]
+    damaged = [path.name for path, named in names.items() if named is None]
+    if damaged and not strange:
+        said = f"cannot be read: {', '.join(damaged[:NAMED])}; the next search makes them anew, then look again"
+        yield Check("indexes", None, said)
+    else:
+        yield _files("indexes", strange, f"{len(paths)} files, none with the person's photos")
 
 
-def _names(gallery: Storage, path: Path, photos: Iterable[int]) -> bool:
-    """Whether an index, where it can be read as one, holds one of the photos' numbers."""
+def _names(gallery: Storage, path: Path, photos: Iterable[int]) -> bool | None:
+    """Whether an index holds one of the photos' numbers; None where it cannot be read as one."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
         ids = load(gallery.codec.unseal(path.read_bytes(), INDEX, path.name))["ids"]
     except (SafetensorError, KeyError, ValueError, OSError):
-        return False
+        return None
     return not set(photos).isdisjoint(ids.tolist())
 
 
@@ -260,7 +266,9 @@ def _server(case: _Case) -> Iterator[Check]:
     gallery, name = case.gallery, "server"
     if not (gallery.home / serving.FOLDER).exists():
         return
-    if count := serving.files(gallery):
+    if (count := serving.files(gallery)) is None:
+        yield Check(name, None, "its state cannot be read: end the server, delete the file, start it again")
+    elif count:
         yield Check(name, False, f"{count} uploaded files wait for the server: let it do its jobs, then look again")
     elif serving.is_running(gallery.home):
         yield Check(name, None, "it is running: what its memory holds of earlier pictures nobody can see; restart it")

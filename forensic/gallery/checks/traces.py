@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from sqlalchemy import Column, ColumnElement, Integer, LargeBinary, Text, case, cast, exists, func, literal, select
 from sqlalchemy.orm import Session
 
+from forensic import regular
 from forensic.errors import DataError
+from forensic.gallery.checks import apart
 from forensic.gallery.models import Base
 from forensic.text import forms
 
@@ -55,6 +57,8 @@ class Traces:
         Raises:
             DataError: A photo cannot be read, or a text is empty.
         """
+        from forensic.images import MAX_BYTES  # NumPy comes with it
+
         needles: dict[bytes, str] = {}
         contents = []
         for text in texts:
@@ -64,9 +68,11 @@ class Traces:
                 needles |= {form.encode(): "a text", json.dumps(form)[1:-1].encode(): "a text"}
         for photo in photos:
             try:
-                content = photo.read_bytes()
+                content = regular.read(photo, MAX_BYTES)
             except OSError as error:
-                raise DataError(f"{photo} cannot be read ({error.strerror}). Give a photo's file.") from None
+                raise DataError(f"{photo} cannot be read: {error.strerror}. Give a photo's file.") from None
+            if not content:
+                raise DataError(f"{photo} is empty: nothing can be searched for. Give a photo's file.")
             digest = hashlib.sha256(content)
             needles |= {
                 digest.digest(): "a photo's hash",
@@ -81,7 +87,7 @@ class Traces:
         longest = max(map(len, itertools.chain((needle for needle, _ in self.needles), *self.photos)), default=1)
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             name = str(path.relative_to(folder)).encode(errors="replace")
-            with suppress(FileNotFoundError), path.open("rb") as file:  # another program may work in the gallery
+            with suppress(FileNotFoundError), apart.opened(path) as file:  # another program may work in the gallery
                 if what := self._what(name, _pieces(file, longest - 1)):
                     yield path, what
 
@@ -136,7 +142,7 @@ def _holds(session: Session, column: Column[object], needle: bytes) -> ColumnEle
     return func.instr(column, needle) > 0
 
 
-def _pieces(file: BinaryIO, overlap: int) -> Iterator[bytes]:
+def _pieces(file: IO[bytes], overlap: int) -> Iterator[bytes]:
     """A file's bytes; each piece begins with the end of the one before, so that nothing searched for is cut in two.
 
     They are read, not mapped: a mapped file that another program cuts short meanwhile, as a database's log is, would

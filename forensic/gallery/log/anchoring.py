@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+from forensic import regular
 from forensic.errors import DataError, GalleryError, UsageError
 from forensic.gallery.casework.casework_models import AuditEntry
 from forensic.gallery.log import audit
@@ -143,7 +144,7 @@ def certificates(path: Path) -> list[Certificate]:
         DataError: There is none.
     """
     try:
-        return certificates_of(path.read_bytes(), str(path))
+        return certificates_of(regular.read(path), str(path))
     except OSError as error:
         raise _no_certificate(str(path), error) from None
 

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from forensic import regular
 from forensic.errors import DataError, GalleryError
 from forensic.gallery.casework.casework_models import AuditEntry, Identity
 from forensic.gallery.models import Photo, now
@@ -89,7 +90,7 @@ class Head(NamedTuple):
             DataError: The file is missing or holds no head, or its signature is wrong.
         """
         try:
-            return cls.parse(path.read_bytes(), str(path))
+            return cls.parse(regular.read(path), str(path))
         except OSError as error:
             raise DataError(f"{path} is no exported head of an audit log ({error}).") from None
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field
 
 from forensic.errors import UsageError
+from forensic.gallery.records import Shown
 from forensic.gallery.rights import Right
 from forensic.recognition.duplicates import calibrated
 from forensic.web import errands
@@ -141,8 +142,8 @@ def found(visitor: Analyst, number: NumberOfJob) -> DuplicatesFound:
 )
 def merged(visitor: Analyst, number: InPath, asked: OtherPerson) -> Merged:
     """Make two people one: the other's photos move, with metadata that were lacking; the other number is gone."""
-    person, other = (visitor.gallery.person_by_number(one).label for one in (number, asked.other))
-    apart = frozenset((person, other)) in visitor.gallery.kept()
+    person, other = (_shown(visitor, one) for one in (number, asked.other))
+    apart = frozenset((person.label, other.label)) in visitor.gallery.kept()
     return Merged(person=number, remarks=len(visitor.gallery.merge(person, other)), apart=apart)
 
 
@@ -154,7 +155,7 @@ def merged(visitor: Analyst, number: InPath, asked: OtherPerson) -> Merged:
 )
 def kept(visitor: Analyst, number: InPath, asked: OtherPerson) -> KeptApart:
     """Note that two people are two, so that they are not found as duplicates again."""
-    person, other = (visitor.gallery.person_by_number(one).label for one in (number, asked.other))
+    person, other = (_shown(visitor, one) for one in (number, asked.other))
     return KeptApart(people=[number, asked.other], new=visitor.gallery.keep(person, other))
 
 
@@ -167,9 +168,14 @@ def kept(visitor: Analyst, number: InPath, asked: OtherPerson) -> KeptApart:
 )
 def split(response: Response, visitor: Analyst, number: InPath, asked: SplitAsked) -> Split:
     """Give some of a person's photos to a new person; the two are known to be two from then on."""
-    made = visitor.gallery.split(visitor.gallery.person_by_number(number).label, asked.photos, asked.label)
+    made = visitor.gallery.split(_shown(visitor, number), asked.photos, asked.label)
     response.headers["Location"] = place("people", made.id)
     return Split(person=made.id)
+
+
+def _shown(visitor: Visitor, number: int) -> Shown:
+    """Whoever has a number: the act that follows is on them, whoever has the label by then."""
+    return Shown(visitor.gallery.person_by_number(number).label, number)
 
 
 def _pair(pair: Pair) -> PairShown:

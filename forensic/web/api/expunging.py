@@ -15,7 +15,7 @@ from forensic.gallery.rights import Right
 from forensic.web import errands
 from forensic.web.access import Visitor, allowed
 from forensic.web.api.jobs import UNFINISHED, JobShown, Waiting, answered
-from forensic.web.api.models import LARGEST, NUL_FREE, SIGNED_IN, InPath, Page, Sent, Told, failing
+from forensic.web.api.models import LARGEST, NUL_FREE, SIGNED_IN, InPath, Number, Page, Sent, Told, failing
 from forensic.web.api.paging import Paged
 from forensic.web.routing import Route, once
 
@@ -56,6 +56,7 @@ class DueShown(Told):
     label: str = Field(examples=["A-17"])
     keep_until: date = Field(description="The last day, in UTC.")
     photos: int = Field(examples=[2])
+    photo_numbers: list[int] = Field(description="Which they are.", examples=[[44, 45]])
     due: bool = Field(description="Whether that day has passed.")
 
 
@@ -72,6 +73,11 @@ class RetentionApplied(Sent):
     count: Annotated[int, Field(ge=1, le=LARGEST)] = Field(
         description="How many they are, as `GET /retention` says: where it is another number, nobody is removed.",
         examples=[1],
+    )
+    people: Annotated[list[Number], Field(max_length=100_000)] | None = Field(
+        default=None,
+        description="Numbers of those of them who shall go; the others stay for another time. Without them all go.",
+        examples=[[31]],
     )
 
 
@@ -127,6 +133,7 @@ def retention(visitor: Annotated[Visitor, allowed(Right.VIEW)], window: Paged) -
             label=one.label,
             keep_until=one.keep_until,
             photos=one.photos,
+            photo_numbers=sorted(one.photo_ids),
             due=one.keep_until < day,
         )
         for _, one in shown
@@ -142,12 +149,13 @@ def retention(visitor: Annotated[Visitor, allowed(Right.VIEW)], window: Paged) -
 )
 def applied(visitor: Annotated[Visitor, allowed(Right.EXPUNGE)], asked: RetentionApplied) -> Removed:
     """Expunge everybody whose day has passed, for good and in one act."""
-    due = len(visitor.gallery.due(today()))
-    if asked.count != due:
+    due = visitor.gallery.due(today())
+    if asked.count != len(due):
         raise UsageError(
-            f"The count is {asked.count}, and {due} are due. Nobody was removed: give the number as it is."
+            f"The count is {asked.count}, and {len(due)} are due. Nobody was removed: give the number as it is."
         )
-    removed = visitor.gallery.expunge_due()
+    chosen = None if asked.people is None else set(asked.people)
+    removed = visitor.gallery.expunge_due([one for one in due if chosen is None or one.number in chosen])
     visitor.server.engine.forget()
     return Removed(people=[one.number for one in removed])
 

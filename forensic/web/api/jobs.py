@@ -83,9 +83,8 @@ UNFINISHED: dict[str, Any] = {"model": JobShown, "description": "The job, which 
 @router.get("/jobs", responses=failing(*SIGNED_IN), operation_id="list_jobs")
 def listed(visitor: Annotated[Visitor, allowed()], window: Paged) -> Page[JobShown]:
     """One's own jobs of the last day, the newest first."""
-    views = visitor.server.jobs.views(visitor.operator.name)
-    left = [view for view in views if window.after is None or view.job.order < window.after]
-    shown, cursor = window.cut(left, lambda view: view.job.order)
+    views = visitor.server.jobs.views(visitor.operator.name, before=window.after, most=window.limit + 1)
+    shown, cursor = window.cut(views, lambda view: view.job.order)
     return Page(items=[job_shown(view) for view in shown], next=cursor)
 
 

@@ -13,9 +13,10 @@ from pydantic import Field
 from forensic.gallery import people
 from forensic.gallery.log.audit import canonical
 from forensic.gallery.models import Person, Photo
+from forensic.gallery.records import Shown
 from forensic.gallery.rights import Right
 from forensic.web.access import Visitor, allowed
-from forensic.web.api.models import SIGNED_IN, InPath, Landmarks, Line, Page, Sent, Told, Words, failing
+from forensic.web.api.models import SIGNED_IN, InPath, Landmarks, Line, Number, Page, Sent, Told, Words, failing
 from forensic.web.api.paging import MOST, Cursor, Window
 from forensic.web.files import ORIGINAL, original
 from forensic.web.routing import Route
@@ -101,6 +102,17 @@ class Reason(Sent):
     )
 
 
+class PersonExpunged(Reason):
+    """Who is expunged, and why."""
+
+    photos: Annotated[list[Number], Field(max_length=100_000)] | None = Field(
+        default=None,
+        description="Numbers of the person's photos as they were shown: where they are others by now, nobody is "
+        "removed. Without them all go.",
+        examples=[[44]],
+    )
+
+
 @router.post("/people/search", responses=failing(*SIGNED_IN), operation_id="look_through_people")
 def sought(
     request: Request, visitor: Annotated[Visitor, allowed(Right.VIEW)], asked: PeopleSought
@@ -127,23 +139,27 @@ def shown(visitor: Annotated[Visitor, allowed(Right.VIEW)], number: InPath) -> P
 @router.patch("/people/{number}", responses=failing(*SIGNED_IN, 404, 409), operation_id="change_person")
 def changed(visitor: Annotated[Visitor, allowed(Right.ENROLL)], number: InPath, asked: PersonChanged) -> PersonShown:
     """Change somebody's label or metadata."""
-    label = visitor.gallery.person_by_number(number).label
-    visitor.gallery.update(label, asked.metadata, rename=asked.label)
+    whom = Shown(visitor.gallery.person_by_number(number).label, number)
+    visitor.gallery.update(whom, asked.metadata, rename=asked.label)
     return PersonShown(**_person(visitor.gallery.person_by_number(number)))
 
 
-@router.delete("/people/{number}", status_code=204, responses=failing(*SIGNED_IN, 404), operation_id="expunge_person")
-def expunged(visitor: Annotated[Visitor, allowed(Right.EXPUNGE)], number: InPath, asked: Reason) -> Response:
+@router.delete(
+    "/people/{number}", status_code=204, responses=failing(*SIGNED_IN, 404, 409), operation_id="expunge_person"
+)
+def expunged(visitor: Annotated[Visitor, allowed(Right.EXPUNGE)], number: InPath, asked: PersonExpunged) -> Response:
     """Expunge somebody for good, with all photos and templates and every trace; what was done stays in the log."""
-    visitor.gallery.expunge(visitor.gallery.person_by_number(number).label, reason=asked.reason)
+    photos = None if asked.photos is None else frozenset(asked.photos)
+    whom = Shown(visitor.gallery.person_by_number(number).label, number, photos)
+    visitor.gallery.expunge(whom, reason=asked.reason)
     visitor.server.engine.forget()
     return Response(status_code=204)
 
 
 @router.get("/photos/{number}", responses=failing(*SIGNED_IN, 404), operation_id="show_photo")
 def photo(visitor: Annotated[Visitor, allowed(Right.VIEW)], number: InPath) -> PhotoShown:
-    """What is known of a photo."""
-    return _photo(visitor.gallery.photo(number))
+    """What is known of a photo. That its person was looked at is on record."""
+    return _photo(visitor.gallery.view_photo(number))
 
 
 @router.get(
@@ -153,8 +169,8 @@ def photo(visitor: Annotated[Visitor, allowed(Right.VIEW)], number: InPath) -> P
     operation_id="read_photo",
 )
 def file(visitor: Annotated[Visitor, allowed(Right.VIEW)], number: InPath) -> Response:
-    """A photo's file, byte by byte as it was enrolled."""
-    return original(visitor.gallery.photo_bytes(number), f"photo-{number}")
+    """A photo's file, byte by byte as it was enrolled. That its person was looked at is on record."""
+    return original(visitor.gallery.photo_bytes(visitor.gallery.view_photo(number)), f"photo-{number}")
 
 
 @router.patch("/photos/{number}", responses=failing(*SIGNED_IN, 404, 409), operation_id="change_photo")

@@ -27,7 +27,7 @@ ENTRIES = 50
 ACTIONS = {
     "People": ("enroll", "update", "merge", "split", "keep", "duplicates", "assess", "templates", "list", "view"),
     "Removal": ("expunge", "prove"),
-    "Casework": ("case-open", "case-sketch", "search", "decide", "case-export"),
+    "Casework": ("case-open", "case-sketch", "search", "decide", "case-export", "case-report", "search-report"),
     "Users": ("login", "login-refused", "user-add", "user-role", "user-password", "user-remove"),
     "Gallery": (
         "begin",
@@ -39,12 +39,14 @@ ACTIONS = {
         "head",
         "anchor",
         "cohort",
-        "drop-space",
+        "cohort-clear",
         "engine",
+        "originals",
+        "originals-forget",
     ),
     "Backups": ("backup", "backup-forget", "backup-prune", "backup-shred", "restore"),
 }
-"""What the form offers, in groups."""
+"""What the form offers, in groups: all acts that the gallery puts on record."""
 
 
 @router.get("/audit")

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
+from forensic.gallery.records import Shown
 from forensic.gallery.rights import Right
 from forensic.web import errands
 from forensic.web.access import Visitor, allowed
@@ -51,7 +52,7 @@ def settled(
     verdict: Annotated[str, Form(pattern="^(merge|keep)$")],
 ) -> Response:
     """Make two people one, or note that they are two; both are given by their numbers."""
-    first, second = (visitor.gallery.person_by_number(number).label for number in (kept, other))
+    first, second = (Shown(visitor.gallery.person_by_number(number).label, number) for number in (kept, other))
     if verdict == "merge":
         visitor.gallery.merge(first, second)
     else:

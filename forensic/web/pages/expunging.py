@@ -13,6 +13,7 @@ from forensic.gallery import browsing
 from forensic.gallery.checks import proving
 from forensic.gallery.expunging import today
 from forensic.gallery.models import Person, Photo
+from forensic.gallery.records import Shown
 from forensic.gallery.rights import Right
 from forensic.web import errands
 from forensic.web.access import Visitor, allowed
@@ -49,7 +50,7 @@ def person_expunged(
     if fault := _fault(person, said):
         return _asked(request, visitor, person, fault=fault, reason=said.reason)
     try:
-        visitor.gallery.expunge(person.label, reason=said.reason)
+        visitor.gallery.expunge(Shown(person.label, number), reason=said.reason)
     except UsageError as error:
         return _asked(request, visitor, person, fault=str(error))
     return _gone(visitor, number)
@@ -135,7 +136,7 @@ def retention_applied(
     if not due or count.strip() != str(len(due)):
         fault = f"{len(due)} people are due: type that number. Nobody was removed." if due else "Nobody is due."
         return _retention(request, visitor, fault)
-    visitor.gallery.expunge_due()
+    visitor.gallery.expunge_due(due)
     visitor.server.engine.forget()
     return RedirectResponse("/gallery/expunged", 303)
 

@@ -11,7 +11,7 @@ from forensic.errors import UsageError
 from forensic.gallery import browsing
 from forensic.gallery.expunging import today
 from forensic.gallery.people import described
-from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS
+from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS, Shown
 from forensic.gallery.rights import Right
 from forensic.web.access import Visitor, allowed
 from forensic.web.forms import Fields
@@ -55,7 +55,8 @@ def corrected(number: Number, visitor: Annotated[Visitor, allowed(Right.ENROLL)]
     changes = {key: text for key, text in given.items() if text != known.get(key, "")}
     label = fields.get("person", "").strip() or person.label
     if changes or label != person.label:
-        visitor.gallery.update(person.label, changes, rename=None if label == person.label else label)
+        whom = Shown(person.label, number)
+        visitor.gallery.update(whom, changes, rename=None if label == person.label else label)
     return RedirectResponse(f"/people/{number}", 303)
 
 
@@ -78,5 +79,6 @@ def split(
     photos: Annotated[list[int] | None, Form()] = None,
 ) -> Response:
     """Give some of a person's photos to a new person."""
-    made = visitor.gallery.split(visitor.gallery.person_by_number(number).label, photos or [], label)
+    whom = Shown(visitor.gallery.person_by_number(number).label, number)
+    made = visitor.gallery.split(whom, photos or [], label)
     return RedirectResponse(f"/people/{made.id}", 303)

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from spaces import drop
 
 from forensic.errors import GalleryError
 from forensic.gallery import Gallery, database, reports, users
@@ -46,7 +47,7 @@ def lived(gallery, making, monkeypatch):
     gallery.update("P0008", {"birth_year": "1970", "Größe": "1,80"}, rename="Änne")
     gallery.keep("P0000", "P0001")
     gallery.add_templates(making.space("gone"), {1: making.template("", making.space("gone"))})
-    gallery.drop_space(making.space("gone").digest)
+    drop(gallery, making.space("gone").digest)
     gallery.enroll([making.record(n, spaces=spaces) for n in (60, 61)])
     sketches = [f"{number:064x}" for number in range(5)]
     gallery.add_cohort("k", {sha256: making.template(sha256, making.space()) for sha256 in sketches})

@@ -188,16 +188,20 @@ def test_photos_of_one_program_are_told_apart(gallery, making, tmp_path):
 
 
 def test_flat_and_small_photos_are_searched_for_as_a_whole(tmp_path):
-    paths = [tmp_path / name for name in ("flat", "small", "empty")]
-    for path, content in zip(paths, (b"flat" + bytes(9000), b"small", b""), strict=True):
+    paths = [tmp_path / name for name in ("flat", "small")]
+    for path, content in zip(paths, (b"flat" + bytes(9000), b"small"), strict=True):
         path.write_bytes(content)
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "other").write_bytes(b"other" + bytes(9000))
     for path in paths:
         assert list(Traces.of((), (path,)).found(tmp_path / "folder")) == []
         shutil.copy(path, tmp_path / "folder" / "copy")
-        what = [] if path.name == "empty" else [(tmp_path / "folder" / "copy", "a photo's content")]
-        assert list(Traces.of((), (path,)).found(tmp_path / "folder")) == what
+        assert list(Traces.of((), (path,)).found(tmp_path / "folder")) == [
+            (tmp_path / "folder" / "copy", "a photo's content")
+        ]
+    (tmp_path / "empty").touch()
+    with pytest.raises(DataError, match="empty: nothing can be searched for"):
+        Traces.of((), (tmp_path / "empty",))
 
 
 @pytest.mark.plain
