@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import and_, delete, func, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from forensic.errors import GalleryError, NotFound, StaleIndex, UsageError
 from forensic.gallery.casework.casework_models import Identity
@@ -270,17 +270,18 @@ def listing(session: Session, digests: Sequence[str]) -> Listing:
 
     from forensic.engines import Listing
 
-    found: list[dict[int, tuple[str, bytes]]] = []
-    for digest in digests:
-        query = select(Photo.id, Photo.sha256, Template.seal).join(Template, Template.photo_id == Photo.id)
-        query = query.join(TemplateSpace).where(TemplateSpace.digest == digest).order_by(Photo.sha256)
-        rows = session.execute(query.execution_options(yield_per=FETCHED))
-        found.append({number: (photo, bytes(sealed)) for number, photo, sealed in rows})
-    first, *others = found
-    kept = [number for number in first if all(number in other for other in others)]
-    seals = [hashlib.sha256(b"".join(each[number][1] for each in found)).hexdigest().encode() for number in kept]
-    photos = [first[number][0].encode() for number in kept]
-    return Listing(np.array(kept, np.int64), np.array(photos, "S64"), np.array(seals, "S64"))
+    held = [aliased(Template) for _ in digests]
+    query = select(Photo.id, Photo.sha256, *(one.seal for one in held)).select_from(Photo)
+    for one, digest in zip(held, digests, strict=True):
+        space = select(TemplateSpace.id).where(TemplateSpace.digest == digest).scalar_subquery()
+        query = query.join(one, and_(one.photo_id == Photo.id, one.space_id == space))
+    parts = [Listing(np.empty(0, np.int64), np.empty(0, "S64"), np.empty(0, "S64"))]
+    query = query.order_by(Photo.sha256).execution_options(yield_per=FETCHED)  # all rows at once would be large
+    for rows in session.execute(query).partitions():
+        seals = [hashlib.sha256(b"".join(sealed)).hexdigest() for _, _, *sealed in rows]
+        numbers, photos = [row[0] for row in rows], [row[1] for row in rows]
+        parts.append(Listing(np.array(numbers, np.int64), np.array(photos, "S64"), np.array(seals, "S64")))
+    return Listing(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _vectors(session: Session, spaces: Sequence[TemplateSpace], photos: Sequence[int]) -> Floats:

@@ -201,10 +201,14 @@ def load_segment(session: Session, digest: str, number: int) -> Part:
     row = find_space(session, digest)
     if row is None:
         raise GalleryError(f"No template space {digest!r} in the gallery.")
-    within = Template.photo_id.between(number * SEGMENT, (number + 1) * SEGMENT - 1)
-    photos, vectors, seals = _loaded(session, row, within)
+    photos, vectors, seals = _loaded(session, row, _within(number))
     ids = np.fromiter((photo.number for photo in photos), np.int64, len(photos))
     return Part(vectors, ids, [photo.sha256 for photo in photos], merkle_root(seals))
+
+
+def _within(number: int) -> ColumnElement[bool]:
+    """That a template belongs to the segment of this number."""
+    return Template.photo_id.between(number * SEGMENT, (number + 1) * SEGMENT - 1)
 
 
 def count(session: Session, digest: str) -> int:
@@ -215,13 +219,15 @@ def count(session: Session, digest: str) -> int:
 
 def root(session: Session, digests: Iterable[str]) -> str:
     """`root_of` the segments of some spaces, read from the database alone."""
-    roots = {}
+    roots: dict[str, list[bytes]] = {}
     for digest in digests:
-        query = select(Template.photo_id, Photo.sha256, Template.seal).join(Photo).join(TemplateSpace)
-        found: dict[int, list[tuple[str, bytes]]] = {number: [] for number in revisions(session, digest)}
-        for number, photo, sealed in session.execute(query.where(TemplateSpace.digest == digest)):
-            found[number // SEGMENT].append((photo, bytes(sealed)))
-        roots[digest] = [merkle_root([sealed for _, sealed in sorted(found[number])]) for number in sorted(found)]
+        space = select(TemplateSpace.id).where(TemplateSpace.digest == digest).scalar_subquery()
+        query = select(Photo.sha256, Template.seal).select_from(Template).join(Photo)
+        query = query.where(Template.space_id == space)
+        roots[digest] = []
+        for number in sorted(revisions(session, digest)):  # all at once would be large
+            found = sorted((photo, bytes(sealed)) for photo, sealed in session.execute(query.where(_within(number))))
+            roots[digest].append(merkle_root([sealed for _, sealed in found]))
     return root_of(roots)
 
 
