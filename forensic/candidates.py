@@ -173,6 +173,8 @@ class Search:
         route: Name of the matcher: its routes with ``+`` between.
         models: Name and SHA-256 of every model that took part.
         gallery_size: Photos that were searched.
+        root: Merkle root over their templates.
+        approximate: Kind of the index that compared only a part of them; None for an exact one.
         candidates: Most similar first, each person once.
         calibration: Which sketches and population the likelihood ratios hold for; None where there are none.
         own_cohort: Sketches of the gallery's own cohort that took part.
@@ -189,6 +191,8 @@ class Search:
     route: str
     models: dict[str, str]
     gallery_size: int
+    root: str
+    approximate: str | None
     candidates: tuple[Candidate, ...]
     calibration: dict[str, Any] | None
     own_cohort: int
@@ -224,6 +228,8 @@ class Search:
             "route": self.route,
             "models": self.models,
             "gallery_size": self.gallery_size,
+            "gallery_root": self.root,
+            "approximate": self.approximate,
             "filter": self.filter,
             "calibration": self.calibration,
             "own_cohort": self.own_cohort,

@@ -103,7 +103,8 @@ def rerun(
     before = cases.searched(gallery, number)
     record = before.record
     if identifier is None:
-        identifier = Identifier(gallery, record["route"], device=device)
+        approximate = record.get("approximate")
+        identifier = Identifier(gallery, record["route"], device=device, approximate=approximate)
     identifier.case, identifier.purpose = before.case, f"{REPETITION}{number}"
     pictures = _probes(gallery, before, probes, decode)
     chosen = record["filter"]
@@ -122,8 +123,7 @@ def compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[bool,
     parts = ("gallery", "filter", "models", "code", "versions", "device", "own_cohort", "calibration")
     changed = [part for part in parts if after[part] != before[part]]
     known = before.keys() & after.keys()  # older records have no more than those
-    if "faces" in known and after["faces"] != before["faces"]:
-        changed.append("faces")
+    changed += [part for part in ("approximate", "faces") if part in known and after[part] != before[part]]
     if "kept" in known and after["kept"] != before["kept"]:
         changed.append(KEPT)
     if "owners" in known:

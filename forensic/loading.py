@@ -71,6 +71,7 @@ class Loaded:
         segments: What an index in memory is made of.
         warnings: What a person must know of every search.
         root: Merkle root over the templates.
+        approximate: Kind of the index, where it compares only a part of them.
         connected: Keeps the engine's connection open, where there is one.
     """
 
@@ -82,6 +83,7 @@ class Loaded:
     segments: Segments
     warnings: tuple[str, ...]
     root: str
+    approximate: Kind | None = None
     connected: _Connected | None = None
 
 
@@ -180,13 +182,14 @@ class Memory:
             index, root = _in_memory(segments, kept)
         else:
             index, root = self._in_engine(gallery, engine, kept)
-        if self.approximate and isinstance(index, Index):
+        approximate = self.approximate if isinstance(index, Index) else None  # an engine's are exact
+        if approximate and isinstance(index, Index):
             from forensic.recognition.approximate import Approximate
 
-            index = Approximate(index, self.approximate)
+            index = Approximate(index, approximate)
             missing = "not everybody was compared, and somebody who is enrolled may be missing."
-            warnings.append(f"{PARTLY} ({self.approximate}): {missing}")
-        return Loaded(state, engine, matcher, size, index, segments, tuple(warnings), root, self._connected)
+            warnings.append(f"{PARTLY} ({approximate}): {missing}")
+        return Loaded(state, engine, matcher, size, index, segments, tuple(warnings), root, approximate, self._connected)
 
     def _in_engine(self, gallery: Gallery, url: str, spaces: Sequence[str]) -> tuple[Index | Served, str]:
         if self._connected is None or self._connected.url != url:

@@ -54,7 +54,6 @@ def save(page: bytes, file: Path) -> None:
 
 def render(searches: Sequence[Search], gallery: Gallery) -> str:
     """The report as HTML; pictures are inside, nothing is fetched from anywhere."""
-    size = gallery.size()
     records = [_record(search) for search in searches]
     return template("report.html").render(
         meaning_of_lr=meaning_of_lr,
@@ -64,7 +63,7 @@ def render(searches: Sequence[Search], gallery: Gallery) -> str:
         limitations=list(method.limitations(records, ())),
         no_support=NO_SUPPORT,
         synthetic=SYNTHETIC,
-        gallery={"folder": str(gallery.folder), "size": size, "digest": gallery.digest()},
+        gallery={"folder": str(gallery.folder), "size": gallery.size()},
         version=forensic.__version__,
         made=datetime.now(UTC).isoformat(timespec="seconds"),
     )

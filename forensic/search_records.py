@@ -30,7 +30,6 @@ class Use(NamedTuple):
         case: The case's reference, or None.
         purpose: What for, where there is no case.
         k: How many candidates were asked for.
-        root: Merkle root over the templates that were searched.
         device: Where models ran.
         chosen: Which face of each probe was asked for, 1 for the largest; None for none in particular.
         owners: Photo -> its person, by number, of the nearest photos, in whose order the people are listed.
@@ -43,7 +42,6 @@ class Use(NamedTuple):
     case: str | None
     purpose: str
     k: int
-    root: str
     device: str
     chosen: Sequence[int | None]
     owners: Mapping[int, int]
@@ -62,7 +60,8 @@ def record_of(search: Search, use: Use) -> dict[str, Any]:
         "faces": [_face(face, asked) for face, asked in zip(search.faces, use.chosen, strict=True)],
         "device": use.device,
         "asked_for": use.k,
-        "gallery": {"photos": search.gallery_size, "root": use.root},
+        "gallery": {"photos": search.gallery_size, "root": search.root},
+        "approximate": search.approximate,
         "route": search.route,
         "models": search.models,
         "code": provenance.code(),

@@ -72,6 +72,18 @@ def test_a_repetition_says_what_has_changed(gallery: Gallery, people: list[Made]
     assert "gallery" in again.changed
 
 
+def test_a_search_of_an_approximate_index_is_repeated_with_one(gallery: Gallery, people: list[Made]) -> None:
+    """Or else an exact list would differ from an approximate one, for no reason that is told."""
+    sketch = people[0].sketch
+    partly, exact = (Identifier(gallery, approximate=kind) for kind in ("hnsw", None))
+    first = partly.search(sketch).number
+    assert first is not None
+    repeated = casework.rerun(gallery, first, [sketch])
+    assert (repeated.identical, repeated.changed) == (True, ())
+    assert [cases.searched(gallery, n).record["approximate"] for n in (first, repeated.search.number)] == ["hnsw"] * 2
+    assert casework.rerun(gallery, first, [sketch], identifier=exact).changed == ("approximate",)
+
+
 def test_a_search_without_a_case_is_repeated_from_its_file(gallery: Gallery, people: list[Made]) -> None:
     search = Identifier(gallery, ROUTE, purpose="test").search(people[2].sketch)
     assert search.number is not None

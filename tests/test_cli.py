@@ -80,6 +80,7 @@ def test_enroll_and_match(people_folder: Path, people: list[Made], tmp_path: Pat
     assert page.count("data:image/jpeg;base64,") == 2 + 3
     assert not re.search(r"""(?:src|href)=["'](?!data:)""", page), "the report fetches something"
     assert found["sha256"] in page
+    assert found["gallery_root"] in page
     assert all(digest in page for digest in found["models"].values())
 
 
