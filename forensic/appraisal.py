@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,24 +55,20 @@ def appraise(
     photos = gallery.photos() if everything else gallery.unassessed()
     result = Appraisal()
 
-    def one(photo: Photo) -> dict[str, Any] | Failure:
+    def one(photo: Photo) -> tuple[int, dict[str, Any] | Failure]:
         try:
             picture = images.decode(gallery.photo_bytes(photo), photo.file_name).image
         except (GalleryError, ImageError) as error:
-            return Failure(photo.file_name, str(error))
-        return policy.assess(picture, stored_face(photo)).to_json()
+            return photo.id, Failure(photo.file_name, str(error))
+        return photo.id, policy.assess(picture, stored_face(photo)).to_json()
 
     with parallel.workers() as pool:
-        for start in range(0, len(photos), BATCH):
-            batch = photos[start : start + BATCH]
-            found = {}
-            for photo, outcome in zip(batch, parallel.ordered(pool, one, batch), strict=True):
-                if isinstance(outcome, Failure):
-                    result.failures.append(outcome)
-                else:
-                    found[photo.id] = outcome
-            result.measured += gallery.assess(found)
-            progress(start + len(batch), len(photos))
+        outcomes, done = parallel.ordered(pool, one, photos), 0
+        while some := list(islice(outcomes, BATCH)):
+            result.failures += [outcome for _, outcome in some if isinstance(outcome, Failure)]
+            result.measured += gallery.assess({n: found for n, found in some if not isinstance(found, Failure)})
+            done += len(some)
+            progress(done, len(photos))
     return result
 
 

@@ -52,10 +52,10 @@ def _made_anew(gallery: Gallery) -> list[Problem]:
             continue
         if space.digest in {route.space for route in identifier.matcher.routes}:
             identifier.reindex()
-            still = {photo.id for photo in gallery.missing(space.digest)}
+            still = {*gallery.missing(space.digest).numbers}
             done += [
-                Problem("template", f"photo {photo.id}", f"Its template of route {space.route} is made anew.")
-                for photo in lacking
-                if photo.id not in still
+                Problem("template", f"photo {number}", f"Its template of route {space.route} is made anew.")
+                for number in lacking.numbers
+                if number not in still
             ]
     return done

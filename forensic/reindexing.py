@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,16 +47,12 @@ def reindex(
     total, summary = sum(map(len, lists.values())), Summary()
     with parallel.workers(preparer.threads) as pool:
         try:
-            for space, missing in lists.items():
+            for space, photos in lists.items():
                 window = max(AHEAD * BATCH, 2 * (preparer.threads or 1))
-                described = parallel.ordered(pool, partial(_describe, preparer, gallery, space), missing, window)
-                for start in range(0, len(missing), BATCH):
-                    templates = {}
-                    for photo, template in zip(missing[start : start + BATCH], described, strict=False):
-                        if isinstance(template, Failure):
-                            summary.failures.append(template)
-                        else:
-                            templates[photo.id] = template
+                described = parallel.ordered(pool, partial(_describe, preparer, gallery, space), photos, window)
+                while some := list(islice(described, BATCH)):
+                    summary.failures += [found for _, found in some if isinstance(found, Failure)]
+                    templates = {number: found for number, found in some if not isinstance(found, Failure)}
                     summary.enrolled += gallery.add_templates(gallery_space(spaces[space]), templates)
                     progress(summary.done, total)
         except BaseException:
@@ -64,9 +61,12 @@ def reindex(
     return summary
 
 
-def _describe(preparer: Preparer, gallery: Gallery, space: str, photo: Photo) -> NDArray[np.float32] | Failure:
+def _describe(
+    preparer: Preparer, gallery: Gallery, space: str, photo: Photo
+) -> tuple[int, NDArray[np.float32] | Failure]:
+    """The photo's number, and its template."""
     try:
         data = gallery.photo_bytes(photo)
     except GalleryError as error:
-        return Failure(photo.file_name, str(error))
-    return preparer.describe(Stored(data, photo.file_name, photo.landmarks), space)
+        return photo.id, Failure(photo.file_name, str(error))
+    return photo.id, preparer.describe(Stored(data, photo.file_name, photo.landmarks), space)

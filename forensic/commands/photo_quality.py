@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,22 +45,25 @@ def quality(gallery: Path, policy: Path | None, everything: bool, as_json: bool)
     with open_gallery(gallery) as opened:
         with bar("Measuring") as shown:
             result = appraise(opened, chosen, everything=everything, progress=shown)
-        photos = opened.photos()
-    for failure in result.failures:
-        click.echo(f"not measured: {failure.file}: {failure.reason}", err=True)
-    if as_json:
-        for photo in photos:
-            echo_json({"person": photo.person.label, "photo": photo.id, "quality": photo.quality})
-    else:
-        _print(photos, result.measured)
+        for failure in result.failures:
+            click.echo(f"not measured: {failure.file}: {failure.reason}", err=True)
+        if as_json:
+            for photo in opened.photos():
+                echo_json({"person": photo.person.label, "photo": photo.id, "quality": photo.quality})
+        else:
+            _print(opened.photos(), result.measured)
     if result.failures:
         raise click.exceptions.Exit(FAILED)
 
 
-def _print(photos: list[Photo], measured: int) -> None:
+def _print(photos: Iterable[Photo], measured: int) -> None:
     """A line for each photo that is not good enough, and the counts."""
-    verdicts = [(photo, photo.quality or {"verdict": "none", "reasons": []}) for photo in photos]
-    poor = [(photo, found) for photo, found in verdicts if found["verdict"] in ("warn", "refuse")]
+    counts, poor = Counter[str](), []
+    for photo in photos:
+        found = photo.quality or {"verdict": "none", "reasons": []}
+        counts[found["verdict"]] += 1
+        if found["verdict"] in ("warn", "refuse"):
+            poor.append((photo, found))
     if poor:
         titles = [Column("person"), Column("photo", right=True), *map(Column, ("file", "verdict", "reasons"))]
         rows = [
@@ -67,7 +71,6 @@ def _print(photos: list[Photo], measured: int) -> None:
             for photo, found in sorted(poor, key=lambda pair: (pair[0].person.label, pair[0].id))
         ]
         print_table(titles, rows)
-    counts = Counter(found["verdict"] for _, found in verdicts)
     words = {"accept": "good enough", "warn": "to look at", "refuse": "of no use", "none": "not measured"}
     told = ", ".join(f"{counts[verdict]} {text}" for verdict, text in words.items() if counts[verdict])
-    click.echo(f"{measured} measured now. {counted(len(photos), 'photo')}{': ' if told else ''}{told}.")
+    click.echo(f"{measured} measured now. {counted(counts.total(), 'photo')}{': ' if told else ''}{told}.")

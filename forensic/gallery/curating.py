@@ -8,6 +8,7 @@ from sqlalchemy import select
 from forensic.errors import DuplicateError, UsageError
 from forensic.gallery import merging, people, templates
 from forensic.gallery.models import Person, Photo
+from forensic.gallery.photos import Photos
 from forensic.gallery.records import Metadata, Shown, parse_label, parse_metadata, parse_photo_metadata
 from forensic.gallery.rights import Right, needs
 from forensic.gallery.storage import Storage
@@ -96,10 +97,9 @@ class Curating(Storage):
         return made
 
     @needs(Right.VIEW)
-    def unassessed(self) -> list[Photo]:
+    def unassessed(self) -> Photos:
         """Photos whose quality was not measured, in the order of their content hashes."""
-        with self.reading() as session:
-            return list(session.scalars(select(Photo).where(Photo.quality.is_(None)).order_by(Photo.sha256)))
+        return Photos(self, select(Photo.id).where(Photo.quality.is_(None)).order_by(Photo.sha256))
 
     @needs(Right.ENROLL)
     def assess(self, found: Mapping[int, Mapping[str, Any]]) -> int:

@@ -16,8 +16,9 @@ from sqlalchemy import select
 from forensic.errors import GalleryError
 from forensic.gallery import templates
 from forensic.gallery.locks import Locked
-from forensic.gallery.models import IndexFile, Photo, TemplateSpace
+from forensic.gallery.models import IndexFile, TemplateSpace
 from forensic.gallery.objects import partial, private_folders, sync, write_private
+from forensic.gallery.photos import Photos
 from forensic.gallery.records import Part, Space, Templates
 from forensic.gallery.rights import Right, needs
 from forensic.gallery.storage import Storage
@@ -51,10 +52,9 @@ class Describing(Storage):
             return templates.load(session, space)
 
     @needs(Right.VIEW)
-    def missing(self, space: str) -> list[Photo]:
+    def missing(self, space: str) -> Photos:
         """Photos without a template in the space with this digest, in the order of their content hashes."""
-        with self.reading() as session:
-            return templates.missing(session, space)
+        return Photos(self, templates.missing(space))
 
     @needs(Right.ENROLL)
     def add_templates(self, space: Space, vectors: Mapping[int, NDArray[np.float32]]) -> int:

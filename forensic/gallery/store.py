@@ -16,6 +16,7 @@ from forensic.gallery.expunging import Expunging
 from forensic.gallery.filtering import Filter, Matching
 from forensic.gallery.log import audit
 from forensic.gallery.models import Cohort, Person, Photo
+from forensic.gallery.photos import Photos
 from forensic.gallery.records import (
     Enrollment,
     Outcome,
@@ -149,13 +150,12 @@ class Gallery(Curating, Expunging, Describing):
             return people.by_number(session, number)
 
     @needs(Right.VIEW)
-    def photos(self, label: str | None = None) -> list[Photo]:
+    def photos(self, label: str | None = None) -> Photos:
         """Photos of a person, or of all, in the order of their content hashes."""
-        query = select(Photo).order_by(Photo.sha256)
-        with self.reading() as session:
-            if label is not None:
-                query = query.where(Photo.person_id == people.find(session, label).id)
-            return list(session.scalars(query))
+        query = select(Photo.id).order_by(Photo.sha256)
+        if label is not None:
+            query = query.where(Photo.person_id == self.person(label).id)
+        return Photos(self, query)
 
     @needs(Right.VIEW)
     def photo(self, photo_id: int) -> Photo:

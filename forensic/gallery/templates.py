@@ -294,10 +294,10 @@ def merkle_root(leaves: Sequence[bytes]) -> bytes:
     return level[0]
 
 
-def missing(session: Session, digest: str) -> list[Photo]:
-    """Photos without a template in the space, ordered by content hash."""
+def missing(digest: str) -> Select[int]:
+    """Selects the photos without a template in the space, by number, ordered by content hash."""
     have = select(Template.photo_id).join(TemplateSpace).where(TemplateSpace.digest == digest)
-    return list(session.scalars(select(Photo).where(Photo.id.not_in(have)).order_by(Photo.sha256)))
+    return select(Photo.id).where(Photo.id.not_in(have)).order_by(Photo.sha256)
 
 
 def chunks(items: Sequence[T], size: int = 2000) -> Iterable[Sequence[T]]:

@@ -138,8 +138,8 @@ def find(gallery: Gallery, number: int, rank: int, sketch: int = 0, photo: int |
     probes = search.record["probes"]
     if not 0 <= sketch < len(probes):
         raise NotFound(f"Search {number} was made with {len(probes)} sketches; there is no sketch {sketch} of it.")
-    photos = [] if lead.person is None else gallery.photos(lead.person.label)
-    photos.sort(key=lambda one: one.id != lead.photo)
+    own: Sequence[Photo] = () if lead.person is None else gallery.photos(lead.person.label)
+    photos = sorted(own, key=lambda one: one.id != lead.photo)
     chosen = next((one for one in photos if photo in (None, one.id)), None)
     if photo is not None and chosen is None:
         raise NotFound(f"The candidate of rank {rank} has no photo {photo}.")

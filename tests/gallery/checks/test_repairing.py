@@ -54,7 +54,7 @@ def test_permissions_strays_and_indexes(full):
 
 def test_originals_come_back_from_a_folder_that_has_them(full, tmp_path):
     before = full.digest()
-    missing, altered, lost = (full.photos("P0000") + full.photos("P0001"))[:3]
+    missing, altered, lost = [*full.photos("P0000"), *full.photos("P0001")][:3]
     data = {photo.sha256: full.photo_bytes(photo) for photo in (missing, altered)}
     full.objects.path(missing.sha256).unlink()
     full.objects.path(lost.sha256).unlink()
