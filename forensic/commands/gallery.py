@@ -30,6 +30,9 @@ from forensic.text import counted, printable
 if TYPE_CHECKING:
     from forensic.gallery.models import Person, Photo
 
+ROWS = 1000
+"""Of a table, unless more are asked for: nobody reads so many, and they take a second to lay out."""
+
 
 @click.group()
 def gallery() -> None:
@@ -39,7 +42,7 @@ def gallery() -> None:
 @gallery.command("list")
 @place_option
 @click.option("--where", multiple=True, callback=pairs, metavar="KEY=VALUE", help="Only these; may be repeated.")
-@click.option("--limit", type=NUMBER, help="At most so many.")
+@click.option("--limit", type=NUMBER, help=f"At most so many; by default {ROWS:,} in a table, and all with --json.")
 @click.option("--offset", type=click.IntRange(0, 2**31 - 1), default=0, help="Pass over so many first.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_people(gallery: Path, where: dict[str, str], limit: int | None, offset: int, as_json: bool) -> None:
@@ -51,8 +54,9 @@ def list_people(gallery: Path, where: dict[str, str], limit: int | None, offset:
     forensic gallery list --where sex=F --where birth_year=1980
     forensic gallery list --where 'person=A-1*'
     """
+    most = limit if as_json else limit or ROWS
     with open_place(gallery) as opened:
-        people, size = opened.people.look_through(where, limit=limit, offset=offset), opened.people.size()
+        people, size = opened.people.look_through(where, limit=most, offset=offset), opened.people.size()
     if as_json:
         for person in people:
             echo_json(_person(person))
@@ -63,7 +67,9 @@ def list_people(gallery: Path, where: dict[str, str], limit: int | None, offset:
         *map(Column, ("name", "sex", "birth year", "case", "keep until", "other")),
     ]
     print_table(titles, [_row(person) for person in people])
-    click.echo(f"{len(people)} shown of {counted(size.people, 'person')} with {counted(size.photos, 'photo')}.")
+    click.echo(f"{len(people):,} shown of {counted(size.people, 'person')} with {counted(size.photos, 'photo')}.")
+    if len(people) == most:
+        click.echo(f"If there are more, --offset {offset + most} shows them; --where asks for some.")
 
 
 @gallery.command()

@@ -31,7 +31,7 @@ def opened(tmp_path):
 
 def test_list(run):
     output = run("list").output
-    assert "3 shown of 3 people with 6 photos." in output
+    assert output.endswith("3 shown of 3 people with 6 photos.\n")
     assert all(text in output for text in ("P0000", "P0001", "P0002", "Name 2"))
     assert "P0001" not in run("list", "--where", "sex=F").output
     assert "P0001" not in run("list", "--limit", "1").output
@@ -39,6 +39,18 @@ def test_list(run):
         json.loads(line) for line in run("list", "--json", "--where", "sex=F", "--offset", "1").output.splitlines()
     ]
     assert lines == [{"person": "P0002", "photo_count": 2, "metadata": {"name": "Name 2", "sex": "F"}}]
+
+
+def test_a_long_list_is_shown_in_parts(run, monkeypatch):
+    monkeypatch.setattr("forensic.commands.gallery.ROWS", 2)
+    parts = [run("list", *more).output for more in ([], ["--offset", "2"])]
+    assert [[label for label in ("P0000", "P0001", "P0002") if label in part] for part in parts] == [
+        ["P0000", "P0001"],
+        ["P0002"],
+    ]
+    assert "If there are more, --offset 2 shows them" in parts[0]
+    assert "If there are more" not in parts[1]
+    assert len(run("list", "--json").output.splitlines()) == 3
 
 
 def test_list_of_another_gallery(run, tmp_path):
