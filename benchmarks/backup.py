@@ -45,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> str:
     names = ("plain copy", "first backup", "second backup, nothing new", "verify", "restore")
     times: dict[str, list[float]] = {name: [] for name in names}
     random = np.random.default_rng(0)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         with Gallery(folder / "gallery", create=True) as gallery:
             for start in range(0, options.count, BATCH):
                 some = range(start, min(start + BATCH, options.count))

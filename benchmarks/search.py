@@ -184,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> str:
     one = (
         f"| templates of {options.dimension} numbers; one probe, top {TOP}; ms, median of {RUNS} "
         "| scan of floats (share of the speed of reading) | scan of bytes (likewise) "
-        f"| FAISS flat | numpy | deepface's loop | face_recognition's | opening and a search |"
+        "| FAISS flat | numpy | deepface's loop | face_recognition's | opening and a search |"
     )
     many = (
         f"| {PROBES} probes; ms, median of 3 | BLAS product alone | index | FAISS flat | share of the product's speed |"

@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from drawing import Camera, Filters, Hand
 from numpy.typing import NDArray
+from pages import made, points
 from torch import Tensor
 from train_recognizers import CUFS, WIDE, Faces, Lesson, floats, learn, read, searched, sources_of, teacher_from
 
@@ -206,14 +207,14 @@ def page(results: dict[str, Any]) -> Iterator[str]:
             for name, hits in means.items():
                 each = " ".join(f"{100 * np.mean(hands[name][seed]['hits'][system]):.1f}" for seed in seeds)
                 gains = {base: paired_difference(hits, means[base], people) for base in bases if base != name}
-                shown = "".join(f" {_points(gains[base]) if base in gains else ''} |" for base in bases)
+                shown = "".join(f" {points(*gains[base][:3]) if base in gains else ''} |" for base in bases)
                 yield f"| `{name}` | {100 * hits.mean():.1f} | {each} |{shown}"
                 if name not in bases and gains[bases[-1]].low > 0:
                     better.append(f"`{name}`")
             yield f"\nMore than `{bases[-1]}`, with an interval above 0: {', '.join(better) or 'none'}."
     digests = {key.split()[2]: run["sha256"] for key, run in results["runs"].items() if run["sha256"]}
     yield "\nWeights: " + "; ".join(f"`{name}` {digest[:12]}" for name, digest in digests.items()) + "."
-    yield "Made by " + "; ".join(f"{name} {version}" for name, version in results["made_by"].items()) + "."
+    yield made(results["made_by"])
 
 
 def _caveat(hands: Iterable[str]) -> str:
@@ -221,10 +222,6 @@ def _caveat(hands: Iterable[str]) -> str:
     drew = {name.partition("=")[0] for hand in hands for name in hand.split("+")}
     told = [what for name, what in CONSULTED.items() if name in drew]
     return f"\nNot left out, as they have seen training images of all sources: {'; '.join(told)}." if told else ""
-
-
-def _points(interval: Any) -> str:
-    return f"{100 * interval.value:+.1f} [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
 
 
 def main() -> None:

@@ -174,8 +174,6 @@ def pursue(
         record["state"] = "finished"
     except ChunkOver:
         pass
-    except KeyboardInterrupt:
-        raise
     except Exception as problem:  # a run that fails must not stop the others
         record |= {"state": "failed", "error": f"{type(problem).__name__}: {problem}"}
     finally:

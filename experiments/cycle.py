@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pages import made
 from PIL import Image
 from torch import Tensor
 
@@ -64,7 +65,7 @@ def errors(translators: dict[Modality, Translator], faces: Examples, start: Moda
     """Cycle error of each face."""
     found = []
     for first in range(0, len(faces), BATCH):
-        some = getattr(faces.batch(slice(first, first + BATCH)), start)
+        some = faces.batch(slice(first, first + BATCH)).of(start)
         found.append(differences(there_and_back(translators, some, start)[1], some))
     return torch.cat(found)
 
@@ -91,7 +92,7 @@ def report(run: Path, data: Path) -> Iterator[str]:
     yield "| epochs | " + " | ".join(f"{start}, {name} part" for start, name, _ in columns) + " |"
     yield "|---:|" + "---:|" * len(columns)
     baseline = {
-        (start, name): float(differences(average(train, start), getattr(part.batch(), start)).mean())
+        (start, name): float(differences(average(train, start), part.batch().of(start)).mean())
         for start, name, part in columns
     }
     yield "| average face | " + " | ".join(f"{baseline[start, name]:.1f}" for start, name, _ in columns) + " |"
@@ -105,8 +106,7 @@ def report(run: Path, data: Path) -> Iterator[str]:
             shown(done)
             yield f"| {int(path.stem)} | " + " | ".join(cells) + " |"
     yield f"\nTraining part: {len(seen)} pairs of {len(train)}; test part: {len(test)} pairs."
-    versions = "; ".join(f"{name} {version}" for name, version in made_by().items())
-    yield f"\nWeights: {translators['photo'].digest[:12]}. Made by {versions}."
+    yield f"\nWeights: {translators['photo'].digest[:12]}. {made(made_by())}"
 
 
 def montage(path: Path, data: Path, out: Path) -> None:
@@ -116,7 +116,7 @@ def montage(path: Path, data: Path, out: Path) -> None:
     faces, translators = examples.batch(chosen), ways(path)
     columns: list[Tensor] = []
     for start in OTHER:
-        first = getattr(faces, start)
+        first = faces.of(start)
         columns += [first, *there_and_back(translators, first, start)]
     size = columns[0].shape[-1]
     sheet = Image.new("RGB", (size * len(columns), size * len(chosen)))

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from recognition import labelled, markdown, models, read
+from pages import markdown
+from recognition import labelled, models, read
 
 from forensic.evaluation.tables import gain, of_data, share
 

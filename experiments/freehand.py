@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pages import made
 from torch import Tensor
 
 from forensic import weights
@@ -59,7 +60,7 @@ def photos_of(data: Path, split: str) -> tuple[Tensor, list[str]]:
     """Aligned photos of a split, (n, 3, 256, 256) in [-1, 1], and whose they are."""
     pairs = split_pairs(data, split, 0)[0]
     examples, left_out = load_examples(pairs)
-    missing = {line.partition(" (")[0] for line in left_out}
+    missing = {one.pair.identity for one in left_out}
     return normalized(examples.photo), [pair.identity for pair in pairs if pair.identity not in missing]
 
 
@@ -177,7 +178,7 @@ def page(results: dict[str, Any]) -> Iterator[str]:
         yield f"| {row['title']} | " + " | ".join(cells) + f" | {_interval(row['fall'])} | {share:.0f} | {more} |"
     weights = "; ".join(f"{row['title']} {row['sha256'][:12]}" for row in results["systems"])
     yield f"\nWeights (not shipped): {weights}. Embedder: {results['embedder']}."
-    yield "\nMade by " + "; ".join(f"{name} {version}" for name, version in results["made_by"].items()) + "."
+    yield "\n" + made(results["made_by"])
 
 
 def _interval(figure: list[float]) -> str:

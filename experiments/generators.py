@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from fit_scoring import Comparisons, fused, measure, read
 from numpy.typing import NDArray
+from pages import made, points
 
 from forensic import routes
 from forensic.provenance import made_by
@@ -84,17 +85,21 @@ def main() -> None:
             gain = paired_difference(after, before, people)
             rows.append(_row([*base, route], after, shares, gain))
             print(rows[-1], flush=True)
-    models = {name: digest for name in (*BASE, *ADDED) for name, digest in routes.load(name).models.items()}
     results = {
         "sketches": len(people),
         "people": found.people,
         "alone": {name: found.rank_one(found.scores[name]) for name in (*BASE, *ADDED)},
         "rows": rows,
-        "models": models,
+        "models": models_of([*BASE, *ADDED]),
         "made_by": made_by(),
     }
     options.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
     options.page.write_text("\n".join(page(results)) + "\n", encoding="utf-8")
+
+
+def models_of(names: Iterable[str]) -> dict[str, str]:
+    """Names of all models that take part in routes, by their hashes: two weights of one method are two."""
+    return {digest: model for name in names for model, digest in routes.load(name).models.items()}
 
 
 def _row(system: list[str], hits: NDArray[Any], shares: list[Any], gain: Any) -> dict[str, Any]:
@@ -139,11 +144,11 @@ def page(results: dict[str, Any]) -> Iterator[str]:
     yield "\n| system | rank-1, % | gain | weights of the two halves |\n|---|---:|---:|---|"
     for row in results["rows"]:
         gain = row["gain"]
-        shown = "" if gain is None else f"{100 * gain[0]:+.1f} [{100 * gain[1]:+.1f}, {100 * gain[2]:+.1f}]"
+        shown = "" if gain is None else points(*gain)
         weights = "; ".join(" ".join(f"{share:g}" for share in half) for half in row["weights"])
         yield f"| `{row['system']}` | {100 * row['rank1']:.1f} | {shown} | {weights} |"
-    yield "\nModels: " + "; ".join(f"`{name}` {digest[:12]}" for name, digest in results["models"].items()) + "."
-    yield "Made by " + "; ".join(f"{name} {version}" for name, version in results["made_by"].items()) + "."
+    yield "\nModels: " + "; ".join(f"`{name}` {digest[:12]}" for digest, name in results["models"].items()) + "."
+    yield made(results["made_by"])
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pages import made
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -138,7 +139,7 @@ def report(weights: Path, data: Path, montage: Path | None) -> Iterator[str]:
     train, test = (split_pairs(data, split, 0)[0] for split in ("train", "test"))
     learned, left_out = load_examples(train, size, styles=styles)
     judged, also_left_out = load_examples(test, size, styles=styles)
-    missing = {line.split(" ")[0] for line in also_left_out}
+    missing = {one.pair.identity for one in also_left_out}
     people = np.array([pair.person or pair.identity for pair in test if pair.identity not in missing])
     real = judged.batch()
     assert real.style is not None
@@ -160,7 +161,7 @@ def report(weights: Path, data: Path, montage: Path | None) -> Iterator[str]:
         right = f"Of all real sketches {100 * (told == given).mean():.1f} % are named right, of all drawn ones"
         yield f"\n{right} {100 * np.mean(shares):.1f} %."
     yield f"\nLeft out for want of a face: {len(left_out)} training and {len(also_left_out)} test pairs."
-    yield f"Weights: {hida.digest[:12]}. Made by " + "; ".join(f"{k} {v}" for k, v in made_by().items()) + "."
+    yield f"Weights: {hida.digest[:12]}. " + made(made_by())
     if montage is not None:
         chosen = np.linspace(0, len(judged) - 1, 10).astype(int)
         columns = [real.photo, *sketches, real.sketch]

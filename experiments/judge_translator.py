@@ -23,14 +23,21 @@ from torch.nn import functional as F
 
 from forensic import weights
 from forensic.datasets import split_pairs
+from forensic.faces.align import FIELD_BOX
 from forensic.images import to_image
 from forensic.synthesis import create, examples
 from forensic.synthesis.weights import load
 
 
+def crops(faces: Tensor) -> Tensor:
+    """The field's 200 x 250 crops of 256 x 256 faces, (n, 3, 250, 200)."""
+    left, top, right, bottom = FIELD_BOX
+    return faces[:, :, top:bottom, left:right]
+
+
 def grey_crops(faces: Tensor) -> Tensor:
-    """Grey 200 x 250 crops in [0, 1] of 256 x 256 faces in [-1, 1], (n, 1, 250, 200)."""
-    return ((faces + 1) / 2).mean(dim=1, keepdim=True)[:, :, 3:253, 28:228].clamp(0, 1)
+    """The same in grey, in [0, 1], of faces in [-1, 1], (n, 1, 250, 200)."""
+    return ((crops(faces) + 1) / 2).mean(dim=1, keepdim=True).clamp(0, 1)
 
 
 def marks(crops: Tensor) -> Tensor:
@@ -60,10 +67,17 @@ def nearest_neighbours(title: str, synthesized: Tensor, true: Tensor, trained_on
 
 def row(name: str, faces: Tensor, truth: Tensor) -> str:
     """One line of the card's table."""
-    distance = 127.5 * (faces - truth)[:, :, 3:253, 28:228].abs().mean()
+    distance = 127.5 * crops(faces - truth).abs().mean()
     made, true = grey_crops(faces), grey_crops(truth)
     fsim = piq.fsim(made.expand(-1, 3, -1, -1), true.expand(-1, 3, -1, -1), chromatic=False)
     return f"| {name} | {distance:.1f} | {piq.ssim(made, true):.4f} | {fsim:.4f} |"
+
+
+def montage(*sides: Tensor) -> Tensor:
+    """Up to twenty faces (n, 3, h, w) of each side, evenly spread: columns of ten, those of one face side by side."""
+    chosen = [side[:: max(1, len(side) // 20)][:20] for side in sides]
+    groups = zip(*(torch.split(side, 10) for side in chosen), strict=True)
+    return torch.cat([torch.cat(list(column), dim=-2) for group in groups for column in group], dim=-1)
 
 
 def main() -> None:
@@ -100,14 +114,7 @@ def main() -> None:
     for title, part in (("whole image", grey_crops), ("inner face", inner_faces)):
         print(nearest_neighbours(title, part(synthesized), part(target), part(trained_on), translator.target))
     if arguments.montage:
-        shown = slice(0, len(source), max(1, len(source) // 20))
-        columns = [
-            torch.cat(list(group), dim=-2)
-            for side in (source[shown], synthesized[shown], target[shown])
-            for group in torch.split(side[:20], 10)
-        ]
-        order = [column for pair in zip(*[iter(columns)] * (len(columns) // 3), strict=True) for column in pair]
-        to_image(torch.cat(order, dim=-1)).save(arguments.montage)
+        to_image(montage(source, synthesized, target)).save(arguments.montage)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from pages import markdown
+
 from forensic.evaluation.tables import Table, adapted, gain, of_data, share, tables
 
 INTRODUCTION = """# Recognition
@@ -35,15 +37,6 @@ Every route alone, with its CMC and its rank-1 by the NLDA protocol, is on the p
 generator adds to the fused score on the page of [what generators add](generators.md).
 """
 RANKS = ("1", "10", "50")
-
-
-def markdown(heads: Sequence[str], figures: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """A table; columns of figures are on the right."""
-    yield "| " + " | ".join([*heads, *figures]) + " |"
-    yield "|" + "---|" * len(heads) + "---:|" * len(figures)
-    for row in rows:
-        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
-    yield ""
 
 
 def section(report: Mapping[str, Any], seen: set[str]) -> Iterator[str]:

@@ -221,7 +221,7 @@ def main() -> None:
     systems = [*options.systems, *(of_campaign(options.campaign, name) if options.campaign else ())]
     chosen = pairs(options.data, options.split)
     faces, left_out = examples.load(chosen, styles=STYLES)
-    missing = {line.partition(" (")[0] for line in left_out}
+    missing = {one.pair.identity for one in left_out}
     names = [pair.identity for pair in chosen if pair.identity not in missing]
     for system in systems:
         results = json.loads(options.json.read_text()) if options.json.exists() else {}

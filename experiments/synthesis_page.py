@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pages import made, markdown
 from published import ABLATIONS, METHODS
-from recognition import markdown
 from synthesis import COMPARED, METRICS, shown
 
 from forensic import weights
@@ -122,8 +122,7 @@ def page(results: dict[str, Any]) -> Iterator[str]:
     if written:
         yield ROWS
         yield from written
-    versions = next(iter(results.values()))["versions"]
-    yield "Made by " + "; ".join(f"{name} {version}" for name, version in versions.items()) + "."
+    yield made(next(iter(results.values()))["versions"])
 
 
 def methods(data: str, measured: dict[str, Any], way: tuple[str, str], rows: list[dict[str, Any]]) -> Iterator[str]:

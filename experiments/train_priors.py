@@ -21,6 +21,7 @@ import torch
 from drawing import draw
 from face_depth import Teacher
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 from training_data import training_pairs
@@ -30,6 +31,7 @@ from forensic.faces import PORTRAIT, Detector, warp
 from forensic.faces.priors import MIRRORED, Maps, PriorNetwork, locate, pack
 from forensic.synthesis.examples import pad
 
+PARTS = ("masked", "paired")
 SIDE = 256
 SIGMA = 1.5  # of a landmark's target, in cells of a heatmap
 RARE = {3: 3.0, 14: 2.0, 15: 3.0, 16: 3.0, 10: 2.0, 6: 2.0, 7: 2.0, 4: 2.0, 5: 2.0, 11: 1.5, 12: 1.5, 8: 1.5, 9: 1.5}
@@ -308,13 +310,15 @@ def main() -> None:
         measure_pairs(network, options.data / "cufs", detector)
         return
     options.out.mkdir(parents=True, exist_ok=True)
-    cache = options.out / "items.pt"
+    cache = options.out / "items.safetensors"
     if cache.exists():
-        masked, paired = (Items(*part) for part in torch.load(cache, weights_only=True))
+        kept = load_file(cache)
+        masked, paired = (Items(**{name: kept[f"{part}.{name}"] for name in Items._fields}) for part in PARTS)
     else:
         masked = celebamask(options.data / "celebamask" / "train", teacher, detector)
         paired = pairs(options.data, teacher, detector)
-        torch.save([list(masked), list(paired)], cache)
+        parts = zip(PARTS, (masked, paired), strict=True)
+        save_file({f"{part}.{name}": rows for part, items in parts for name, rows in items._asdict().items()}, cache)
     print(f"{len(masked.image)} photos with masks, {len(paired.image)} pairs", flush=True)
     train(masked, paired, options.minutes, options.out, options.seed)
 

@@ -19,6 +19,7 @@ from typing import Any, cast
 import numpy as np
 from fit_scoring import Faces, describe, read
 from numpy.typing import NDArray
+from pages import made, points
 
 from forensic import routes
 from forensic.provenance import made_by
@@ -100,10 +101,10 @@ def page(results: dict[str, Any]) -> Iterator[str]:
         yield f"\n| {way.replace(':', ' to ')} | rank-1, % | over {method} | SHA-256 |\n|---|---:|---:|---|"
         for name, right in sorted(those.items(), key=lambda one: -one[1].mean()):
             gain = paired_difference(right, those[base], people)
-            shown = "" if name == base else f"{100 * gain.value:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+            shown = "" if name == base else points(*gain[:3])
             digest = results["systems"][name]["sha256"][:12]
             yield f"| {name.partition(':')[0]} | {100 * right.mean():.1f} | {shown} | {digest} |"
-    yield "\nMade by " + "; ".join(f"{name} {version}" for name, version in results["made_by"].items()) + "."
+    yield "\n" + made(results["made_by"])
 
 
 def main() -> None:

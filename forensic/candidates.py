@@ -173,7 +173,7 @@ class Search:
         route: Name of the matcher: its routes with ``+`` between.
         models: Name and SHA-256 of every model that took part.
         gallery_size: Photos that were searched.
-        root: Merkle root over their templates.
+        gallery_root: Merkle root over their templates.
         approximate: Kind of the index that compared only a part of them; None for an exact one.
         candidates: Most similar first, each person once.
         calibration: Which sketches and population the likelihood ratios hold for; None where there are none.
@@ -191,7 +191,7 @@ class Search:
     route: str
     models: dict[str, str]
     gallery_size: int
-    root: str
+    gallery_root: str
     approximate: str | None
     candidates: tuple[Candidate, ...]
     calibration: dict[str, Any] | None
@@ -228,7 +228,7 @@ class Search:
             "route": self.route,
             "models": self.models,
             "gallery_size": self.gallery_size,
-            "gallery_root": self.root,
+            "gallery_root": self.gallery_root,
             "approximate": self.approximate,
             "filter": self.filter,
             "calibration": self.calibration,

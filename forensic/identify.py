@@ -287,7 +287,7 @@ class Identifier:
             route=matcher.name,
             models=matcher.models,
             gallery_size=found.size,
-            root=loaded.root,
+            gallery_root=loaded.root,
             approximate=loaded.approximate,
             candidates=found.candidates,
             calibration=None if calibration is None else calibration.to_dict(),

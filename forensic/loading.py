@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from forensic.recognition.approximate import Approximate
 
 
+MISSING = "not everybody was compared, and somebody who is enrolled may be missing."
+"""What an approximate index leaves out."""
+
+
 class _Held(NamedTuple):
     """A segment of one space, and the revision of which it is."""
 
@@ -144,7 +148,6 @@ class Memory:
     def _load(
         self, gallery: Gallery, state: tuple[int, ...], engine: str | None, known: Segments, fresh: list[_Fresh]
     ) -> Loaded:
-        """The indexes of the routes whose templates are complete; a search goes on without the others, and says so."""
         photos = gallery.size().photos
         if not photos:
             raise GalleryError(f"The gallery {gallery.folder} is empty. Enroll photos: forensic enroll PATH...")
@@ -155,43 +158,39 @@ class Memory:
             counts = [sum(len(one.segment) for one in segments[space].values()) for space in spaces]
         else:
             counts = [gallery.count(space) for space in spaces]
-        complete = [count >= photos for count in counts]
-        lacking = [
-            f"{photos - count} photos of the gallery have no template of the route {route.name!r} with its "
-            f"present models. Make them: forensic gallery reindex --route {route.gallery_route}"
-            for route, count in zip(self.matcher.routes, counts, strict=True)
-            if count < photos
-        ]
-        if not any(complete):
-            raise StaleIndex(" ".join(lacking))
-        matcher = self.matcher.among(r for r, whole in zip(self.matcher.routes, complete, strict=True) if whole)
-        warnings = [f"left out of this search: {text}" for text in lacking]
-        cohorts = zip(matcher.routes, matcher.scoring.cohorts, strict=True)
-        own = gallery.cohort(matching.key(route) for route, cohort in cohorts if cohort is not None)
-        if own:
-            matcher = matcher.with_cohort(own)
-            warnings.append(
-                "scores use the gallery's own cohort, for which no likelihood ratios were fitted: they only rank."
-            )
-        elif matcher.scoring.calibration is None:
-            warnings.append(matching.UNCALIBRATED)
-        size, kept = max(map(len, own.values()), default=0), [route.space for route in matcher.routes]
-        index: Index | Served | Approximate
-        if engine is None:
-            self._connected = None
-            index, root = _in_memory(segments, kept)
-        else:
-            index, root = self._in_engine(gallery, engine, kept)
-        approximate = self.approximate if isinstance(index, Index) else None  # an engine's are exact
-        if approximate and isinstance(index, Index):
-            from forensic.recognition.approximate import Approximate
+        whole, lacking = _complete(self.matcher, counts, photos)
+        matcher, own_cohort, unfitted = _with_own_cohort(whole, gallery)
+        index, root = self._index(gallery, engine, segments, [route.space for route in matcher.routes])
+        approximate = self.approximate if engine is None else None  # an engine's answers are exact
+        partly = [] if approximate is None else [f"{PARTLY} ({approximate}): {MISSING}"]
+        return Loaded(
+            state=state,
+            engine=engine,
+            matcher=matcher,
+            own_cohort=own_cohort,
+            index=index,
+            segments=segments,
+            warnings=(*lacking, *unfitted, *partly),
+            root=root,
+            approximate=approximate,
+            connected=self._connected,
+        )
 
-            index = Approximate(index, approximate)
-            missing = "not everybody was compared, and somebody who is enrolled may be missing."
-            warnings.append(f"{PARTLY} ({approximate}): {missing}")
-        return Loaded(state, engine, matcher, size, index, segments, tuple(warnings), root, approximate, self._connected)
+    def _index(
+        self, gallery: Gallery, engine: str | None, segments: Segments, spaces: Sequence[str]
+    ) -> tuple[Index | Served | Approximate, str]:
+        """An index over the templates of some spaces, and their Merkle root."""
+        if engine is not None:
+            return self._in_engine(gallery, engine, spaces)
+        self._connected = None
+        index, root = _in_memory(segments, spaces)
+        if self.approximate is None:
+            return index, root
+        from forensic.recognition.approximate import Approximate
 
-    def _in_engine(self, gallery: Gallery, url: str, spaces: Sequence[str]) -> tuple[Index | Served, str]:
+        return Approximate(index, self.approximate), root
+
+    def _in_engine(self, gallery: Gallery, url: str, spaces: Sequence[str]) -> tuple[Served, str]:
         if self._connected is None or self._connected.url != url:
             self._connected = None  # closes the one before, or whichever search still asks it does when it ends
             stack = ExitStack()
@@ -218,7 +217,36 @@ class _Behind(Exception):
         self.spaces = spaces
 
 
-def _in_memory(segments: Segments, spaces: Sequence[str]) -> tuple[Index | Served, str]:
+def _complete(matcher: Matcher, counts: Sequence[int], photos: int) -> tuple[Matcher, list[str]]:
+    """The matcher of the routes that have a template of every photo, and what is said of those left out.
+
+    Raises:
+        StaleIndex: There is no such route.
+    """
+    counted = list(zip(matcher.routes, counts, strict=True))
+    lacking = [
+        f"{photos - count} photos of the gallery have no template of the route {route.name!r} with its "
+        f"present models. Make them: forensic gallery reindex --route {route.gallery_route}"
+        for route, count in counted
+        if count < photos
+    ]
+    if len(lacking) == len(counted):
+        raise StaleIndex(" ".join(lacking))
+    kept = matcher.among(route for route, count in counted if count >= photos)
+    return kept, [f"left out of this search: {text}" for text in lacking]
+
+
+def _with_own_cohort(matcher: Matcher, gallery: Gallery) -> tuple[Matcher, int, list[str]]:
+    """The matcher with the gallery's own cohort, the size of that, and what is said of a missing calibration."""
+    cohorts = zip(matcher.routes, matcher.scoring.cohorts, strict=True)
+    own = gallery.cohort(matching.key(route) for route, cohort in cohorts if cohort is not None)
+    if own:
+        warning = "scores use the gallery's own cohort, for which no likelihood ratios were fitted: they only rank."
+        return matcher.with_cohort(own), max(map(len, own.values())), [warning]
+    return matcher, 0, [matching.UNCALIBRATED] if matcher.scoring.calibration is None else []
+
+
+def _in_memory(segments: Segments, spaces: Sequence[str]) -> tuple[Index, str]:
     """An index over the segments of some spaces, whose templates are of the same photos: all of them."""
     numbers = segments[spaces[0]]
     index = Index([Segment.beside([segments[space][number].segment for space in spaces]) for number in numbers], "int8")

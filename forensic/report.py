@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from PIL import Image, ImageDraw
 
 import forensic
@@ -23,6 +22,7 @@ from forensic.explanation import overlay
 from forensic.faces import Aligned
 from forensic.gallery import Gallery
 from forensic.gallery.objects import partial, write_private
+from forensic.templating import template
 
 PROBE_SIDE = 360
 CANDIDATE_SIDE = 220
@@ -67,14 +67,6 @@ def render(searches: Sequence[Search], gallery: Gallery) -> str:
         version=forensic.__version__,
         made=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def template(name: str) -> jinja2.Template:
-    """A page's template: everything that goes into it is escaped, and what is lacking is an error."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("forensic"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template(name)
 
 
 def _search(search: Search, gallery: Gallery) -> dict[str, Any]:

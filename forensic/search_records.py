@@ -60,7 +60,7 @@ def record_of(search: Search, use: Use) -> dict[str, Any]:
         "faces": [_face(face, asked) for face, asked in zip(search.faces, use.chosen, strict=True)],
         "device": use.device,
         "asked_for": use.k,
-        "gallery": {"photos": search.gallery_size, "root": search.root},
+        "gallery": {"photos": search.gallery_size, "root": search.gallery_root},
         "approximate": search.approximate,
         "route": search.route,
         "models": search.models,

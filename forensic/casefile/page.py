@@ -7,7 +7,8 @@ import hashlib
 import re
 
 from forensic.casefile.shown import Report
-from forensic.report import data_uri, template
+from forensic.report import data_uri
+from forensic.templating import template
 
 _STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 

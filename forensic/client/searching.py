@@ -187,7 +187,7 @@ def _search_of(record: dict[str, Any], photos: dict[int, dict[str, Any]], number
         route=record["route"],
         models=record["models"],
         gallery_size=record["gallery"]["photos"],
-        root=record["gallery"]["root"],
+        gallery_root=record["gallery"]["root"],
         approximate=record.get("approximate"),  # servers of old do not say
         candidates=tuple(_candidate(one, photos.get(one["photo_id"])) for one in record["candidates"]),
         calibration=record["calibration"],

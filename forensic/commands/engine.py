@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,11 @@ from forensic.commands.options import gallery_option, open_gallery, route_option
 from forensic.commands.printing import echo_json
 from forensic.errors import UsageError
 from forensic.text import printable
+
+if TYPE_CHECKING:
+    from forensic.engines.synchronizing import Changes
+    from forensic.gallery import Gallery
+    from forensic.gallery.engines import Status
 
 
 @click.command()
@@ -43,9 +49,7 @@ def engine(
     forensic gallery engine postgresql://clerk@db.example/mugshots --sync
     forensic gallery engine --none
     """
-    from forensic import matching
     from forensic.gallery import engines
-    from forensic.progress import bar
 
     if nothing and (url or sync):
         raise UsageError("--none ends the use of an engine: give it without a URL and without --sync.")
@@ -55,20 +59,37 @@ def engine(
         if nothing or url is not None:
             engines.choose(opened, url, unencrypted=unencrypted, lost=lost)
         if sync:
-            spaces = [one.space for one in matching.load(route).routes]
-            whole = [space for space in spaces if not opened.missing(space)] if opened.size().photos else []
-            with bar("Sending templates") as shown:
-                put, removed = engines.synchronize(opened, whole, progress=shown)
+            changes = _synchronized(opened, route)
             if not as_json:
-                click.echo(f"{put} templates sent, {removed} removed.")
+                click.echo(f"{changes.put} templates sent, {changes.removed} removed.")
         found = engines.status(opened)
     if as_json:
         echo_json(found._asdict())
-    elif found.url is None:
-        click.echo("Templates are searched in memory; no engine holds them.")
     else:
-        click.echo(f"{printable(found.url)}")
-        for layout, count in found.rows.items():
-            click.echo(f"  {layout}  {count} templates")
-        if found.owed:
-            click.echo(f"It may hold templates of {found.owed} expunged photos: {engines.CURE}")
+        _show(found)
+
+
+def _synchronized(gallery: Gallery, route: str) -> Changes:
+    """Send the templates of the routes that every photo has them of."""
+    from forensic import matching
+    from forensic.gallery import engines
+    from forensic.progress import bar
+
+    spaces = [one.space for one in matching.load(route).routes]
+    whole = [space for space in spaces if not gallery.missing(space)] if gallery.size().photos else []
+    with bar("Sending templates") as shown:
+        return engines.synchronize(gallery, whole, progress=shown)
+
+
+def _show(found: Status) -> None:
+    """What holds the templates, for people."""
+    from forensic.gallery.engines import CURE
+
+    if found.url is None:
+        click.echo("Templates are searched in memory; no engine holds them.")
+        return
+    click.echo(printable(found.url))
+    for layout, count in found.rows.items():
+        click.echo(f"  {layout}  {count} templates")
+    if found.owed:
+        click.echo(f"It may hold templates of {found.owed} expunged photos: {CURE}")

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from forensic.candidates import Search
-    from forensic.client import Remote
     from forensic.client.searching import RemoteIdentifier
-    from forensic.commands.local import Local
     from forensic.errors import ForensicError
     from forensic.gallery import Filter
     from forensic.identify import Identifier
@@ -121,35 +119,37 @@ def match(
 
     only = filter_of(where, justification)
     probes = _probes(paths, one=bool(face or landmarks), same_person=same_person, reported=bool(report))
-    if json_file and json_file != files.STANDARD:
-        files.check(Path(json_file), "--json", probes)
-    if report:
-        files.check(report, "--report", probes, whole=True)
-    count = 1 if same_person else len(probes)
+    _check_files(json_file, report, probes)
     points = None if landmarks is None else read_landmarks(landmarks)
+    names = [images.display_name(probe) for probe in probes]
+    names = [", ".join(names)] if same_person else names  # one a search
+    for_people, few = json_file != files.STANDARD, len(names) <= TABLES
 
     with open_place(gallery) as opened:
         identifier = opened.identifier(route, device=device, case=reference, purpose=purpose, kind=kind)
-        names = [images.display_name(probe) for probe in probes]
         if same_person:
-            results, names = _together(identifier, probes, top, only), [", ".join(names)]
+            results = _together(identifier, probes, top, only)
         else:
             results = identifier.search_all(probes, top, face=face, landmarks=points, only=only)
         if explain:
             results = (_explained(identifier, result) for result in results)
         # Kept where they are shown at the end: pictures of thousands fill the memory.
-        searches, failures = _collect(names, results, json_file, keep=bool(report) or count <= TABLES)
-        if json_file != files.STANDARD and count <= TABLES:
+        keep, lines = bool(report) or few, for_people and not few
+        searches, failures = _collect(names, results, json_file, keep=keep, lines=lines)
+        if for_people and few:
             print_searches(searches)
         if report and searches:
-            _write_report(searches, opened, report, quiet=json_file == files.STANDARD)
+            opened.write_report(searches, report)
+            click.echo(f"The report is {report}.", err=not for_people)
     return ImageError.exit_code if failures else 0
 
 
-def _write_report(searches: list[Search], opened: Local | Remote, file: Path, *, quiet: bool) -> None:
-    """Write the page, and say so where standard output is for people."""
-    opened.write_report(searches, file)
-    click.echo(f"The report is {file}.", err=quiet)
+def _check_files(json_file: str | None, report: Path | None, probes: Sequence[Path]) -> None:
+    """Refuse files that cannot be written, before anything is searched for."""
+    if json_file and json_file != files.STANDARD:
+        files.check(Path(json_file), "--json", probes)
+    if report:
+        files.check(report, "--report", probes, whole=True)
 
 
 def _probes(paths: Sequence[Path], *, one: bool, same_person: bool, reported: bool) -> list[Path]:
@@ -170,7 +170,7 @@ def _probes(paths: Sequence[Path], *, one: bool, same_person: bool, reported: bo
 
 
 def _collect(
-    names: Sequence[str], results: Iterator[Search | ForensicError], json_file: str | None, *, keep: bool
+    names: Sequence[str], results: Iterator[Search | ForensicError], json_file: str | None, *, keep: bool, lines: bool
 ) -> tuple[list[Search], int]:
     """Write every answer where it belongs as it comes; the searches, if they are to be kept, and the failures."""
     from forensic.errors import ForensicError, UsageError
@@ -190,7 +190,7 @@ def _collect(
                     raise UsageError(f"{error} On record already: search {_told(numbers)}.") from None
                 if keep:
                     searches.append(search)
-                elif json_file != files.STANDARD:
+                if lines:
                     _line(search)
             shown(done)
     if json_file and numbers:  # not in the lines: these are the same to the byte whenever the search is repeated

@@ -99,8 +99,8 @@ def _fit(translator: "Translator", exemplars: Path | None) -> None:
         )
     if isinstance(translator, Exemplary) and exemplars is not None:
         examples, left_out = load(split_pairs(exemplars, "train", 0, advice=_NO_EXEMPLARS)[0])
-        for line in left_out:
-            click.echo(f"left out: {line}", err=True)
+        for one in left_out:
+            click.echo(f"left out: {one}", err=True)
         pairs = examples.batch()
         translator.fit(pairs.photo, pairs.sketch)
 

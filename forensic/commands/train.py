@@ -167,8 +167,8 @@ def _examples(
     styles = len(translator.styles) if isinstance(translator, Styled) else 0
     examples, left_out = load(kept, translator.size, styles=styles)
     held_out, also_left_out = load(held, translator.size, styles=styles) if held else (None, [])
-    for line in [*left_out, *also_left_out] if told else ():
-        click.echo(f"left out: {line}", err=True)
+    for one in [*left_out, *also_left_out] if told else ():
+        click.echo(f"left out: {one}", err=True)
     return examples, held_out
 
 

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jinja2
-
 from forensic.evaluation.figures import Figure, figures
 from forensic.evaluation.plots import BASELINE, COLOURS
 from forensic.evaluation.tables import Table, check, of_data, tables
+from forensic.templating import template
 
 SECTIONS = {
     "closed-set": ("Closed set", "The person is in the gallery. How often is the mate among the first candidates?"),
@@ -51,10 +50,7 @@ def render(report: Mapping[str, Any]) -> str:
     Raises:
         UsageError: another version wrote the report.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("forensic"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template("accuracy.html").render(
+    return template("accuracy.html").render(
         title=title_of(report), report=report, sections=sections(report), light=LIGHT, dark=ON_DARK
     )
 

@@ -52,13 +52,13 @@ def tables(report: Row) -> Iterator[Table]:
         UsageError: as ``check``.
     """
     check(report)
-    for by in ("image", "person"):
-        own = [row for row in report["closed_set"] if row["by"] == by]
-        if whole := [row for row in own if row["subset"] == "all"]:
+    for by, rows in _by_mate(report["closed_set"]):
+        if whole := [row for row in rows if row["subset"] == "all"]:
             yield _closed_set(report, whole, by)
-        if parts := [row for row in own if row["subset"] != "all"]:
+        if parts := [row for row in rows if row["subset"] != "all"]:
             yield _subsets(parts, by)
-    yield from _cross_photo(report)
+    if report["cross_photo"]:
+        yield _cross_photo(report["cross_photo"])
     if report["paired"]:
         yield _paired(report["paired"])
     if report["open_set"]:
@@ -66,16 +66,21 @@ def tables(report: Row) -> Iterator[Table]:
         yield _verification(report["verification"])
     if report["evidence"]:
         yield _evidence(report["evidence"])
-    for by in ("image", "person"):
-        if sweep := [row for row in report["distractors"] if row["by"] == by]:
-            yield _distractors(sweep, by)
-    for by in ("image", "person"):
-        if groups := [row for row in report["groups"] if row["by"] == by]:
-            yield _groups(groups, by)
+    for by, rows in _by_mate(report["distractors"]):
+        yield _distractors(rows, by)
+    for by, rows in _by_mate(report["groups"]):
+        yield _groups(rows, by)
     if report["differentials"]:
         yield _differentials(report["differentials"])
     if report["nlda"]:
         yield _nlda(report["nlda"])
+
+
+def _by_mate(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
+    """The rows of each kind of mate that there are rows of."""
+    for by in ("image", "person"):
+        if own := [row for row in rows if row["by"] == by]:
+            yield by, own
 
 
 def share(figure: Row) -> str:
@@ -162,13 +167,10 @@ def _subsets(rows: Sequence[Row], by: str) -> Table:
     return Table("closed-set", title, "", ("subset",), ("photos", *routes), tuple(lines))
 
 
-def _cross_photo(report: Row) -> Iterator[Table]:
-    rows = report["cross_photo"]
-    if not rows:
-        return
+def _cross_photo(rows: Sequence[Row]) -> Table:
     first = rows[0]
     ranks = list(first["ranks"])
-    yield Table(
+    return Table(
         "cross-photo",
         f"Cross-photo: {first['probes']} sketches of {first['people']} people",
         "The photo that the sketch was drawn from and its copies are taken out; another photo of the person is to be "

@@ -196,24 +196,14 @@ def describe(
         label: what the progress bar says.
         quiet: whether to leave the progress bar out.
     """
-    failures: list[Failure] = []
-    described: list[_Described] = []
-    found = np.zeros(len(entries), dtype=bool)
-
-    def prepare(entry: Entry) -> _Described | Failure:
-        return _describe(entry, side, routes, finder, pixels)
-
+    results: list[_Described | Failure] = []
     with workers() as pool, counting(label, len(entries), quiet) as shown:
-        for at, result in enumerate(pool.map(prepare, entries)):
-            if isinstance(result, Failure):
-                failures.append(result)
-            else:
-                described.append(result)
-                found[at] = True
-            shown(at + 1)
+        for result in pool.map(lambda entry: _describe(entry, side, routes, finder, pixels), entries):
+            results.append(result)
+            shown(len(results))
+    described = [result for result in results if isinstance(result, _Described)]
+    found = np.array([isinstance(result, _Described) for result in results], dtype=bool)
     columns = dict.fromkeys(name for entry in entries for name in entry.attributes)
-    shown_by = {route.name: _pictures(route, side) for route in routes if pixels}
-    tables = {name: _table([one.pixels[name] for one in described], found) for name in set(shown_by.values())}
     return Side(
         identities=np.array([entry.identity for entry in entries], dtype=np.str_),
         people=np.array([entry.person or entry.identity for entry in entries], dtype=np.str_),
@@ -223,8 +213,8 @@ def describe(
         },
         found=found,
         templates={r.name: _table([one.templates[r.name] for one in described], found) for r in routes},
-        pixels={name: tables[pictures] for name, pictures in shown_by.items()},
-        failures=tuple(failures),
+        pixels=_compared(described, found, routes, side) if pixels else {},
+        failures=tuple(result for result in results if isinstance(result, Failure)),
         detectors=dict(Counter(one.detector for one in described)),
     )
 
@@ -271,6 +261,15 @@ def _describe(
 def _pictures(route: Route, side: SideName) -> str:
     """Which pictures a route compares on a side: its own, or those as they are, which have no name."""
     return route.name if route.translated == side else ""
+
+
+def _compared(
+    described: Sequence[_Described], found: NDArray[np.bool_], routes: Sequence[Route], side: SideName
+) -> dict[str, Floats]:
+    """The grey rows that each route compares; routes that compare the same pictures share them."""
+    pictures = {route.name: _pictures(route, side) for route in routes}
+    tables = {name: _table([one.pixels[name] for one in described], found) for name in set(pictures.values())}
+    return {name: tables[shown] for name, shown in pictures.items()}
 
 
 def _table(rows: Sequence[Floats], found: NDArray[np.bool_]) -> Floats:

@@ -14,7 +14,7 @@ Attention = Literal["channels", "branches"]
 
 
 class SARB(nn.Module):
-    """A basic residual block, a 5 x 5 convolution and the self-attention unit inside a global residual (Fig. 3)."""
+    """A residual block, a 5 x 5 convolution and self-attention inside a global residual (MSG-SARL, Fig. 3)."""
 
     def __init__(self, channels: int, k: int, channel: ChannelEnergy) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class SARB(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Position and channel attention, added up (Fig. 4)."""
+    """Position and channel attention, added up (MSG-SARL, Fig. 4)."""
 
     def __init__(self, channels: int, k: int = 8, channel: ChannelEnergy = "printed") -> None:
         super().__init__()
@@ -77,7 +77,7 @@ def convolution(entering: int, leaving: int, kernel: int, *, stride: int = 1) ->
 
 
 class SpatialAttentionPooling(nn.Module):
-    """Strokes widened by several kernels, weighted from place to place (section 3.2, Fig. 3).
+    """Strokes widened by several kernels, weighted from place to place (DeepFacePencil, section 3.2, Fig. 3).
 
     Args:
         width: Channels of R; C's layers have ``width``, ``2 * width`` and ``4 * width``.
@@ -115,7 +115,7 @@ class SpatialAttentionPooling(nn.Module):
 
 
 class Classifier(nn.Module):
-    """C: tells edge-aligned sketches from deformed ones by three convolutions of stride 2 (section 3.2)."""
+    """C: tells edge-aligned sketches from deformed ones by three convolutions of stride 2 (DeepFacePencil, 3.2)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -36,7 +36,7 @@ class ACON(nn.Module):
     def forward(self, x: Tensor, theta: Tensor) -> Tensor:
         """Features (n, channels, h, w) with a switch θ that broadcasts to them."""
         difference = (self.p1 - self.p2) * x
-        return difference * (theta * difference).sigmoid() + self.p2 * x
+        return difference * (theta * difference).sigmoid() + self.p2 * x  # equation 1
 
 
 class MetaACON(nn.Module):

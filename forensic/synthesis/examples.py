@@ -56,7 +56,17 @@ class Examples(NamedTuple):
         return Batch(normalized(self.photo[chosen]), normalized(self.sketch[chosen]), style)
 
 
-def load(pairs: Sequence[Pair], size: int = SIZE, *, styles: int = 0) -> tuple[Examples, list[str]]:
+class LeftOut(NamedTuple):
+    """A pair in one of whose images no face was found."""
+
+    pair: Pair
+    reason: FaceError
+
+    def __str__(self) -> str:
+        return f"{self.pair.identity} ({self.pair.photo.name}, {self.pair.sketch.name}): {self.reason}"
+
+
+def load(pairs: Sequence[Pair], size: int = SIZE, *, styles: int = 0) -> tuple[Examples, list[LeftOut]]:
     """Aligned faces of pairs, and what had to be left out.
 
     Pairs whose images are both 200 x 250, as CUFS has them, are aligned already: they are padded to 256 x
@@ -68,7 +78,7 @@ def load(pairs: Sequence[Pair], size: int = SIZE, *, styles: int = 0) -> tuple[E
         styles: Number of styles that the method tells apart; with 0 the pairs' styles are not read.
 
     Returns:
-        The examples in the order of the pairs, and one line for each pair in which no face was found.
+        The examples in the order of the pairs, and the pairs that are not among them.
 
     Raises:
         DataError: There is not one usable pair; or a style is no number below ``styles``.
@@ -76,7 +86,7 @@ def load(pairs: Sequence[Pair], size: int = SIZE, *, styles: int = 0) -> tuple[E
     """
     faces: list[tuple[Image.Image, Image.Image]] = []
     kept: list[Pair] = []
-    left_out: list[str] = []
+    left_out: list[LeftOut] = []
     finder: Finder | None = None
     for pair in pairs:
         decoded = [images.read(path).image for path in (pair.photo, pair.sketch)]
@@ -87,13 +97,12 @@ def load(pairs: Sequence[Pair], size: int = SIZE, *, styles: int = 0) -> tuple[E
         finder = finder or _finder()
         photo, sketch = finder.find(decoded)
         if isinstance(photo, FaceError) or isinstance(sketch, FaceError):
-            reason = next(found for found in (photo, sketch) if isinstance(found, FaceError))
-            left_out.append(f"{pair.identity} ({pair.photo.name}, {pair.sketch.name}): {reason}")
+            left_out.append(LeftOut(pair, next(one for one in (photo, sketch) if isinstance(one, FaceError))))
         else:
             faces.append((photo.portrait, sketch.portrait))
             kept.append(pair)
     if not faces:
-        raise DataError(f"None of {len(pairs)} pairs can be used for training. " + " ".join(left_out[:3]))
+        raise DataError(f"None of {len(pairs)} pairs can be used for training. " + " ".join(map(str, left_out[:3])))
     photos, sketches = ([_pixels(face, size) for face in side] for side in zip(*faces, strict=True))
     return Examples(torch.stack(photos), torch.stack(sketches), _styles(kept, styles)), left_out
 

@@ -10,6 +10,8 @@ from torch.nn import functional as F
 from forensic.synthesis.blocks import sobel
 
 Criterion = Literal["log", "least-squares", "wasserstein"]
+Bounded = Literal["log", "least-squares"]
+"""Criteria that have a least value; by the other one a discriminator has to be held to a range."""
 Variance = Literal["within", "printed"]
 Affinity = Literal["map", "cosine"]
 FLAT = 0.01
@@ -127,7 +129,7 @@ def textural(faces: Tensor, targets: Tensor) -> Tensor:
 def reweighting(
     G: Tensor, Y: Tensor, S: Tensor, *, variance: Variance = "within", affinity: Affinity = "map"
 ) -> Tensor:
-    """The Adaptive Re-weighting loss (equation 6): sketches compared class by class.
+    """The Adaptive Re-weighting loss of SDGAN (Qi et al. 2021, equation 6): sketches compared class by class.
 
     Args:
         G: Synthesized sketches, (n, c, h, w) in [-1, 1].
@@ -155,7 +157,7 @@ def reweighting(
 def affinities(
     sketches: Tensor, S: Tensor, *, variance: Variance = "within", affinity: Affinity = "map"
 ) -> tuple[Tensor, Tensor]:
-    """C₁ and C₂ (equations 1 to 3).
+    """C₁ and C₂ (Qi et al. 2021, equations 1 to 3).
 
     F is the sketch in [0, 1]: no ink is 1. ‖·‖₂ is the root mean square, so that an affinity does not depend on the
     number of pixels.

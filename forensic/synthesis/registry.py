@@ -103,7 +103,7 @@ def fits(value: Any, kind: Any) -> bool:
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Literal:
-        return value in arguments
+        return any(value == argument and type(value) is type(argument) for argument in arguments)  # True equals 1
     if origin in (Union, UnionType):
         return any(fits(value, argument) for argument in arguments)
     if origin in (tuple, Sequence):

@@ -110,7 +110,9 @@ def test_an_unaligned_pair_is_aligned_or_left_out_with_its_reason(cufs_like, tmp
     loaded, left_out = examples.load(pairs, 64)
     assert loaded.photo.shape == (4, 3, 64, 64)
     assert loaded.photo[3, :, 32, 32].tolist() == [255, 0, 0]
-    assert left_out == ["faceless (faceless.png, faceless.png): no face"]
+    (one,) = left_out
+    assert one.pair.identity == "faceless"
+    assert str(one) == "faceless (faceless.png, faceless.png): no face"
 
 
 def test_styles_are_read_where_they_are_asked_for(cufs_like) -> None:

@@ -4,6 +4,9 @@ import torch
 from forensic.errors import UsageError
 from forensic.synthesis import Recipe, Translator, create, method, names, registry
 
+CHOOSING = ("isegan", "sca-gan", "deepfacepencil")
+"""Methods whose adversarial loss is a choice; their discriminators are not held to a range, as Wasserstein's are."""
+
 
 def test_every_module_in_methods_is_found() -> None:
     assert {"pencil", "pix2pix"} <= set(names())
@@ -42,6 +45,9 @@ def test_a_direction_has_two_modalities() -> None:
     [
         ("isegan", {"L_per": "False"}, "L_per is 'False', expected bool"),
         ("isegan", {"criterion": "foo"}, "expected 'log' or 'least-squares'"),
+        *((name, {"criterion": "wasserstein"}, "expected 'log' or 'least-squares'[.]") for name in CHOOSING),
+        ("isegan", {"stage": True}, "stage is True, expected 1 or 2"),
+        ("isegan", {"stage": 1.0}, "stage is 1.0, expected 1 or 2"),
         ("isegan", {"patches": 70}, r"expected tuple\[int, int\]"),
         ("isegan", {"patches": [70]}, r"expected tuple\[int, int\]"),
         ("isegan", {"alpha": "x"}, "expected float"),

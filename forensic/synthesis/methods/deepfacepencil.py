@@ -38,7 +38,7 @@ from forensic.faces import priors
 from forensic.synthesis import networks, strokes
 from forensic.synthesis.aids import Aid
 from forensic.synthesis.attention import Attention, Classifier, SpatialAttentionPooling
-from forensic.synthesis.losses import Criterion, feature_matching, judged, l1
+from forensic.synthesis.losses import Bounded, feature_matching, judged, l1
 from forensic.synthesis.registry import method
 from forensic.synthesis.translator import (
     SIZE,
@@ -133,7 +133,7 @@ class DeepFacePencil(Adversarial):
         d: float = 11.0,
         attention: Attention = "channels",
         T: Literal["residual", "encoder"] = "residual",
-        criterion: Criterion = "log",
+        criterion: Bounded = "log",
         lambda_rec: float = 1.0,
         lambda_dfm: float = 10.0,
         mu: float = 10.0,

@@ -240,8 +240,9 @@ def together(drawn: Tensor) -> Tensor:
 
 
 def inside(drawn: Tensor, Y: Tensor, mask: Tensor) -> Tensor:
-    """Mean absolute difference of sketches (n, 3, h, w) within masks (n, 1, h, w); scalar."""
-    return (mask * (drawn - Y)).abs().sum() / (3 * mask.sum()).clamp(min=1)
+    """Mean absolute difference of sketches (n, 3, h, w) within masks (n, 1, h, w); a face's, and their mean; scalar."""
+    apart, pixels = (mask * (drawn - Y)).abs().sum(dim=(1, 2, 3)), mask.sum(dim=(1, 2, 3))
+    return (apart / (3 * pixels).clamp(min=1)).mean()
 
 
 def matching(seen: Seen, true: Seen) -> Tensor:

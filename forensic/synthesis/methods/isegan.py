@@ -27,7 +27,7 @@ from torch import Tensor
 
 from forensic.faces import priors
 from forensic.synthesis.composition import COMPONENTS, Composed, Composition, compositional
-from forensic.synthesis.losses import Criterion, adversarial, discriminating, distance
+from forensic.synthesis.losses import Bounded, adversarial, discriminating, distance
 from forensic.synthesis.networks import PatchDiscriminator, TwinUNet
 from forensic.synthesis.registry import method
 from forensic.synthesis.translator import (
@@ -111,7 +111,7 @@ class ISEGAN(Composed):
         lambda_cmp: float = 10.0,
         gamma: float = 5.0,
         mu: float = 10.0,
-        criterion: Criterion = "log",
+        criterion: Bounded = "log",
         composition: Composition = "area",
         joined: bool = True,
         parsing: str = priors.OWN,

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from forensic.errors import UsageError
 from forensic.faces import priors
 from forensic.synthesis.composition import COMPONENTS, Composed, Composition, compositional
-from forensic.synthesis.losses import Criterion, adversarial, discriminating
+from forensic.synthesis.losses import Bounded, adversarial, discriminating
 from forensic.synthesis.networks import PatchDiscriminator, TwinUNet, UNet
 from forensic.synthesis.registry import method
 from forensic.synthesis.translator import Batch, Faces, Modality, Player, Recipe, resized
@@ -90,7 +90,7 @@ class SCAGAN(Composed):
         lambda_cmp: float = 10.0,
         gamma: float = 5.0,
         perceptual: str = "vgg19",
-        criterion: Criterion = "log",
+        criterion: Bounded = "log",
         composition: Composition = "area",
         parsing: str = priors.OWN,
         discriminator_rate: float = 1.0,

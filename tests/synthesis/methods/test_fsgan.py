@@ -11,7 +11,7 @@ from forensic.errors import UsageError
 from forensic.faces import parts, priors
 from forensic.synthesis import Batch, create, perceptual
 from forensic.synthesis.blocks import ResidualDense
-from forensic.synthesis.methods.fsgan import FSGAN, SHARES, Fusion, together
+from forensic.synthesis.methods.fsgan import FSGAN, SHARES, Fusion, inside, together
 
 PARTS = ("left_eye", "right_eye", "nose", "mouth", "rest", "background")
 
@@ -122,6 +122,13 @@ def test_where_parts_overlap_the_darker_pixel_counts() -> None:
     assert together(drawn)[0, :, 0].tolist() == [[-0.25, 1.0]] * 3
 
 
+def test_a_parts_difference_is_the_mean_of_the_faces_own() -> None:
+    """4 on one pixel, 1 on three: halves of a batch in two processes have the same mean as the whole."""
+    mask = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]).view(3, 1, 1, 3)
+    drawn = torch.tensor([4.0, 1.0, 9.0]).view(3, 1, 1, 1).expand(3, 3, 1, 3)
+    assert inside(drawn, torch.zeros_like(drawn), mask).item() == pytest.approx((4 + 1 + 0) / 3)
+
+
 def test_the_style_steers_the_whole_and_not_the_parts(method: FSGAN, batch: Batch) -> None:
     method.eval()
     one, other = method(batch), method(batch._replace(style=torch.tensor([1, 2])))
@@ -157,8 +164,10 @@ def test_the_generators_objective(method: FSGAN, batch: Batch) -> None:
     for part in ("whole", *PARTS):
         share = 1.8 if part == "rest" else 1.0
         if part != "whole":
-            mask = masks[part].expand(-1, 3, -1, -1) == 1
-            local += 25 * share * (drawn[part][mask] - Y[mask]).abs().mean().item() if mask.any() else 0.0
+            for n in range(2):  # each face's own mean
+                mask = masks[part][n].expand(3, -1, -1) == 1
+                apart = (drawn[part][n][mask] - Y[n][mask]).abs()
+                local += 25 * share * apart.mean().item() / 2 if mask.any() else 0.0
         pairs = [torch.cat([batch.photo, y], dim=1) for y in (made, Y)]
         if part in PARTS[:4]:
             cuts = [[pair[n][:, *box(masks[part][n, 0])] for n in range(2)] for pair in pairs]
