@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import stat
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
+from forensic import regular
 from forensic.errors import ImageError
 from forensic.text import printable
 
@@ -129,12 +129,7 @@ def read_bytes(path: str | os.PathLike[str], start: int = 0, stop: int | None = 
     """
     name = display_name(path)
     try:
-        # Without O_NONBLOCK, opening a named pipe would wait for a writer for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ImageError(f"{name}: not a file with image data. Give a PNG, JPEG, TIFF, BMP or WebP file.")
+        with regular.opened(Path(path)) as (file, status):
             if status.st_size > MAX_BYTES:
                 raise ImageError(
                     f"{name}: {status.st_size:,} bytes, and at most {MAX_BYTES:,} are read. Save a smaller copy."

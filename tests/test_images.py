@@ -224,7 +224,7 @@ def test_errors_name_the_file_and_hide_control_characters(tmp_path) -> None:
 
 def test_a_named_pipe_does_not_block(tmp_path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
-    with pytest.raises(ImageError, match="not a file"):
+    with pytest.raises(ImageError, match="no regular file"):
         images.read(tmp_path / "pipe.png")
 
 

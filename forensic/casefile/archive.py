@@ -12,9 +12,11 @@ import stat
 import struct
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Self
 
+from forensic import regular
 from forensic.casefile.layout import MAX_BYTES, MAX_FILES
 from forensic.errors import DataError
 from forensic.text import printable
@@ -55,7 +57,12 @@ class Archive:
     def __init__(self, path: Path) -> None:
         name = printable(os.fsdecode(path))
         try:
-            self._archive = _checked(path)
+            with ExitStack() as opened:
+                file, status = opened.enter_context(regular.opened(path))
+                _check_end(file, status.st_size)
+                self._archive = zipfile.ZipFile(file)
+                _check_entries(self._archive, status.st_size)
+                self._close = opened.pop_all().close
         except _Unfit as error:
             raise DataError(f"{name} is no export of a case: {error}.") from None
         except OSError as error:
@@ -69,10 +76,8 @@ class Archive:
         return self
 
     def __exit__(self, *error: object) -> None:
-        file = self._archive.fp
         self._archive.close()
-        if file is not None:
-            file.close()
+        self._close()
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """A file's content, part by part.
@@ -104,32 +109,15 @@ class Archive:
         return b"".join(self.chunks(name))
 
 
-def _checked(path: Path) -> zipfile.ZipFile:
-    """The file's archive, found to be of the plainest kind."""
-    # Without O_NONBLOCK, opening a named pipe would wait for a writer for ever.
-    file = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")  # noqa: SIM115 - the archive closes it
-    try:
-        size = _check_end(file)
-        archive = zipfile.ZipFile(file)
-        _check_entries(archive, size)
-    except BaseException:
-        file.close()
-        raise
-    return archive
-
-
 class _Unfit(Exception):
     """What is wrong with a ZIP file."""
 
 
-def _check_end(file: IO[bytes]) -> int:
-    """Refuse a file whose end is not that of a plain archive, before its list of files is read; the file's size."""
-    status = os.fstat(file.fileno())
-    if not stat.S_ISREG(status.st_mode):
-        raise _Unfit("it is no regular file")
-    if not END.size <= status.st_size <= MAX_BYTES:
-        raise _Unfit(f"it has {status.st_size:,} bytes, expected {END.size} to {MAX_BYTES:,}")
-    reach = min(status.st_size, 20 + END.size)
+def _check_end(file: IO[bytes], size: int) -> None:
+    """Refuse a file whose end is not that of a plain archive, before its list of files is read."""
+    if not END.size <= size <= MAX_BYTES:
+        raise _Unfit(f"it has {size:,} bytes, expected {END.size} to {MAX_BYTES:,}")
+    reach = min(size, 20 + END.size)
     file.seek(-reach, os.SEEK_END)
     tail = file.read(reach)
     mark, _, _, here, count, length, start, comment = END.unpack(tail[-END.size :])
@@ -138,9 +126,8 @@ def _check_end(file: IO[bytes]) -> int:
     if LONG_MARK in tail:
         raise _Unfit("it is a ZIP64 file")
     sensible = 0 < count <= MAX_FILES and here == count and length <= count * MAX_ENTRY
-    if not sensible or start + length + END.size != status.st_size:
+    if not sensible or start + length + END.size != size:
         raise _Unfit(f"its list of {count} files is not as exports have it")
-    return status.st_size
 
 
 def _check_entries(archive: zipfile.ZipFile, size: int) -> None:

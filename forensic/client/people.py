@@ -53,11 +53,8 @@ class People:
         return self._connection.get(f"/people/{self.person(label).id}", reading.person_with_photos)
 
     def photo(self, number: int) -> Photo:
-        """A photo with its person; that somebody looked at the person is on record."""
-        found, owner = self._connection.get(f"/photos/{number}", lambda told: (reading.photo(told), told["person"]))
-        found.person = self._by_number(owner)
-        found.person_id = owner
-        return found
+        """A photo with its person's number and label; that somebody looked at the person is on record."""
+        return self._connection.get(f"/photos/{number}", reading.photo_with_owner)
 
     def update(self, whom: str | Shown, metadata: Mapping[str, str], *, rename: str | None = None) -> Person:
         """Change a person's metadata; an empty value takes one away."""
@@ -101,10 +98,11 @@ class People:
             self._connection.ask("DELETE", f"/people/{person.id}", reading.nothing, Sent(json=asked))
         return [photo.sha256 for _, photos in found for photo in photos]
 
-    def expunge_photo(self, number: int, *, reason: str = "") -> list[str]:
+    def expunge_photo(self, number: int, *, reason: str = "", last: bool | None = None) -> list[str]:
         """Remove one photo; its person too if it was the last one."""
         sha256 = self._connection.get(f"/photos/{number}", reading.photo).sha256
-        self._connection.ask("DELETE", f"/photos/{number}", reading.nothing, Sent(json={"reason": reason}))
+        asked = {"reason": reason, "last": last}
+        self._connection.ask("DELETE", f"/photos/{number}", reading.nothing, Sent(json=asked))
         return [sha256]
 
     def due(self, before: date | None = None) -> list[Due]:

@@ -154,6 +154,13 @@ def photo(answer: Plain) -> Photo:
     )
 
 
+def photo_with_owner(answer: Plain) -> Photo:
+    """An enrolled photo with its person's number and label."""
+    found, owner = photo(answer), Person(id=answer["person"], label=answer["label"])
+    found.person_id, found.person = owner.id, owner
+    return found
+
+
 def person_with_photos(answer: Plain) -> tuple[Person, list[Photo]]:
     """A person with all photos, in the order of their content hashes."""
     return person(answer), sorted(map(photo, answer["photos"]), key=lambda one: one.sha256)

@@ -50,9 +50,8 @@ def open_case(reference: str, gallery: Path, purpose: str, legal_basis: str) -> 
     """
     with open_place(gallery) as opened:
         opened.cases.open_case(reference, purpose=purpose, legal_basis=legal_basis)
-    click.echo(
-        f"Case {printable(reference.strip())} is open. Add its sketch: forensic case add {reference} FILE --kind KIND"
-    )
+    case = printable(reference.strip())
+    click.echo(f"Case {case} is open. Add its sketch: forensic case add {case} FILE --kind KIND")
 
 
 @case.command("list")

@@ -70,19 +70,19 @@ def apply(gallery: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
     from forensic.errors import UsageError
     from forensic.gallery.expunging import today
 
-    left = 0
+    left, day = 0, today()
     if as_json and not (yes or dry_run):
         raise UsageError("--json cannot ask: give --yes too, or --dry-run.")
     with open_place(gallery) as opened:
-        found = shown = opened.people.due(today())
+        found = shown = opened.people.due(day)
         if not dry_run and not as_json:
             _print(found)
         if found and not dry_run:
-            if not yes and not sure(f"Expunge {counted(len(found), 'person')} for good?"):
+            if not yes and not sure(f"Expunge {counted(len(found), 'person')}, due on {day} (UTC), for good?"):
                 click.echo("Nothing was removed.")
                 return
             found = opened.people.expunge_due(shown)
-            left = len(opened.people.due(today()))
+            left = len(opened.people.due(today()))  # of whom others may have come to be due at midnight
     if left:
         click.echo(
             f"{counted(left, 'person')} became due or changed since this was shown: left for the next time.",
@@ -94,7 +94,7 @@ def apply(gallery: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
     if dry_run:
         _print(found)
     what = "would be expunged" if dry_run else "were expunged"
-    click.echo(f"{counted(len(found), 'person')}, due on {today()} (UTC), {what}.")
+    click.echo(f"{counted(len(found), 'person')}, due on {day} (UTC), {what}.")
 
 
 def _print(found: Sequence[Due]) -> None:

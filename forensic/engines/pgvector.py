@@ -6,15 +6,14 @@ tables. PostgreSQL then reads every row for a search, which is what exact search
 
 from __future__ import annotations
 
-import re
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from forensic import vacuuming
 from forensic.engines.protocol import Floats, Hashes, Ids, Listing, Rows
 from forensic.errors import GalleryError
 
@@ -27,7 +26,6 @@ PURGE_SECONDS = 30
 INLINE = 1900
 """So many floats lie in their row's page; longer ones would be put apart, which a search of all rows waits for."""
 FETCHED = 50_000
-POLL_SECONDS = 0.05
 
 
 class PgVector:
@@ -247,40 +245,18 @@ class Table:
             return int(connection.execute(self._sql("SELECT count(*) FROM {}")).fetchone()[0])
 
     def purge(self) -> None:
-        """Write the table anew without what was removed; a plain VACUUM would leave the bytes in its pages.
+        """Write the table anew without what was removed.
 
         Raises:
             GalleryError: Somebody reads all the time, so that the server keeps removed rows for them.
         """
-        import psycopg
-
-        kept: list[bool] = []
-
-        def note(notice: Any) -> None:
-            # "0 dead row versions cannot be removed yet": the number is the first one in every language
-            count = re.search(r"\d+", notice.message_detail or "")
-            kept.append(bool(count and int(count.group())))
-
-        end = time.monotonic() + PURGE_SECONDS
         with self._engine.session() as connection:
-            connection.add_notice_handler(note)
-            connection.execute(f"SET lock_timeout = {PURGE_SECONDS * 1000}")
-            connection.execute("SET statement_timeout = 0")
             try:
-                while True:
-                    kept.clear()
-                    try:
-                        connection.execute(self._sql("VACUUM (FULL, VERBOSE) {}"))
-                    except psycopg.errors.LockNotAvailable:
-                        kept.append(True)
-                    if not any(kept):
-                        return
-                    if time.monotonic() > end:
-                        raise GalleryError(
-                            f"The engine {self._engine.name} keeps removed templates in its files, since another "
-                            "process is reading: end that one."
-                        )
-                    time.sleep(POLL_SECONDS)
+                if not vacuuming.rewrite(connection, self._sql("{}").as_string(connection), PURGE_SECONDS):
+                    raise GalleryError(
+                        f"The engine {self._engine.name} keeps removed templates in its files, since another process "
+                        "is reading: end that one."
+                    )
             finally:
                 connection.close()  # its settings are not for others
 

@@ -7,7 +7,7 @@ are never mixed.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, select, update
@@ -64,8 +64,7 @@ def add(session: Session, key: str, route: str, sketches: "Mapping[str, NDArray[
                 changed += 1
         session.flush()
     if fresh or changed:
-        session.execute(update(Clock).values(revision=Clock.revision + 1))
-        row.revision = session.scalars(select(Clock.revision)).one()
+        _touch(session, [row.id])
     return fresh
 
 
@@ -110,6 +109,20 @@ def among(session: Session, hashes: Sequence[str]) -> set[str]:
     return {sha256 for some in chunks(hashes) for sha256 in session.scalars(query.where(CohortSketch.sha256.in_(some)))}
 
 
+def forget(session: Session, photos: Sequence[str]) -> int:
+    """Remove the templates of photos that are expunged: an earlier version let a photo be in a cohort too.
+
+    Returns:
+        How many there were.
+    """
+    query = select(CohortSketch)
+    gone = [row for some in chunks(photos) for row in session.scalars(query.where(CohortSketch.sha256.in_(some)))]
+    for row in gone:
+        session.delete(row)
+    _touch(session, {row.cohort_id for row in gone})
+    return len(gone)
+
+
 def clear(session: Session) -> Sequence[str]:
     """Remove all cohorts.
 
@@ -147,6 +160,14 @@ def entries(session: Session) -> Iterator[tuple[str, str, bytes]]:
     for row in session.scalars(select(Cohort).order_by(Cohort.key)).all():
         for sha256, vector in _sketches(session, row):
             yield row.key, sha256, vector
+
+
+def _touch(session: Session, ids: Collection[int]) -> None:
+    """Give cohorts a new revision, by which whoever has loaded them learns that they changed."""
+    if ids:
+        session.execute(update(Clock).values(revision=Clock.revision + 1))
+        moment = session.scalars(select(Clock.revision)).one()
+        session.execute(update(Cohort).where(Cohort.id.in_(ids)).values(revision=moment))
 
 
 def _sketches(session: Session, row: Cohort) -> Sequence[tuple[str, bytes]]:

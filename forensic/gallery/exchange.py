@@ -6,20 +6,23 @@ spreadsheet would run as a formula is written with an apostrophe before it, and 
 """
 
 import csv
+import errno
 import io
 import os
 import re
-import stat
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, NamedTuple
 
+from forensic import regular
 from forensic.errors import DataError, GalleryError, UsageError
 from forensic.gallery import address
-from forensic.gallery.objects import private_folders
+from forensic.gallery.objects import private_folders, write_private
 from forensic.gallery.records import MEASURED, PERSON_FIELDS, PHOTO_FIELDS, RESERVED
 from forensic.gallery.rights import Right, needs
+from forensic.gallery.templates import chunks
 
 if TYPE_CHECKING:
     from forensic.gallery.models import Photo
@@ -30,6 +33,8 @@ MAX_ROWS = 500_000
 MAX_CELLS = 5_000_000
 MAX_LINE = 4 * 1024 * 1024
 SHOWN = 300
+BATCH = 32
+"""Originals that are in memory at once."""
 FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # the last four are full-width = + - @
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "BMP": ".bmp", "WEBP": ".webp"}
 
@@ -100,7 +105,10 @@ def _rows(table: Path, data: bytes | None) -> Iterator[tuple[int, list[str]]]:
     """
     count = cells = 0
     try:
-        with _opened(table) if data is None else _received(table, data) as file:
+        content = regular.read(table, MAX_TABLE) if data is None else data
+        if len(content) > MAX_TABLE:
+            raise OSError(errno.EFBIG, f"it has {len(content):,} bytes, expected at most {MAX_TABLE:,}")
+        with io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="") as file:
             # A line is cut where it is too long for csv's reader, which then says so.
             reader = csv.reader(iter(lambda: file.readline(MAX_LINE), ""), strict=True)
             for row in reader:
@@ -112,23 +120,8 @@ def _rows(table: Path, data: bytes | None) -> Iterator[tuple[int, list[str]]]:
                 if row:
                     yield reader.line_num, row
     except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{table} cannot be read as a CSV table in UTF-8: {error}.") from error
-
-
-def _received(table: Path, data: bytes) -> TextIO:
-    if len(data) > MAX_TABLE:
-        raise DataError(f"{table} has {len(data):,} bytes; expected at most {MAX_TABLE:,}. Give it in several parts.")
-    return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="")
-
-
-def _opened(table: Path) -> TextIO:
-    """The table, if it is a regular file of a sensible size: a pipe would wait for ever, a device never end."""
-    file = open(os.open(table, os.O_RDONLY | os.O_NONBLOCK), encoding="utf-8-sig", newline="")  # noqa: SIM115
-    status = os.fstat(file.fileno())
-    if stat.S_ISREG(status.st_mode) and status.st_size <= MAX_TABLE:
-        return file
-    file.close()
-    raise DataError(f"{table} is no file of at most {MAX_TABLE:,} bytes. Give the table as a file, or in several.")
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{table} cannot be read as a CSV table in UTF-8: {reason}.") from error
 
 
 @needs(Right.ENROLL)
@@ -144,7 +137,7 @@ def export(gallery: "Gallery", out: Path) -> Path:
         The table's path.
 
     Raises:
-        GalleryError: an original is missing or altered.
+        GalleryError: an original is missing or altered, or the place cannot be written; nothing of the export is left.
         UsageError: the table or the originals' folder is there already, or would lie in a gallery.
     """
     table = out if out.suffix.lower() == ".csv" else out / "gallery.csv"
@@ -155,20 +148,38 @@ def export(gallery: "Gallery", out: Path) -> Path:
     with gallery.writing() as session:
         gallery.note(session, "export")
     photos = sorted(gallery.photos(), key=lambda photo: (photo.person.label, photo.sha256))
-    extras = sorted({key for photo in photos for key in photo.person.extra})
     try:
-        private_folders(folder)
-        with _private(table).open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(map(escape, [*RESERVED, *PERSON_FIELDS, *PHOTO_FIELDS, *extras, *MEASURED]))
-            for photo in photos:
-                original = folder / _safe_name(photo.person.label, photo.sha256, photo.format)
-                _private(original).write_bytes(gallery.photo_bytes(photo))
-                name = original.relative_to(table.parent).as_posix()
-                writer.writerow(map(escape, [photo.person.label, name, *_cells(photo, extras)]))
+        private_folders(table.parent)
+        with TemporaryDirectory(prefix=f".{folder.name}-", dir=table.parent, ignore_cleanup_errors=True) as beside:
+            whole, originals = Path(beside, table.name), Path(beside, folder.name)
+            private_folders(originals)
+            for some in chunks(photos, BATCH):
+                write_private({originals / _file_name(photo): gallery.photo_bytes(photo) for photo in some})
+            write_private({whole: _table(photos, folder.name).encode()})
+            os.replace(originals, folder)
+            try:
+                os.replace(whole, table)
+            except BaseException:
+                os.replace(folder, originals)
+                raise
     except OSError as error:
-        raise GalleryError(f"The export to {out} stopped: {error}.") from error
+        raise GalleryError(
+            f"The export to {out} stopped, and nothing of it is left: {error.strerror or error}. See to that, or name "
+            "another place."
+        ) from error
     return table
+
+
+def _table(photos: Sequence["Photo"], folder: str) -> str:
+    """The table of photos whose originals lie in a folder beside it."""
+    extras = sorted({key for photo in photos for key in photo.person.extra})
+    content = io.StringIO()
+    writer = csv.writer(content)
+    writer.writerow(map(escape, [*RESERVED, *PERSON_FIELDS, *PHOTO_FIELDS, *extras, *MEASURED]))
+    for photo in photos:
+        cells = [photo.person.label, f"{folder}/{_file_name(photo)}", *_cells(photo, extras)]
+        writer.writerow(map(escape, cells))
+    return content.getvalue()
 
 
 def _cells(photo: "Photo", extras: Sequence[str]) -> Iterator[str]:
@@ -187,13 +198,7 @@ def _cell(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _private(path: Path) -> Path:
-    """A new empty file that only its owner may read."""
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    return path
-
-
-def _safe_name(label: str, sha256: str, format: str) -> str:
-    """A file name without anything that a shell or a file system could take amiss."""
-    plain = re.sub(r"[^A-Za-z0-9]+", "_", label).strip("_")[:40]
-    return f"{plain or 'person'}-{sha256}{SUFFIXES.get(format, '.img')}"
+def _file_name(photo: "Photo") -> str:
+    """A name for an original without anything that a shell or a file system could take amiss."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", photo.person.label).strip("_")[:40]
+    return f"{plain or 'person'}-{photo.sha256}{SUFFIXES.get(photo.format, '.img')}"

@@ -1,6 +1,6 @@
 """How people leave a gallery for good: named, photo by photo, or all whose time has passed."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -8,8 +8,8 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from forensic.errors import GalleryError, UsageError
-from forensic.gallery import database, engines, people, serving, templates
+from forensic.errors import Changed, GalleryError, UsageError
+from forensic.gallery import cohorts, database, engines, people, serving, templates
 from forensic.gallery.backup import keyfiles
 from forensic.gallery.models import Person, Photo, now
 from forensic.gallery.records import Shown
@@ -67,20 +67,33 @@ class Expunging(Storage):
         return self._expunge(remove)
 
     @needs(Right.EXPUNGE)
-    def expunge_photo(self, photo_id: int, *, reason: str = "") -> list[str]:
-        """Remove one photo as ``expunge`` does; its person too if it was the last one."""
+    def expunge_photo(self, photo_id: int, *, reason: str = "", last: bool | None = None) -> list[str]:
+        """Remove one photo as ``expunge`` does; its person too if it was the last one.
+
+        Args:
+            photo_id: the photo's.
+            reason: as of ``expunge``.
+            last: whether somebody was told that it is the last one, so that the person goes too.
+
+        Raises:
+            Changed: it became the last one since, or is no longer; nothing is removed.
+        """
 
         def remove(session: Session) -> Sequence[str]:
             photo = people.find_photo(session, photo_id)
             why = _why(reason, [photo.person])
+            gone = session.scalars(select(func.count()).where(Photo.person_id == photo.person_id)).one() == 1
+            if last not in (None, gone):
+                how = "the last one now" if gone else "no longer the last one"
+                raise Changed(
+                    f"{photo.person.label!r} was changed since it was shown (photo {photo_id} is {how}): look at it "
+                    "again. Nothing was done."
+                )
             templates.touch_photos(session, [photo_id])
             session.execute(delete(Photo).where(Photo.id == photo_id))
-            engines.owe(session, [photo_id])
-            gone = not session.scalars(select(func.count()).where(Photo.person_id == photo.person_id)).one()
             if gone:
                 session.execute(delete(Person).where(Person.id == photo.person_id))
-            self.note(session, "expunge", people=[photo.person_id] if gone else [], photos=[photo_id], **why)
-            return [photo.sha256]
+            return self._note_removed(session, [photo.person_id] if gone else [], {photo_id: photo.sha256}, **why)
 
         return self._expunge(remove)
 
@@ -122,18 +135,25 @@ class Expunging(Storage):
 
     def _removed(self, session: Session, numbers: Sequence[int], **why: str) -> list[str]:
         """Delete people's rows and note it; the hashes of their photos."""
-        photos = [
-            photo
-            for some in templates.chunks(numbers)
-            for photo in session.execute(select(Photo.id, Photo.sha256).where(Photo.person_id.in_(some)))
-        ]
-        for part in templates.chunks([number for number, _ in photos]):
+        photos: dict[int, str] = {}
+        for some in templates.chunks(numbers):
+            photos.update(session.execute(select(Photo.id, Photo.sha256).where(Photo.person_id.in_(some))).all())
+        for part in templates.chunks(list(photos)):
             templates.touch_photos(session, part)
         for some in templates.chunks(numbers):
             session.execute(delete(Person).where(Person.id.in_(some)))
-        engines.owe(session, [number for number, _ in photos])
-        self.note(session, "expunge", people=list(numbers), photos=[number for number, _ in photos], **why)
-        return [sha256 for _, sha256 in photos]
+        return self._note_removed(session, numbers, photos, **why)
+
+    def _note_removed(
+        self, session: Session, numbers: Sequence[int], photos: Mapping[int, str], **why: str
+    ) -> list[str]:
+        """Take what is left of photos (id -> hash) out of engine and cohorts, and note it; the hashes."""
+        engines.owe(session, list(photos))
+        hashes = list(photos.values())
+        count = cohorts.forget(session, hashes)
+        taken = {"cohort": count} if count else {}
+        self.note(session, "expunge", people=list(numbers), photos=list(photos), **taken, **why)
+        return hashes
 
     def _expunge(self, remove: Callable[[Session], Iterable[str]]) -> list[str]:
         """Remove rows, then the originals whose hashes ``remove`` returns, then all traces."""

@@ -7,7 +7,7 @@ value recorded is kept and counted: an incomplete record must never hide a suspe
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -231,31 +231,43 @@ def _worst(first: bool | None, second: bool | None) -> bool | None:
 
 
 class _Recorded:
-    """The photos of each person, and what is recorded in some columns; read in one query a table."""
+    """The photos of each person, and what is recorded in some columns; read in one query a table.
+
+    Attributes:
+        photos: Id of each photo, and of its person.
+        people: Ids of those with a photo.
+    """
 
     def __init__(self, session: Session, columns: Iterable[str]) -> None:
         self._columns: dict[str, dict[int, Values]] = {column: {} for column in columns}
-        of_people = [column for column in self._columns if column in PERSON_FIELDS]
-        of_photos = [column for column in self._columns if column in PHOTO_FIELDS]
-        extras = {column for column in self._columns if column not in PERSON_FIELDS + PHOTO_FIELDS}
-        fold_key = cache(fold_column)
-        if of_people:
-            for person, *values in session.execute(select(Person.id, *(getattr(Person, name) for name in of_people))):
-                for name, value in zip(of_people, values, strict=True):
-                    self._columns[name][person] = (value,)
-        if extras:
+        self._read_people(session, [column for column in self._columns if column in PERSON_FIELDS])
+        self._read_extras(session, {column for column in self._columns if column not in PERSON_FIELDS + PHOTO_FIELDS})
+        self.photos = self._read_photos(session, [column for column in self._columns if column in PHOTO_FIELDS])
+        self.people = {person for _, person in self.photos}
+
+    def _read_people(self, session: Session, names: Sequence[str]) -> None:
+        if names:
+            for person, *values in session.execute(select(Person.id, *(getattr(Person, name) for name in names))):
+                for name, value in zip(names, values, strict=True):
+                    self._add(name, person, value)
+
+    def _read_extras(self, session: Session, names: Collection[str]) -> None:
+        """The columns of the user's own, which may be written in several ways."""
+        if names:
+            fold_key = cache(fold_column)
             for person, extra in session.execute(select(Person.id, Person.extra)):
                 for key, value in extra.items():
-                    if (name := fold_key(key)) in extras:
+                    if (name := fold_key(key)) in names:
                         self._add(name, person, value)
-        self.photos: list[tuple[int, int]] = []
-        """Id of each photo, and of its person."""
-        query = select(Photo.id, Photo.person_id, *(getattr(Photo, name) for name in of_photos))
+
+    def _read_photos(self, session: Session, names: Sequence[str]) -> list[tuple[int, int]]:
+        photos = []
+        query = select(Photo.id, Photo.person_id, *(getattr(Photo, name) for name in names))
         for photo, person, *values in session.execute(query):
-            self.photos.append((photo, person))
-            for name, value in zip(of_photos, values, strict=True):
+            photos.append((photo, person))
+            for name, value in zip(names, values, strict=True):
                 self._add(name, person, value)
-        self.people = {person for _, person in self.photos}
+        return photos
 
     def values(self, column: str) -> Mapping[int, Values]:
         """Person's id -> what is recorded of them in a column; a person of whom nothing is may be missing."""

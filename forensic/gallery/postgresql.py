@@ -1,6 +1,5 @@
 """What ``database`` does on a PostgreSQL server where SQLite has pragmas: locks, thorough deleting, checks."""
 
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,11 +8,11 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
+from forensic import vacuuming
 from forensic.errors import GalleryError
 
 WRITER = int.from_bytes(b"forensic")  # the advisory lock's number, one in each database
 POLL_SECONDS = 0.05
-LOCK_NOT_AVAILABLE = "55P03"
 SESSION = {
     "tcp_keepalives_idle": "30",  # a writer whose machine died gives its lock back after a minute, not two hours
     "tcp_keepalives_interval": "10",
@@ -109,48 +108,18 @@ def settle(connection: Connection) -> None:
 
 
 def rewrite(engine: Engine, tables: list[str], patience: float) -> bool:
-    """Write tables and their indexes anew, without what was deleted; the old files are removed.
-
-    A plain VACUUM would leave the deleted bytes in the pages' free space.
-
-    Returns:
-        False if somebody was reading all the time, so that deleted rows had to be kept for them.
+    """`vacuuming.rewrite` for tables of a database.
 
     Raises:
         DBAPIError: The disk is full, or the connection is lost.
     """
-    quote = engine.dialect.identifier_preparer.quote
-    statement = f"VACUUM (FULL, VERBOSE) {', '.join(map(quote, tables))}"
-    end = time.monotonic() + patience
-    kept: list[bool] = []
-
-    def note(notice: Any) -> None:
-        # "0 dead row versions cannot be removed yet": the number is the first one in every language
-        count = re.search(r"\d+", notice.message_detail or "")
-        kept.append(bool(count and int(count.group())))
-
+    names = ", ".join(map(engine.dialect.identifier_preparer.quote, tables))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        driver: Any = connection.connection.driver_connection
-        driver.add_notice_handler(note)
         try:
-            connection.execute(
-                text("SELECT set_config('lock_timeout', :ms, false)"), {"ms": str(max(1, int(patience * 1000)))}
-            )
-            while True:
-                kept.clear()
-                try:
-                    connection.exec_driver_sql(statement)
-                except DBAPIError as error:
-                    if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
-                        raise
-                else:
-                    if not any(kept):
-                        return True
-                if time.monotonic() > end:
-                    return False
-                time.sleep(POLL_SECONDS)
+            return vacuuming.rewrite(connection.connection.driver_connection, names, patience)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise DBAPIError("VACUUM", None, error) from error
         finally:
-            driver.remove_notice_handler(note)
             connection.invalidate()  # its settings are not for others
 
 

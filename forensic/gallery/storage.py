@@ -9,6 +9,7 @@ which files may lie in between, and whoever takes the lock next settles them.
 """
 
 import copy
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,6 +34,7 @@ from forensic.gallery.models import IndexFile, LooseObject
 from forensic.gallery.objects import PARTIAL, PLAIN, Codec, FolderStore, ObjectStore, private_folders
 from forensic.gallery.rights import Operator, Role, Standing
 
+log = logging.getLogger(__name__)
 DATABASE_FILES = {address.FILE + end for end in ("", "-wal", "-shm", "-journal")}
 OUTSIDE = {  # what lies in a gallery's folder even where all else is sealed
     *(name + end for name in (address.RECORD, encryption.KEY_FILE, encryption.UNFINISHED) for end in ("", PARTIAL)),
@@ -187,8 +189,12 @@ class Storage:
             loose = session.scalars(select(LooseObject).limit(1)).first() is not None
             if not loose and not keyfiles.owed(session) and not originals.is_unfinished(session):
                 return
-        with suppress(Locked, OSError), self._lock(patience=0):  # what is out of reach is the next writer's to settle
-            self._settle()
+        with suppress(Locked, OSError), self._lock(patience=0):
+            try:
+                self._settle()
+            except OSError as error:  # what is out of reach is the next writer's to settle
+                where, reason = error.filename or self._name, error.strerror or error
+                log.warning("What was removed may be in %s still (%s): the next use tries again.", where, reason)
 
     def _settle_encryption(self) -> None:
         """Finish what was killed while it encrypted the gallery or rotated its key; a running one holds the lock."""
@@ -314,7 +320,8 @@ class Storage:
     @contextmanager
     def _exclusive(self, patience: float | None = None) -> Iterator[None]:
         with database.in_words(self._name), self._lock(patience):
-            self._settle()
+            with suppress(OSError):  # what is out of reach stays in the journal
+                self._settle()
             yield
 
     @contextmanager
@@ -341,6 +348,9 @@ class Storage:
 
         Returns:
             False if a reader kept the traces from being wiped; the journal then keeps them for the next writer.
+
+        Raises:
+            OSError: Files cannot be removed; the journal keeps them too.
         """
         with self._reading() as session:
             loose = session.scalars(select(LooseObject)).all()
@@ -351,20 +361,30 @@ class Storage:
         originals.settle(self, place)
         if not loose:
             return True
-        self.objects.remove({row.sha256 for row in loose} - set(kept))
-        expunged = [row for row in loose if row.expunged]
-        if expunged:
-            self._drop_stale_indexes()
-        vacuum = not all(row.rewritten for row in expunged)
-        if expunged and not database.scrub(self.engine, vacuum=vacuum, patience=patience):
-            if vacuum and self.engine.dialect.name == "sqlite":  # PostgreSQL rewrites nothing that somebody reads
-                with self._transaction() as session:
-                    session.execute(update(LooseObject).where(LooseObject.expunged).values(rewritten=True))
+        try:
+            self.objects.remove({row.sha256 for row in loose} - set(kept))
+        except OSError:  # as on a disk that is not mounted: they stay in the journal, and all else is wiped
+            self._wipe_rows(loose, patience)
+            raise
+        if not self._wipe_rows(loose, patience):
             return False
         with self._transaction() as session:
             session.execute(delete(LooseObject))
         # The hashes are gone from the log too.
-        return not expunged or database.scrub(self.engine, vacuum=False, patience=patience)
+        return not any(row.expunged for row in loose) or database.scrub(self.engine, vacuum=False, patience=patience)
+
+    def _wipe_rows(self, loose: Iterable[LooseObject], patience: float) -> bool:
+        """Wipe what was expunged from the database and its index; False if a reader kept the traces."""
+        expunged = [row for row in loose if row.expunged]
+        if not expunged:
+            return True
+        self._drop_stale_indexes()
+        vacuum = not all(row.rewritten for row in expunged)
+        wiped = database.scrub(self.engine, vacuum=vacuum, patience=patience)
+        if vacuum and (wiped or self.engine.dialect.name == "sqlite"):  # PostgreSQL rewrites nothing that is being read
+            with self._transaction() as session:
+                session.execute(update(LooseObject).where(LooseObject.expunged).values(rewritten=True))
+        return wiped
 
     def _note_loose(self, session: Session, hashes: Iterable[str], *, expunged: bool) -> None:
         """Write into the journal that these files may soon lie there with no photo; what is noted stays noted."""
@@ -382,7 +402,9 @@ class Storage:
         self.objects.write(data)
         with self._transaction() as session:
             insert(session)
-            session.execute(delete(LooseObject).where(LooseObject.expunged.is_(False)))
+            for some in templates.chunks(list(data)):
+                added = LooseObject.sha256.in_(some)
+                session.execute(delete(LooseObject).where(added, LooseObject.expunged.is_(False)))
 
     # The index's cache
 

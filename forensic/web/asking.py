@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from forensic.errors import NotFound, UsageError
-from forensic.gallery import Filter
+from forensic.gallery import Filter, Gallery
 from forensic.gallery.casework import cases, listing
+from forensic.gallery.casework.casework_models import Case
 from forensic.web.access import Visitor
 from forensic.web.jobs import ENDED
 from forensic.web.pairing import Pair
+from forensic.web.settings import Settings
 from forensic.web.state import Job
 
 Points = Sequence[Sequence[float]]
@@ -46,15 +48,8 @@ def search(
     """
     visitor.server.jobs.check_room("search")  # a full queue refuses at once, before anything is looked up
     settings = visitor.server.settings
-    with visitor.gallery.snapshot():
-        found, chosen = cases.by_number(visitor.gallery, case), route or settings.routes[0]
-        held = {sketch.id for sketch in listing.sketches(visitor.gallery, case)}
-    if unknown := [number for number in sketches if number not in held]:
-        raise UsageError(f"Case number {case} has no sketch {unknown[0]}.")
-    if len(set(sketches)) < len(sketches) or not sketches:
-        raise UsageError("Name the sketches to search with, at least one and each once.")
-    if chosen not in settings.routes:
-        raise UsageError(f"The route {chosen!r} is not offered here. Offered: {', '.join(settings.routes)}.")
+    found, route = _case_with(visitor.gallery, case, sketches), route or settings.routes[0]
+    _check_offered(settings, route)
     if not 1 <= top <= settings.longest_list:
         raise UsageError(f"{top} candidates were asked for; expected 1 to {settings.longest_list}.")
     if landmarks is not None and len(landmarks) != len(sketches):
@@ -68,15 +63,25 @@ def search(
     asked = {
         "case": found.reference,
         "sketches": list(sketches),
-        "landmarks": None
-        if landmarks is None
-        else [None if one is None else [[*point] for point in one] for one in landmarks],
-        "route": chosen,
+        "landmarks": landmarks and [points and [list(point) for point in points] for points in landmarks],
+        "route": route,
         "top": top,
         "where": list(where),
         "justification": justification,
     }
     return visitor.server.jobs.submit("search", asked, visitor.operator)
+
+
+def _case_with(gallery: Gallery, number: int, sketches: Sequence[int]) -> Case:
+    """A case, after a check that these are sketches of it."""
+    with gallery.snapshot():
+        case = cases.by_number(gallery, number)
+        held = {sketch.id for sketch in listing.sketches(gallery, number)}
+    if unknown := [sketch for sketch in sketches if sketch not in held]:
+        raise UsageError(f"Case number {number} has no sketch {unknown[0]}.")
+    if len(set(sketches)) < len(sketches) or not sketches:
+        raise UsageError("Name the sketches to search with, at least one and each once.")
+    return case
 
 
 def repetition(visitor: Visitor, number: int) -> Job:
@@ -99,12 +104,15 @@ def explanation(visitor: Visitor, pair: Pair) -> Job:
         Busy: The queue is full.
     """
     jobs = visitor.server.jobs
-    route, offered = pair.search.record["route"], visitor.server.settings.routes
     if not pair.whole:
         raise NotFound("The sketch or the photo is not there any more, so there is nothing to explain.")
-    if route not in offered:
-        raise UsageError(f"The route {route!r} is not offered here. Offered: {', '.join(offered)}.")
-    for view in jobs.views(visitor.operator.name):
-        if view.job.kind == "explain" and view.job.asked == pair.asked and view.status not in ENDED:
-            return view.job
+    _check_offered(visitor.server.settings, pair.search.record["route"])
+    last = jobs.latest(visitor.operator.name, "explain", pair.asked)
+    if last is not None and last.status not in ENDED:
+        return last.job
     return jobs.submit("explain", pair.asked, visitor.operator)
+
+
+def _check_offered(settings: Settings, route: str) -> None:
+    if route not in settings.routes:
+        raise UsageError(f"The route {route!r} is not offered here. Offered: {', '.join(settings.routes)}.")

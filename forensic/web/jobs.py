@@ -18,7 +18,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 
 from forensic.errors import ForensicError, NotFound
 from forensic.gallery import Gallery, serving, users
@@ -52,8 +52,6 @@ TRIES = 3
 """How often a job is begun: what ends the server each time must not do so for ever."""
 HELD = 2 << 30
 """Bytes of files that may wait."""
-LATEST = 100
-"""Of a user's jobs that are listed where nobody says how many."""
 PAUSE = 2.0
 """Seconds before the state is written to again after it could not be, as on a full disk."""
 
@@ -179,7 +177,7 @@ class Jobs:
             raise NotFound("There is no such job, or it ended more than a day ago.")
         return self._view(job)
 
-    def views(self, user: str, *, before: int | None = None, most: int = LATEST) -> list[View]:
+    def views(self, user: str, *, before: int | None = None, most: int) -> list[View]:
         """A user's jobs, the newest first.
 
         Args:
@@ -187,9 +185,20 @@ class Jobs:
             before: Only those asked for before the job of this order.
             most: How many.
         """
-        query = select(Job).where(Job.user == user).order_by(Job.order.desc()).limit(most)
-        if before is not None:
-            query = query.where(Job.order < before)
+        query = _newest(user).limit(most)
+        return self._views(query if before is None else query.where(Job.order < before))
+
+    def under_way(self, user: str, kind: str) -> list[View]:
+        """A user's jobs of a kind that have not ended, the newest first."""
+        found = self._views(_newest(user).where(Job.kind == kind, Job.status.not_in(ENDED)))
+        return [view for view in found if view.status not in ENDED]  # of some, the end is not written down yet
+
+    def latest(self, user: str, kind: str, asked: Mapping[str, Any]) -> View | None:
+        """A user's latest job of a kind that was asked to do just this."""
+        found = self._views(_newest(user).where(Job.kind == kind, Job.asked == asked).limit(1))
+        return found[0] if found else None
+
+    def _views(self, query: Select[Job]) -> list[View]:
         with self.state.reading() as session:
             jobs = session.scalars(query).all()
         return [self._view(job) for job in jobs]
@@ -394,6 +403,10 @@ class Jobs:
             return
         with self._changed:
             self._unwritten.pop(number, None)
+
+
+def _newest(user: str) -> Select[Job]:
+    return select(Job).where(Job.user == user).order_by(Job.order.desc())
 
 
 def _write(job: Job, outcome: Outcome) -> None:

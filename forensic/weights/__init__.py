@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SHIPPED = Path(__file__).parent
+MANIFEST, FIELDS = "manifest.json", ("file", "sha256", "kind")
 PATIENCE = 60.0
 """Seconds to wait for another program that changes the user's folder."""
 _DESCRIPTION = "forensic"
@@ -90,7 +91,7 @@ def verified(entry: Entry) -> Path:
     again = (
         "Install the package again."
         if entry.shipped
-        else f"Write it again, or remove it from {entry.path.parent / 'manifest.json'}."
+        else f"Write it again, or remove it from {entry.path.parent / MANIFEST}."
         if entry.kind == "scoring"
         else f"Import it again: forensic models import FILE --name {entry.name}"
     )
@@ -108,17 +109,16 @@ def install(name: str, kind: str, content: bytes, about: dict[str, Any]) -> Entr
     """Write a weight file into the user's folder and list it, so that it loads by name.
 
     Raises:
-        ModelError: Another program keeps changing the folder.
+        ModelError: Another program keeps changing the folder, or its manifest is not readable.
     """
     folder = installed_folder()
     path = folder / f"{name}.safetensors"
     entry = Entry(name, kind, path, hashlib.sha256(content).hexdigest(), about)
     with _sole_writer(folder):
-        write_bytes(path, content)
-        manifest = folder / "manifest.json"
-        lines = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
+        lines = _lines(folder)
         lines[name] = {"file": path.name, "sha256": entry.sha256, "kind": kind, **about}
-        write_bytes(manifest, json.dumps(lines, indent=2, sort_keys=True).encode() + b"\n")
+        write_bytes(path, content)
+        _write_lines(folder, lines)
     return entry
 
 
@@ -126,14 +126,13 @@ def uninstall(name: str) -> None:
     """Take a weight file out of the user's folder and its manifest.
 
     Raises:
-        ModelError: Another program keeps changing the folder.
+        ModelError: Another program keeps changing the folder, or its manifest is not readable.
     """
     folder = installed_folder()
     with _sole_writer(folder):
-        manifest = folder / "manifest.json"
-        lines = json.loads(manifest.read_text(encoding="utf-8"))
+        lines = _lines(folder)
         line = lines.pop(name)
-        write_bytes(manifest, json.dumps(lines, indent=2, sort_keys=True).encode() + b"\n")
+        _write_lines(folder, lines)
         (folder / line["file"]).unlink(missing_ok=True)
 
 
@@ -241,22 +240,38 @@ def _sole_writer(folder: Path) -> Iterator[None]:
 
 
 def _manifest(folder: Path) -> list[Entry]:
-    path = folder / "manifest.json"
+    return [
+        Entry(
+            name,
+            line["kind"],
+            folder / line["file"],
+            line["sha256"],
+            {key: value for key, value in line.items() if key not in FIELDS},
+        )
+        for name, line in _lines(folder).items()
+    ]
+
+
+def _lines(folder: Path) -> dict[str, dict[str, Any]]:
+    """What a folder's manifest says of each name."""
+    path = folder / MANIFEST
     if not path.is_file():
-        return []
+        return {}
     try:
-        content: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-        return [
-            Entry(
-                name,
-                line["kind"],
-                folder / line["file"],
-                line["sha256"],
-                {key: value for key, value in line.items() if key not in ("kind", "file", "sha256")},
-            )
-            for name, line in content.items()
-        ]
+        lines: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        if not all(isinstance(line[key], str) for line in lines.values() for key in FIELDS):
+            raise TypeError("a field is no text")
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as problem:
+        cure = (
+            "Install the package again."
+            if folder == SHIPPED
+            else "Bring it back from a copy; or delete it, and import or train the weights of that folder again."
+        )
         raise ModelError(
-            f"{path} is not a manifest of weights ({problem!r}): expected name -> file, sha256, kind, ..."
+            f"{path} is not a manifest of weights ({problem!r}): expected name -> file, sha256, kind, ... {cure}"
         ) from problem
+    return lines
+
+
+def _write_lines(folder: Path, lines: Mapping[str, Mapping[str, Any]]) -> None:
+    write_bytes(folder / MANIFEST, json.dumps(lines, indent=2, sort_keys=True).encode() + b"\n")

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from forensic import Gallery
+from forensic.datasets.synthetic import Made
+from forensic.gallery.log import trail
 
 pytestmark = pytest.mark.server
 
@@ -47,6 +49,37 @@ def test_a_photo_is_removed(both, at_server, lines, labels: list[str]) -> None:
     told = lines("auditor", "expunge", "list")
     alone, served = ({key: stones[0][key] for key in ("photos", "reason", "operator", "people")} for stones in told)
     assert served == alone == {"photos": [photo], "reason": "order 5", "operator": "analyst", "people": alone["people"]}
+
+
+def test_a_look_at_a_photo_is_one_entry(both, live, labels: list[str]) -> None:
+    with Gallery(live.gallery) as gallery:
+        gallery.sign_in("auditor", "a long password")
+        photo, before = gallery.photos(labels[0])[0], trail.entries(gallery, action="view")
+        asked = both("analyst", "expunge", "photo", photo.id, typed="n\n")
+        assert f"photo {photo.id} ({photo.file_name}) of {labels[0]}" in asked.out
+        (look, *others) = trail.entries(gallery, action="view")
+        assert (look["details"]["person"], others) == (photo.person_id, before)
+
+
+def test_a_photo_goes_as_it_was_shown(
+    at_server, live, labels: list[str], people: list[Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another analyst takes the person's other photos away while the command asks whether one of them shall go."""
+    label = next(one.label for one in people if len(one.photos) > 1 and one.label in labels[1:])
+
+    def answer(question: str) -> bool:
+        assert "It is the last one" not in question
+        gallery.split(label, [other.id for other in others], "apart")
+        return True
+
+    monkeypatch.setattr("forensic.commands.expunge.sure", answer)
+    with Gallery(live.gallery) as gallery:
+        gallery.sign_in("analyst", "a long password")
+        photo, *others = gallery.photos(label)
+        refused = at_server("analyst", "expunge", "photo", photo.id)
+        assert (refused.status, f"photo {photo.id} is the last one now" in refused.err) == (4, True)
+        assert gallery.photo(photo.id).person.label == label
+        gallery.merge(label, "apart")
 
 
 def test_an_expunge_is_proved(both, at_server, lines, labels: list[str], tmp_path: Path) -> None:

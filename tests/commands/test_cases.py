@@ -52,6 +52,12 @@ def test_a_case_from_its_opening_to_a_repetition(run, people: list[Made], tmp_pa
     assert run("gallery", "verify")[0] == 0
 
 
+def test_nothing_that_a_terminal_obeys_is_printed_of_a_reference(run) -> None:
+    """Blanks around it are taken away, and some of them clear the screen."""
+    status, output = run("case", "open", "\x0cC-1\x85", "--purpose", "robbery", "--legal-basis", "warrant")
+    assert (status, output) == (0, "Case C-1 is open. Add its sketch: forensic case add C-1 FILE --kind KIND\n")
+
+
 def test_match_is_on_record_too(run, people: list[Made]) -> None:
     open_case(run, people[3].sketch)
     status, output = run("match", people[3].sketch, "--case", "C-1")

@@ -92,7 +92,7 @@ class Worker:
     def __init__(self, folder: Path, seed: int, tell: Tell) -> None:
         self.folder, self.tell = folder, tell
         self.rng = random.Random(seed)
-        self.next = 1000 * seed  # numbers of records that no other worker makes
+        self.next = 10**6 * seed  # numbers of records that no other worker makes
         self.gallery = Gallery(folder, create=True)
         self.identifier = identifier_of(self.gallery)
 

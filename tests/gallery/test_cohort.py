@@ -11,7 +11,9 @@ from sqlalchemy import inspect, select, text
 
 from forensic.errors import GalleryError, UsageError
 from forensic.gallery import Gallery, address, database
+from forensic.gallery.checks import proving
 from forensic.gallery.enrolling import COHORT
+from forensic.gallery.log import trail
 from forensic.gallery.models import Cohort, CohortSketch
 
 
@@ -154,6 +156,38 @@ def test_expunging_people_leaves_the_cohort(gallery, making):
     gallery.add_cohort("a", sketches(range(3)))
     gallery.expunge("P0000")
     assert gallery.cohort_size() == {"a": 3}
+
+
+@pytest.mark.plain
+@pytest.mark.sqlite("the files of a server are elsewhere")
+@pytest.mark.parametrize("how", ["person", "photo", "retention"])
+def test_a_photo_that_an_earlier_version_took_into_cohorts_leaves_them_with_its_person(gallery, making, how):
+    photo, added = making.record(0), sketches(range(3))
+    (vector,) = sketches([8]).values()
+    gallery.enroll([photo, making.record(2)])
+    for key in ("a", "b"):
+        gallery.add_cohort(key, added)
+    before = gallery.cohort(["a", "b"])
+    for key in ("a", "b"):
+        take_in(gallery, key, photo.sha256, vector)
+    state = of_cohorts(gallery)
+    if how == "person":
+        gallery.expunge("P0000")
+    elif how == "photo":
+        gallery.expunge_photo(gallery.photos("P0000")[0].id)
+    else:
+        gallery.update("P0000", {"keep_until": "2001-01-01"})
+        gallery.expunge_due()
+    after = gallery.cohort(["a", "b"])
+    assert all(np.array_equal(after[key], before[key]) for key in ("a", "b"))
+    assert of_cohorts(gallery) > state, "whoever has loaded the cohort has to learn of it"
+    (entry,) = trail.entries(gallery, action="expunge")
+    assert entry["details"]["cohort"] == 2
+    left = everything(gallery)
+    assert photo.sha256.encode() not in left
+    assert vector.tobytes() not in left
+    assert all(check.passed for check in proving.prove(gallery, 1))
+    assert gallery.verify() == []
 
 
 def test_no_file_is_both_a_photo_and_a_sketch_of_the_cohort(gallery, making):

@@ -1,10 +1,13 @@
 import csv
 import dataclasses
 import hashlib
+import itertools
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from fuses import Fuse, failing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -119,6 +122,32 @@ def test_export_refuses_an_altered_original(gallery, making, tmp_path):
     gallery.enroll([making.record(0)])
     gallery.objects.path(making.record(0).sha256).write_bytes(b"x")
     with pytest.raises(GalleryError, match="was altered"):
+        export(gallery, tmp_path / "out")
+
+
+@pytest.mark.parametrize("error", [lambda: OSError(28, "No space left on device"), KeyboardInterrupt])
+def test_an_export_that_stops_at_any_step_is_whole_or_not_there(gallery, making, tmp_path, error):
+    gallery.enroll([making.record(number) for number in range(3)])
+    seen = []
+    for step in itertools.count():
+        place = tmp_path / str(step)
+        place.mkdir()
+        with failing(Fuse(step, error)), suppress(GalleryError, KeyboardInterrupt):
+            export(gallery, place / "people.csv")
+        seen.append({path.name for path in place.iterdir()})
+        if seen[-1]:
+            break
+    assert len(seen) > 8
+    assert seen[-1] >= {"people", "people.csv"}
+    assert not any(seen[:-1])
+
+
+def test_an_export_on_a_full_disk_says_what_is_left(gallery, making, tmp_path):
+    gallery.enroll([making.record(0)])
+    with (
+        failing(Fuse(3, lambda: OSError(28, "No space left on device"))),
+        pytest.raises(GalleryError, match=r"stopped, and nothing of it is left: No space left on device\. See to that"),
+    ):
         export(gallery, tmp_path / "out")
 
 

@@ -289,6 +289,36 @@ def test_no_photo_goes_that_was_not_shown(gallery, making):
     assert len(gallery.expunge(asked._replace(photos=None))) == 4  # whatever photos there are
 
 
+@pytest.mark.parametrize("by_command", [False, True])
+@pytest.mark.parametrize("last", [False, True])
+def test_a_photo_is_the_last_one_where_it_was_told_so(gallery, making, monkeypatch, last, by_command):
+    gallery.enroll([making.record(0), making.record(1), making.record(2)])
+    photo, *_ = gallery.photos("P0001" if last else "P0000")
+
+    def answer(question):
+        assert ("It is the last one" in question) is last
+        if last:
+            gallery.merge("P0001", "P0000")
+        else:
+            gallery.split("P0000", [photo.id], "P0002")
+        return True
+
+    if by_command:
+        monkeypatch.setattr("forensic.commands.expunge.sure", answer)
+        refused = CliRunner().invoke(group, ["photo", str(photo.id), "--gallery", str(gallery.folder)]).exception
+    else:
+        answer("It is the last one." if last else "")
+        with pytest.raises(Changed) as raised:
+            gallery.expunge_photo(photo.id, last=last)
+        refused = raised.value
+    assert isinstance(refused, Changed)
+    assert ("no longer the last one" if last else "is the last one now") in str(refused)
+    assert gallery.size().photos == 3
+    assert gallery.verify() == []
+    gallery.expunge_photo(photo.id, last=not last)
+    assert gallery.size() == (2 - last, 2)
+
+
 @pytest.mark.parametrize("how", ["swap", "merge"])
 def test_the_command_removes_whom_it_asked_about(gallery, making, monkeypatch, how):
     gallery.enroll([making.record(number) for number in range(4)])

@@ -5,8 +5,10 @@ import shutil
 import time
 
 import pytest
+from click.testing import CliRunner
 from fuses import Crash, Fuse, failing
 
+from forensic.commands.gallery import gallery as group
 from forensic.errors import GalleryError, UsageError
 from forensic.gallery import Gallery, buckets, originals
 from forensic.gallery.checks import proving, repairing
@@ -93,9 +95,9 @@ def test_a_server_that_is_away(far, bucket, s3_server, making, tmp_path, monkeyp
             with pytest.raises(GalleryError, match=r"the S3 server: Could not connect"):
                 gallery.enroll([making.record(40)])
             assert gallery.size() == (5, 10)
-            if gallery.sealing is None:
-                with pytest.raises(GalleryError, match=f"the S3 server: .*{bucket.url}"):
-                    proving.prove(gallery, 2)
+            checks = {check.name: check for check in proving.prove(gallery, 2)}
+            assert checks["originals"].passed is False
+            assert f"{bucket.url}/originals cannot be looked into (the S3 server: " in checks["originals"].said
         finally:
             s3_server.start()
         assert len(bucket.names()) == 13
@@ -143,14 +145,68 @@ def test_a_disk_that_is_not_mounted_is_not_taken_for_the_place(enrolled, tmp_pat
         assert opened.size() == (5, 10)
         with pytest.raises(GalleryError, match=r"not mounted.*See that it can be reached"):
             opened.photo_bytes(1)
+    (tmp_path / "found").mkdir()
+    (tmp_path / "found" / "0.png").write_bytes(making.record(0).data)
     with pytest.raises(GalleryError, match="not mounted"):
-        repairing.repair(enrolled, source=away)
+        repairing.repair(enrolled, source=tmp_path / "found")
     assert not list(place.iterdir())
     place.rmdir()
     away.rename(place)
     enrolled.enroll([making.record(13)])
     assert enrolled.verify() == []
     assert len([path for path in place.rglob("*") if path.is_file()]) == 12
+
+
+@pytest.mark.sqlite("looks into SQLite's files")
+@pytest.mark.plain
+def test_whoever_reads_while_the_disk_is_away_is_told_what_waits_for_it(enrolled, tmp_path, making, caplog):
+    """A look at people is on record, so that it writes: it must not fail over what an expunge could not remove."""
+    place, away = tmp_path / "archive", tmp_path / "away"
+    originals.move(enrolled, f"file://{place}")
+    place.rename(away)
+    gone = [making.record(number) for number in range(2, 6)]
+    for label in ("P0001", "P0002"):
+        with pytest.raises(GalleryError, match="out of the gallery, but is not this gallery's"):
+            enrolled.expunge(label)
+    enrolled.close()
+    files = [path.read_bytes() for path in enrolled.folder.rglob("*") if path.is_file()]
+    marks = [vector.tobytes() for record in gone for vector in record.templates.values()]
+    assert not [mark for mark in [b"P0001", *marks] for content in files if mark in content]
+    for arguments in (["list"], ["show", "P0000"]):
+        caplog.clear()
+        ran = CliRunner().invoke(group, [*arguments, "--gallery", str(enrolled.folder)])
+        assert (ran.exit_code, ran.exception) == (0, None)
+        assert "P0000" in ran.output
+        (told,) = caplog.messages
+        assert told.startswith(f"What was removed may be in {place} still (is not this gallery's place")
+    (check,) = [check for check in proving.prove(enrolled, 2) if check.passed is False]
+    assert check.name == "originals"
+    assert "4 expunged originals wait there to be removed" in check.said
+    assert all((away / record.sha256[:2] / record.sha256[2:]).exists() for record in gone)
+    away.rename(place)
+    assert CliRunner().invoke(group, ["list", "--gallery", str(enrolled.folder)]).exit_code == 0
+    assert not [record for record in gone if (place / record.sha256[:2] / record.sha256[2:]).exists()]
+    assert all(check.passed for check in proving.prove(enrolled, 2))
+    assert enrolled.verify() == []
+
+
+def test_what_a_killed_enrolling_left_stays_known_while_it_cannot_be_removed(enrolled, making, monkeypatch):
+    """The next enrolling takes its own files alone out of the journal."""
+    left = making.record(20)
+    with enrolled.writing() as session:
+        enrolled._note_loose(session, [left.sha256], expunged=False)
+    enrolled.objects.write({left.sha256: left.data})
+
+    def refuse(names):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(enrolled.objects, "discard", refuse)
+        enrolled.enroll([making.record(22)])
+        assert enrolled.objects.path(left.sha256).exists()
+    enrolled.update("P0000", {"eyes": "grey"})
+    assert not enrolled.objects.path(left.sha256).exists()
+    assert enrolled.verify() == []
 
 
 def test_a_gallery_opens_while_the_bucket_refuses_to_delete(far, bucket, monkeypatch):

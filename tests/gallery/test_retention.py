@@ -188,7 +188,7 @@ def test_the_commands(run, kept):
     assert "Nothing was removed." in run("apply", input="n\n").output
     assert kept.size().people == 5
     done = run("apply", input="y\n").output
-    assert "Expunge 2 people for good?" in done
+    assert "Expunge 2 people, due on 2031-05-01 (UTC), for good?" in done
     assert "2 people, due on 2031-05-01 (UTC), were expunged." in done
     assert kept.size().people == 3
     assert "0 people, due on" in run("apply", "--yes").output
@@ -196,7 +196,7 @@ def test_the_commands(run, kept):
 
 def test_the_command_leaves_whoever_became_due_while_it_asked(run, kept, monkeypatch):
     def answer(question):
-        assert question == "Expunge 2 people for good?"
+        assert question == "Expunge 2 people, due on 2031-05-01 (UTC), for good?"
         kept.update("P0001", {"keep_until": "2001-01-01"})
         kept.merge("P0000", "P0003")  # another photo of somebody who is due
         return True

@@ -94,13 +94,31 @@ def test_a_changed_file_is_refused_before_it_is_read(nothing_shipped, trained, m
         load("pix2pix", source="sketch", target="photo")
 
 
-def test_a_broken_manifest_is_an_error(nothing_shipped) -> None:
-    folder = store.installed_folder()
-    folder.mkdir(parents=True)
-    for content in ("{", "[]", '{"x": {"file": "x"}}'):
-        (folder / "manifest.json").write_text(content)
-        with pytest.raises(ModelError, match="is not a manifest of weights"):
-            load("pix2pix", source="sketch", target="photo")
+@pytest.mark.parametrize("content", ["{", "[]", '{"x": {"file": "x"}}', '{"x": {"file": 1, "sha256": "", "kind": ""}}'])
+def test_a_broken_manifest_is_an_error_that_says_what_to_do(nothing_shipped, trained, content) -> None:
+    """Nobody writes over it, and no weight file is left beside it that it does not list."""
+    entry = weights.install(trained)
+    before = entry.path.read_bytes()
+    manifest = store.installed_folder() / "manifest.json"
+    manifest.write_text(content)
+    acts = (
+        lambda: load("pix2pix", source="sketch", target="photo"),
+        lambda: store.install("other", "translator", b"other", {}),
+        lambda: store.uninstall(entry.name),
+    )
+    for act in acts:
+        with pytest.raises(ModelError, match=rf"{manifest} is not a manifest .*expected name -> .*Bring it back"):
+            act()
+    assert manifest.read_text() == content
+    assert entry.path.read_bytes() == before
+    assert not (manifest.parent / "other.safetensors").exists()
+
+
+def test_a_broken_manifest_of_the_package_calls_for_another_one(nothing_shipped) -> None:
+    store.SHIPPED.mkdir()
+    (store.SHIPPED / "manifest.json").write_text("{")
+    with pytest.raises(ModelError, match="Install the package again"):
+        store.entries()
 
 
 def test_other_kinds_in_a_manifest_are_left_alone(nothing_shipped, trained) -> None:

@@ -1,9 +1,13 @@
-"""What tests of the API share: a case, a sketch that is added to it, and a look at a refusal."""
+"""What tests of the server share: a case, a sketch that is added to it, many jobs, and a look at a refusal."""
 
 from pathlib import Path
 from typing import Any
 
 from starlette.testclient import TestClient
+
+from forensic.gallery.models import now
+from forensic.web.jobs import Status
+from forensic.web.state import Job, State
 
 CASE = {"reference": "C-1", "purpose": "robbery", "legal_basis": "warrant"}
 """The case that the fixture ``examiner`` opens."""
@@ -21,6 +25,32 @@ def add_sketch(client: TestClient, file: Path | None, **fields: str) -> int:
     assert answer.headers["location"] == f"/api/v1/sketches/{answer.json()['id']}"
     number: int = answer.json()["id"]
     return number
+
+
+def add_jobs(state: State, user: str, count: int = 130) -> list[str]:
+    """Adds searches of a user that ended, later than all other jobs.
+
+    Returns:
+        Their numbers, the newest first.
+    """
+    first = 1_000_000
+    numbers = [f"{number:032x}" for number in range(first, first + count)]
+    with state.writing() as session:
+        session.add_all(
+            Job(
+                id=number,
+                kind="search",
+                user=user,
+                request_id="ab12",
+                asked={"case": "C-1"},
+                status=Status.DONE,
+                order=int(number, 16),
+                tries=1,
+                ended_at=now(),
+            )
+            for number in numbers
+        )
+    return numbers[::-1]
 
 
 def problem(answer: Any, status: int) -> str:

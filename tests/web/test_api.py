@@ -5,15 +5,12 @@ from collections.abc import Callable
 
 from fastapi import FastAPI
 from starlette.testclient import TestClient
-from web.programs import CASE, add_sketch, problem
+from web.programs import CASE, add_jobs, add_sketch, problem
 
 from forensic.datasets.synthetic import Made
 from forensic.gallery import reports
 from forensic.gallery.log import trail
-from forensic.gallery.models import now
 from forensic.gallery.rights import Operator, Role
-from forensic.web.jobs import LATEST, Status
-from forensic.web.state import Job
 
 Program = Callable[..., TestClient]
 
@@ -99,29 +96,13 @@ def test_a_search_that_is_not_waited_for_is_a_job_that_is(
 
 
 def test_all_of_ones_jobs_are_listed_page_by_page(examiner: TestClient, app: FastAPI) -> None:
-    """Also those beyond what a person's page shows."""
-    count, state = LATEST + 30, app.state.server.state
-    with state.writing() as session:
-        session.add_all(
-            Job(
-                id=f"{number:032x}",
-                kind="search",
-                user="examiner",
-                request_id="ab12",
-                asked={},
-                status=Status.DONE,
-                order=number,
-                tries=1,
-                ended_at=now(),
-            )
-            for number in range(count)
-        )
+    numbers = add_jobs(app.state.server.state, "examiner")
     listed, window = [], {"limit": 60}
     while window:
         page = examiner.get("/api/v1/jobs", params=window).json()
-        listed += [int(job["id"], 16) for job in page["items"]]
+        listed += [job["id"] for job in page["items"]]
         window = {"limit": 60, "cursor": page["next"]} if page["next"] else {}
-    assert listed == list(range(count))[::-1]
+    assert listed == numbers
 
 
 def test_a_search_that_fails_says_why(examiner: TestClient, people: list[Made]) -> None:

@@ -158,6 +158,20 @@ def test_an_expunge_may_name_the_photos_that_were_shown(program: Program, galler
     assert analyst.request("DELETE", where, json={"photos": photos[::-1]}).status_code == 204
 
 
+def test_an_expunge_of_a_photo_may_say_that_it_was_shown_as_the_last_one(
+    program: Program, gallery: Gallery, people: list[Made]
+) -> None:
+    label = next(made.label for made in people if len(made.photos) > 1)
+    (first, *others), analyst = gallery.photos(label), program("analyst")
+    where = f"/api/v1/photos/{first.id}"
+    assert "no longer the last one" in problem(analyst.request("DELETE", where, json={"last": True}), 409)
+    gallery.split(label, [photo.id for photo in others], "apart")
+    assert "the last one now" in problem(analyst.request("DELETE", where, json={"last": False}), 409)
+    assert gallery.photo(first.id).person.label == label
+    assert analyst.request("DELETE", where, json={"last": True}).status_code == 204
+    assert label not in [person.label for person in gallery.people()]
+
+
 def test_retention_may_be_applied_to_some(program: Program, gallery: Gallery) -> None:
     some, others = gallery.people()[:2]
     for person in (some, others):

@@ -1,5 +1,6 @@
 """Looking through people, correcting and expunging them; accuracy reports."""
 
+import html
 import json
 import re
 from collections.abc import Callable
@@ -14,10 +15,11 @@ from forensic import Gallery
 from forensic.datasets.synthetic import Made
 from forensic.gallery import reports
 from forensic.gallery.log import trail
-from forensic.gallery.models import Person, Photo
+from forensic.gallery.models import Photo
 from forensic.gallery.rights import Operator, Role
 
 Browser = Callable[[str], TestClient]
+ORDER = {"reason": "order 5"}
 SEARCHED = ("person", "name", "sex", "birth_year", "case_reference", "source", "column", "value")
 
 
@@ -28,6 +30,21 @@ def logged(app: FastAPI, action: str) -> list[dict[str, object]]:
 
 def labels(page: str) -> list[str]:
     return re.findall(r"<strong>([^<]*)</strong>", page)
+
+
+def forms(page: str, address: str = "") -> list[dict[str, str]]:
+    """Hidden fields of the forms that a page sends to an address, without that which tells the form from a forged one.
+
+    Without an address, of those that go to the page's own.
+    """
+    found = [form for form in re.findall(r"<form.*?</form>", page, re.S) if form_goes_to(form) == address]
+    fields = (re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', form) for form in found)
+    return [{name: html.unescape(value) for name, value in some if name != "csrf"} for some in fields]
+
+
+def form_goes_to(form: str) -> str:
+    action = re.search(r'action="([^"]*)"', form.partition(">")[0])
+    return action[1] if action else ""
 
 
 def test_everybody_is_shown_a_page_at_a_time_and_that_is_on_record(
@@ -83,7 +100,7 @@ def test_a_person_is_shown_with_photos_and_verdicts(browser: Browser, app: FastA
 
 def test_metadata_is_corrected_and_taken_away(browser: Browser, app: FastAPI, gallery: Gallery) -> None:
     person = gallery.people()[0]
-    analyst = browser("analyst")
+    analyst, where = browser("analyst"), f"/people/{person.id}"
     form = {
         "person": "Renamed",
         "name": "<b>Ann</b>",
@@ -92,32 +109,38 @@ def test_metadata_is_corrected_and_taken_away(browser: Browser, app: FastAPI, ga
         "column": "eyes",
         "value": "grey",
     }
-    assert analyst.post(f"/people/{person.id}", data=form).status_code == 303
+
+    def corrected(address: str, **fields: str) -> int:
+        (known,) = forms(analyst.get(where).text, address)
+        return analyst.post(address, data=known | fields).status_code
+
+    assert corrected(where, **form) == 303
     changed = gallery.person_by_number(person.id)
     assert (changed.label, changed.name, changed.sex, changed.birth_year) == ("Renamed", "<b>Ann</b>", None, 1950)
     assert changed.extra["eyes"] == "grey"
     assert changed.case_reference == person.case_reference  # what the form does not have stays
-    assert "<b>Ann" not in analyst.get(f"/people/{person.id}").text
+    assert "<b>Ann" not in analyst.get(where).text
     before = len(logged(app, "update"))
-    analyst.post(f"/people/{person.id}", data=form | {"column": "", "value": ""})
+    assert corrected(where, **form | {"column": "", "value": ""}) == 303
     assert len(logged(app, "update")) == before  # nothing differs
-    assert analyst.post(f"/people/{person.id}", data={"own.eyes": ""}).status_code == 303
+    assert corrected(where, **{"own.eyes": ""}) == 303
     assert "eyes" not in gallery.person_by_number(person.id).extra
-    assert analyst.post(f"/people/{person.id}", data={"birth_year": "x"}).status_code == 422
+    assert corrected(where, birth_year="x") == 422
     photo = gallery.photos("Renamed")[0]
-    assert analyst.post(f"/photos/{photo.id}", data={"source": "booking", "date_taken": ""}).status_code == 303
+    assert corrected(f"/photos/{photo.id}", source="booking", date_taken="") == 303
     assert (gallery.photo(photo.id).source, gallery.photo(photo.id).date_taken) == ("booking", None)
-    assert browser("administrator").post(f"/people/{person.id}", data=form).status_code == 403
+    assert browser("administrator").post(where, data=form).status_code == 403
 
 
 def test_a_person_is_two_after_a_split(browser: Browser, gallery: Gallery, people: list[Made]) -> None:
     label = next(made.label for made in people if len(made.photos) > 1)
     person, photos = gallery.person(label), gallery.photos(label)
-    form = {"photos": [photos[0].id], "label": "Other"}
-    assert browser("analyst").post(f"/people/{person.id}/split", data=form).status_code == 303
+    analyst, where = browser("analyst"), f"/people/{person.id}"
+    (shown,) = forms(analyst.get(where).text, f"{where}/split")
+    assert analyst.post(f"{where}/split", data=shown | {"label": "Third"}).status_code == 422
+    form = shown | {"photos": [photos[0].id], "label": "Other"}
+    assert analyst.post(f"{where}/split", data=form).status_code == 303
     assert [photo.id for photo in gallery.photos("Other")] == [photos[0].id]
-    again = browser("analyst").post(f"/people/{person.id}/split", data={"label": "Third"})
-    assert again.status_code == 422
 
 
 def test_an_expunge_wants_the_label_and_a_reason_and_proves_itself(
@@ -125,9 +148,11 @@ def test_an_expunge_wants_the_label_and_a_reason_and_proves_itself(
 ) -> None:
     person = gallery.people()[0]
     where, analyst = f"/people/{person.id}/expunge", browser("analyst")
-    assert "1 photo with its original" in analyst.get(where).text
-    form = {"label": person.label, "reason": "order 4 Gs 9/26"}
+    asked = analyst.get(where).text
+    assert "1 photo with its original" in asked
+    form = forms(asked)[0] | {"label": person.label, "reason": "order 4 Gs 9/26"}
     for wrong, words in (
+        ({"shown": ""}, "does not say what its page showed"),
         ({"label": "another"}, "another one"),
         ({"reason": " "}, "reason is needed"),
         ({"reason": f"{person.label.upper()} asked"}, "names the person"),
@@ -164,9 +189,9 @@ def test_a_photo_is_expunged_alone(browser: Browser, gallery: Gallery, people: l
     label = next(made.label for made in people if len(made.photos) > 1)
     person, photo = gallery.person(label), gallery.photos(label)[0]
     administrator = browser("administrator")
-    assert "other photos" in administrator.get(f"/photos/{photo.id}/expunge").text
-    form = {"label": label, "reason": "order 5"}
-    answer = administrator.post(f"/photos/{photo.id}/expunge", data=form)
+    page = administrator.get(f"/photos/{photo.id}/expunge").text
+    assert "other photos" in page
+    answer = administrator.post(f"/photos/{photo.id}/expunge", data=forms(page)[0] | ORDER | {"label": label})
     assert answer.headers["location"] == f"/people/{person.id}"
     assert len(gallery.photos(label)) == person.photo_count - 1
 
@@ -180,9 +205,10 @@ def test_whoever_is_due_is_expunged_together(browser: Browser, gallery: Gallery)
     assert "1 is due" in page
     assert second.label in page
     assert "may be kept no longer" in analyst.get("/gallery").text
-    assert analyst.post("/gallery/retention", data={"count": "2"}).status_code == 422
-    assert browser("auditor").post("/gallery/retention", data={"count": "1"}).status_code == 403
-    assert analyst.post("/gallery/retention", data={"count": "1"}).status_code == 303
+    (shown,) = forms(page, "/gallery/retention")
+    assert analyst.post("/gallery/retention", data=shown | {"count": "2"}).status_code == 422
+    assert browser("auditor").post("/gallery/retention", data=shown | {"count": "1"}).status_code == 403
+    assert analyst.post("/gallery/retention", data=shown | {"count": "1"}).status_code == 303
     assert first.label not in [person.label for person in gallery.people()]
     assert "retention" in analyst.get("/gallery/expunged").text
     assert analyst.post("/gallery/retention", data={"count": "0"}).status_code == 422
@@ -218,7 +244,7 @@ def test_people_who_may_be_one_are_merged_or_kept_apart(
     assert "2 wait for a decision" in page
     assert "at least 2.70" in page
     for verdict, (a, b) in zip(("merge", "keep"), suspected, strict=True):
-        form = {"verdict": verdict, "kept": a.person_id, "other": b.person_id}
+        form = pair(analyst.get(where).text, where, a, b) | {"verdict": verdict}
         assert analyst.post(where, data=form).status_code == 303
     assert gallery.photo(suspected[0][1].id).person_id == suspected[0][0].person_id
     assert gallery.kept() == {frozenset(photo.person.label for photo in suspected[1])}
@@ -228,33 +254,126 @@ def test_people_who_may_be_one_are_merged_or_kept_apart(
     assert browser("examiner").get(where).status_code == 403
 
 
+def pair(page: str, where: str, kept: Photo, other: Photo) -> dict[str, str]:
+    """Hidden fields of the form that makes the first photo's person and the other's one, or keeps them apart."""
+    people = [kept.person_id, other.person_id]
+    shown = [form for form in forms(page, where) if [json.loads(form[name])[1] for name in ("kept", "other")] == people]
+    return shown[0]
+
+
 def test_an_act_is_on_the_person_whose_page_it_was(
-    browser: Browser, app: FastAPI, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, gallery: Gallery, suspected: list[tuple[Photo, Photo]]
 ) -> None:
-    """Also where two labels are swapped between the look at the number and the act."""
-    first, second = gallery.people()[:2]
-    found, swaps = Gallery.person_by_number, iter(range(100))
-
-    def meanwhile(self: Gallery, number: int) -> Person:
-        person = found(self, number)
-        if number == first.id:
-            one, other, between = person.label, found(gallery, second.id).label, f"between {next(swaps)}"
-            for label, new in ((one, between), (other, one), (between, other)):
-                gallery.update(label, {}, rename=new)
-        return person
-
-    analyst = browser("analyst")
-    monkeypatch.setattr(Gallery, "person_by_number", meanwhile)
-    before, photo = gallery.size(), gallery.photos(second.label)[0].id
-    third = gallery.people()[2]
-    for where, form in (
-        (f"/people/{first.id}/expunge", {"label": first.label, "reason": "order 4"}),
-        (f"/people/{first.id}/split", {"photos": [photo], "label": first.label}),
-        (f"/people/{first.id}", {"name": "Ann Other"}),
-        (f"/gallery/duplicates/{'0' * 32}", {"verdict": "merge", "kept": third.id, "other": first.id}),
-        (f"/gallery/duplicates/{'0' * 32}", {"verdict": "keep", "kept": third.id, "other": first.id}),
-    ):
-        current = found(gallery, first.id).label
-        answer = analyst.post(where, data=form | ({"label": current} if "expunge" in where else {}))
-        assert (answer.status_code, "was changed since it was shown" in answer.text) == (409, True), where
+    """Also where two labels are swapped between the page and the act."""
+    analyst, (photo, other) = browser("analyst"), suspected[0]
+    first, third = photo.person, gallery.people()[2]
+    where = wait(analyst, analyst.post("/gallery/duplicates", data={"route": "direct", "above": "2"}))
+    page = f"/people/{first.id}"
+    acts = [
+        (f"{page}/expunge", forms(analyst.get(f"{page}/expunge").text)[0] | ORDER | {"label": first.label}),
+        (f"/photos/{photo.id}/expunge", forms(analyst.get(f"{page}/expunge").text)[0] | ORDER | {"label": first.label}),
+        (page, forms(analyst.get(page).text, page)[0] | {"name": "Ann Other"}),
+        (where, pair(analyst.get(where).text, where, photo, other) | {"verdict": "merge"}),
+        (where, pair(analyst.get(where).text, where, photo, other) | {"verdict": "keep"}),
+    ]
+    for label, new in ((first.label, "between"), (third.label, first.label), ("between", third.label)):
+        gallery.update(label, {}, rename=new)
+    before = gallery.size()
+    for address, form in acts:
+        assert analyst.post(address, data=form).status_code == 409, address
     assert (gallery.size(), gallery.kept()) == (before, set())
+
+
+@pytest.mark.parametrize("act", ["expunge", "split", "correct"])
+def test_an_act_is_on_the_photos_that_were_shown(
+    browser: Browser, gallery: Gallery, people: list[Made], act: str
+) -> None:
+    """A photo that came meanwhile is told of, and asked about anew."""
+    label = next(made.label for made in people if len(made.photos) > 1)
+    person, photos = gallery.person(label), gallery.photos(label)
+    page = f"/people/{person.id}"
+    asking, address, entered = {
+        "expunge": (f"{page}/expunge", "", ORDER | {"label": label}),
+        "split": (page, f"{page}/split", {"photos": [photos[0].id], "label": "Other"}),
+        "correct": (page, page, {"name": "Ann Other"}),
+    }[act]
+    analyst = browser("analyst")
+    (shown,) = forms(analyst.get(asking).text, address)
+    gallery.merge(label, next(one.label for one in gallery.people() if one.label != label))
+    before = gallery.digest()
+    refused = analyst.post(address or asking, data=shown | entered)
+    assert (refused.status_code, "the photos are not the same" in refused.text) == (409, True)
+    assert gallery.digest() == before
+    (anew,) = forms(refused.text, address)
+    assert anew != shown
+    assert analyst.post(address or asking, data=anew | entered).status_code == 303
+    assert gallery.digest() != before
+
+
+@pytest.mark.parametrize("verdict", ["merge", "keep"])
+def test_people_are_settled_as_they_were_shown(
+    browser: Browser, gallery: Gallery, suspected: list[tuple[Photo, Photo]], verdict: str
+) -> None:
+    """On the page, a photo that was compared was of somebody who has only others by now."""
+    (a, b), analyst = suspected[0], browser("analyst")
+    third = next(one.label for one in gallery.people() if one.id not in (a.person_id, b.person_id))
+    gallery.merge(a.person.label, third)  # so that some are left
+    where = wait(analyst, analyst.post("/gallery/duplicates", data={"route": "direct", "above": "2"}))
+    shown = pair(analyst.get(where).text, where, a, b) | {"verdict": verdict}
+    gallery.split(a.person.label, [a.id], "Other")
+    before, apart = gallery.size(), gallery.kept()
+    refused = analyst.post(where, data=shown)
+    assert (refused.status_code, "the photos are not the same" in refused.text) == (409, True)
+    assert (gallery.size(), gallery.kept()) == (before, apart)
+    anew = pair(refused.text, where, gallery.photo(a.id), b) | {"verdict": verdict}
+    assert analyst.post(where, data=anew).status_code == 303
+    assert (gallery.size(), gallery.kept()) != (before, apart)
+
+
+def test_a_correction_undoes_nobodys(browser: Browser, gallery: Gallery) -> None:
+    person = gallery.people()[0]
+    photo = gallery.photos(person.label)[0]
+    analyst, where = browser("analyst"), f"/people/{person.id}"
+    page = analyst.get(where).text
+    gallery.update(person.label, {"name": "Ann Other"})
+    gallery.update_photo(photo.id, {"source": "booking"})
+    for address, stale in ((where, {"name": person.name or "", "sex": "F"}), (f"/photos/{photo.id}", {"source": ""})):
+        refused = analyst.post(address, data=forms(page, address)[0] | stale)
+        assert (refused.status_code, "was changed since it was shown" in refused.text) == (409, True)
+    assert (gallery.person_by_number(person.id).name, gallery.photo(photo.id).source) == ("Ann Other", "booking")
+
+
+@pytest.mark.parametrize("shown_as_last", [True, False])
+def test_a_photo_is_the_last_one_where_it_was_shown_so(
+    browser: Browser, gallery: Gallery, people: list[Made], shown_as_last: bool
+) -> None:
+    label = next(made.label for made in people if (len(made.photos) == 1) is shown_as_last)
+    photo, *others = gallery.photos(label)
+    analyst, where = browser("analyst"), f"/photos/{photo.id}/expunge"
+    shown = forms(analyst.get(where).text)[0] | ORDER | {"label": label}
+    if shown_as_last:
+        gallery.merge(label, next(one.label for one in gallery.people() if one.label != label))
+    else:
+        gallery.split(label, [other.id for other in others], "Other")
+    before, words = gallery.size(), "no longer the last one" if shown_as_last else "the last one now"
+    refused = analyst.post(where, data=shown)
+    assert (refused.status_code, words in refused.text) == (409, True)
+    assert gallery.size() == before
+    assert ("This is the last photo" in refused.text) is not shown_as_last
+    assert analyst.post(where, data=forms(refused.text)[0] | ORDER | {"label": label}).status_code == 303
+    assert gallery.size().people == before.people - (not shown_as_last)
+
+
+def test_whoever_is_due_goes_as_was_shown(browser: Browser, gallery: Gallery) -> None:
+    """As many are due as were shown, but another one."""
+    first, second = gallery.people()[:2]
+    gallery.update(first.label, {"keep_until": "2001-01-01"})
+    analyst, where = browser("analyst"), "/gallery/retention"
+    (shown,) = forms(analyst.get(where).text, where)
+    gallery.update(first.label, {"keep_until": "2999-01-01"})
+    gallery.update(second.label, {"keep_until": "2001-01-01"})
+    refused = analyst.post(where, data=shown | {"count": "1"})
+    assert (refused.status_code, "Nobody was removed" in refused.text) == (409, True)
+    assert {first.label, second.label} <= {person.label for person in gallery.people()}
+    assert analyst.post(where, data=forms(refused.text, where)[0] | {"count": "1"}).status_code == 303
+    assert second.label not in {person.label for person in gallery.people()}

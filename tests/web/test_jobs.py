@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text, update
+from web.programs import add_jobs
 
 from forensic.errors import FaceError, GalleryError, NotFound
 from forensic.gallery import Gallery, serving, users
@@ -99,7 +100,7 @@ def test_first_come_first_served_and_positions_are_told(bench: Bench) -> None:
     bench.jobs.start()
     assert [bench.ended(number).job.answer for number in numbers] == [{"search": place} for place in (1, 2, 3, 4)]
     assert bench.did == ["a", "b", "c", "d"]
-    assert [view.job.id for view in bench.jobs.views(ME.name)] == numbers[::-1]
+    assert [view.job.id for view in bench.jobs.views(ME.name, most=9)] == numbers[::-1]
 
 
 def test_a_users_jobs_are_listed_part_by_part(bench: Bench) -> None:
@@ -108,7 +109,28 @@ def test_a_users_jobs_are_listed_part_by_part(bench: Bench) -> None:
     views = bench.jobs.views(ME.name, most=3)
     views += bench.jobs.views(ME.name, before=views[-1].job.order, most=3)
     assert [view.job.id for view in views] == numbers[::-1]
-    assert bench.jobs.views(ME.name, before=views[-1].job.order) == []
+    assert bench.jobs.views(ME.name, before=views[-1].job.order, most=3) == []
+
+
+def test_a_job_is_found_by_what_was_asked_however_many_came_after(bench: Bench) -> None:
+    asked = {"number": 7, "photo": None}
+    first, second = (bench.ask(**asked) for _ in range(2))
+    bench.ask("slow", **asked)
+    bench.ask(number=7, photo=1)
+    bench.jobs.submit("note", asked, ME._replace(name="somebody else"), free=True)
+    add_jobs(bench.state, ME.name)
+
+    def latest() -> View:
+        found = bench.jobs.latest(ME.name, "note", asked)
+        assert found is not None
+        return found
+
+    assert (latest().job.id, latest().status) == (second, Status.WAITING)
+    bench.jobs.cancel(second, ME.name)
+    assert (latest().job.id, latest().status) == (second, Status.CANCELLED)
+    assert bench.jobs.latest(ME.name, "note", {"number": 8}) is None
+    assert [view.job.asked["photo"] for view in bench.jobs.under_way(ME.name, "note")] == [1, None]
+    assert [view.job.id for view in bench.jobs.under_way(ME.name, "note")][-1] == first
 
 
 def test_a_search_never_waits_for_an_enrollment(bench: Bench) -> None:
@@ -159,7 +181,7 @@ def test_nobody_sees_or_cancels_anothers_job(bench: Bench) -> None:
     for act in (bench.jobs.view, bench.jobs.cancel):
         with pytest.raises(NotFound):
             act(number, "somebody else")
-    assert bench.jobs.views("somebody else") == []
+    assert bench.jobs.views("somebody else", most=9) == []
 
 
 @pytest.mark.parametrize(("how", "kind"), [("face", "face"), ("value", "internal"), ("exit", "internal")])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
+from web.programs import add_jobs
 
 from forensic.datasets.synthetic import Made
 from forensic.errors import FaceError
@@ -205,6 +206,7 @@ def test_a_job_is_watched_cancelled_and_asked_for_again(examiner: TestClient, se
         assert "Cancel" in first
         until(examiner, jobs[1], "Finding the face")
         assert "number <strong>2</strong> in the queue" in examiner.get(jobs[3]).text
+        add_jobs(server.state, "examiner")
         assert "number 2 in the queue" in " ".join(examiner.get("/cases/1").text.split())
         assert browser("investigator").get(jobs[0]).status_code == 404  # somebody else's
         for job in (jobs[1], jobs[3]):
@@ -225,6 +227,23 @@ def test_a_job_is_watched_cancelled_and_asked_for_again(examiner: TestClient, se
     assert "enter it again" in page
     assert examiner.post(f"{jobs[0]}/cancel").status_code == 303  # ended long ago: nothing to say
     assert examiner.get("/jobs/nothing").status_code == 422
+
+
+def test_jobs_are_listed_page_by_page(examiner: TestClient, server: Server) -> None:
+    numbers, seen, address = add_jobs(server.state, "examiner"), [], "/jobs"
+    while address:
+        text = examiner.get(address).text
+        seen += JOB.findall(text)
+        older = re.search(r'href="(/jobs\?before=\d+)" rel="next"', text)
+        address = older[1] if older else ""
+    assert seen == numbers
+    assert examiner.get(f"/jobs/{numbers[-1]}").status_code == 200
+
+
+def test_a_search_forms_fields_have_bounds(examiner: TestClient) -> None:
+    for field, status in (("x" * 200, 200), ("x" * 300_000, 400)):
+        parts = {"column": (None, "sex"), "value": (None, field)}
+        assert examiner.post("/cases/1/filter", files=parts).status_code == status
 
 
 def until(client: TestClient, address: str, words: str) -> str:

@@ -6,6 +6,7 @@ are never given out again and tell nothing of who it was.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from forensic.gallery.checks import apart, pages
 from forensic.gallery.checks.traces import Traces
 from forensic.gallery.describing import INDEX
 from forensic.gallery.log import audit
-from forensic.gallery.models import Backup, Base, IndexFile, Person, Photo
+from forensic.gallery.models import Backup, Base, IndexFile, LooseObject, Person, Photo
 from forensic.gallery.rights import Right, needs
 from forensic.gallery.storage import Storage
 
@@ -198,7 +199,11 @@ def _objects(case: _Case) -> Iterator[Check]:
         strange = [store.where(name) for name in store.names() if name not in named]
         yield _files("originals", strange, "all are of enrolled photos")
     except OSError as error:
-        yield Check("originals", None, f"{store.place} cannot be looked into ({error.strerror or error})")
+        said = f"{store.place} cannot be looked into ({error.strerror or error})"
+        waiting = case.session.scalars(select(func.count()).where(LooseObject.expunged)).one()
+        if waiting:
+            said += f", and {waiting} expunged originals wait there to be removed: the next use that reaches it does it"
+        yield Check("originals", False if waiting else None, said)
     if (left := originals.status(case.gallery).left) is not None:
         yield Check("moved originals", False, originals.LEFT.format(left))
 
@@ -206,7 +211,7 @@ def _objects(case: _Case) -> Iterator[Check]:
 def _indexes(case: _Case) -> Iterator[Check]:
     """Every expunge takes out the files that held somebody: what is there is known, and does not name the photos."""
     known = set(case.session.scalars(select(IndexFile.name)))
-    paths = sorted(case.gallery.index_folder.rglob("*"))
+    paths = [path for path in sorted(case.gallery.index_folder.rglob("*")) if not _is_open_folder(path)]
     names = {path: _names(case.gallery, path, case.photos) for path in paths if path.name in known}
     strange = [path for path in paths if names.get(path, True)]
     damaged = [path.name for path, named in names.items() if named is None]
@@ -215,6 +220,11 @@ def _indexes(case: _Case) -> Iterator[Check]:
         yield Check("indexes", None, said)
     else:
         yield _files("indexes", strange, f"{len(paths)} files, none with the person's photos")
+
+
+def _is_open_folder(path: Path) -> bool:
+    """Whether it holds nothing but what is looked at by itself."""
+    return path.is_dir() and not path.is_symlink() and os.access(path, os.R_OK | os.X_OK)
 
 
 def _names(gallery: Storage, path: Path, photos: Iterable[int]) -> bool | None:
@@ -243,6 +253,24 @@ def _backups(case: _Case) -> Iterator[Check]:
         said += f"; that the key files of {len(unseen)} more are destroyed was said, not seen: {more}"
     said = "; ".join(f"{one.subject}: {one.message}" for one in left[:NAMED]) or said
     yield Check("backups", False if left else None if unseen else True, said)
+
+
+def _cohorts(case: _Case) -> Iterator[Check]:
+    """Templates of the photos that an earlier version let be in a cohort too: in backups nobody's key seals these."""
+    log, photos = audit.entries(case.session), set(case.photos)
+    taken = (one for one in log if one["action"] == "expunge" and "cohort" in one["details"])
+    last = max((one["number"] for one in taken if photos.intersection(one["details"]["photos"])), default=0)
+    made = (one["details"] for one in log if one["action"] == "backup" and one["number"] < last)
+    pruned = (one["details"] for one in log if one["action"] == "backup-prune")
+    held = {(said["backup"], said["number"]) for said in made}
+    held -= {(said["backup"], number) for said in pruned for number in said["snapshots"]}
+    query = select(Backup.destination).where(Backup.name.in_({name for name, _ in held}))
+    if folders := case.session.scalars(query.order_by(Backup.destination)).all():
+        said = (
+            f"templates of the photos went out of the gallery's cohort too; snapshots of before in "
+            f"{', '.join(folders)} hold these still: 'forensic backup prune DEST' removes them"
+        )
+        yield Check("cohort", False, said)
 
 
 def _engine(case: _Case) -> Iterator[Check]:
@@ -317,6 +345,7 @@ CHECKS: tuple[Callable[[_Case], Iterator[Check]], ...] = (
     _indexes,
     _folder,
     _backups,
+    _cohorts,
     _engine,
     _server,
     _bytes,

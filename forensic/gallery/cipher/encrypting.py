@@ -85,6 +85,19 @@ def encrypt(gallery: Gallery, user: UserKey) -> None:
         GalleryError: It is encrypted already, its database is another SQLite file than its own, an original is missing
             or altered, or another process uses it, or jobs wait for its server; the gallery is then as it was.
     """
+    _check_plain(gallery)
+    envelope, secret = Envelope.new(user)
+    sealing = Sealing(secret, user.id)
+    with gallery._exclusive():
+        finish(gallery)  # of an earlier attempt
+        envelope.write(gallery.folder, UNFINISHED)
+        _seal_originals(gallery, sealing)
+        _seal_database(gallery, sealing)
+        _remove(plain_files(gallery.folder))
+
+
+def _check_plain(gallery: Gallery) -> None:
+    """Stop before a gallery that is encrypted already, or of which something would stay in plain."""
     if gallery.sealing:
         raise GalleryError(
             f"The gallery in {gallery.folder} is encrypted; 'forensic gallery key rotate' rotates its key."
@@ -96,33 +109,35 @@ def encrypt(gallery: Gallery, user: UserKey) -> None:
         )
     engines.check_none(gallery)
     originals.check_here(gallery)
-    envelope, secret = Envelope.new(user)
-    sealing = Sealing(secret, user.id)
-    home = gallery.folder / SEALED
     serving.check_idle(gallery)
-    with gallery._exclusive():
-        finish(gallery)  # of an earlier attempt
-        envelope.write(gallery.folder, UNFINISHED)
-        for folder in (home, home / "objects", home / "index"):
-            folder.mkdir(mode=0o700)
-        store = FolderStore(home / "objects", sealing)
-        for photos in chunks(gallery.photos(), BATCH):
-            store.write({photo.sha256: gallery.photo_bytes(photo) for photo in photos})
-        signer = _sealed_signer(gallery, sealing)
-        if gallery._address.file is None:
-            _commit(gallery.folder)
-            with gallery._transaction() as session:  # after it, or the log would say so of what is plain still
-                _note(session, signer, gallery.operator.name, user.id)
-        else:
-            gallery.close()
-            with _exported(gallery._address.file, home / address.FILE, sealing.database) as engine:
-                with Session(engine) as session, session.begin():
-                    _note(session, signer, gallery.operator.name, user.id)
-                database.scrub(engine, vacuum=False)  # all of it into the one file
-                engine.dispose()
-                sync([home / address.FILE])
-                _commit(gallery.folder)
-        _remove(plain_files(gallery.folder))
+
+
+def _seal_originals(gallery: Gallery, sealing: Sealing) -> None:
+    home = gallery.folder / SEALED
+    for folder in (home, home / "objects", home / "index"):
+        folder.mkdir(mode=0o700)
+    store = FolderStore(home / "objects", sealing)
+    for photos in chunks(gallery.photos(), BATCH):
+        store.write({photo.sha256: gallery.photo_bytes(photo) for photo in photos})
+
+
+def _seal_database(gallery: Gallery, sealing: Sealing) -> None:
+    """Seal the log's key and the database, and make the encrypted gallery the one that counts."""
+    signer = _sealed_signer(gallery, sealing)
+    if gallery._address.file is None:
+        _commit(gallery.folder)
+        with gallery._transaction() as session:  # after it, or the log would say so of what is plain still
+            _note(session, signer, gallery.operator.name, sealing.key_id)
+        return
+    gallery.close()
+    sealed = gallery.folder / SEALED / address.FILE
+    with _exported(gallery._address.file, sealed, sealing.database) as engine:
+        with Session(engine) as session, session.begin():
+            _note(session, signer, gallery.operator.name, sealing.key_id)
+        database.scrub(engine, vacuum=False)  # all of it into the one file
+        engine.dispose()
+        sync([sealed])
+        _commit(gallery.folder)
 
 
 @needs(Right.ENCRYPT)

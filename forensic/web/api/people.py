@@ -70,6 +70,12 @@ class PhotoShown(Told):
     enrolled: datetime
 
 
+class PhotoInFull(PhotoShown):
+    """An enrolled photo, with whose it is."""
+
+    label: str = Field(description="The person's.", examples=["A-17"])
+
+
 class PersonInFull(PersonShown):
     """Somebody enrolled, with all photos."""
 
@@ -110,6 +116,16 @@ class PersonExpunged(Reason):
         description="Numbers of the person's photos as they were shown: where they are others by now, nobody is "
         "removed. Without them all go.",
         examples=[[44]],
+    )
+
+
+class PhotoExpunged(Reason):
+    """Which photo is expunged, and why."""
+
+    last: bool | None = Field(
+        default=None,
+        description="Whether it was shown as the person's last one: where that is not so any more, nothing is removed.",
+        examples=[False],
     )
 
 
@@ -157,9 +173,10 @@ def expunged(visitor: Annotated[Visitor, allowed(Right.EXPUNGE)], number: InPath
 
 
 @router.get("/photos/{number}", responses=failing(*SIGNED_IN, 404), operation_id="show_photo")
-def photo(visitor: Annotated[Visitor, allowed(Right.VIEW)], number: InPath) -> PhotoShown:
+def photo(visitor: Annotated[Visitor, allowed(Right.VIEW)], number: InPath) -> PhotoInFull:
     """What is known of a photo. That its person was looked at is on record."""
-    return _photo(visitor.gallery.view_photo(number))
+    found = visitor.gallery.view_photo(number)
+    return PhotoInFull(**_photo(found).model_dump(), label=found.person.label)
 
 
 @router.get(
@@ -181,10 +198,14 @@ def changed_photo(
     return _photo(visitor.gallery.update_photo(number, asked.model_dump(exclude_none=True)))
 
 
-@router.delete("/photos/{number}", status_code=204, responses=failing(*SIGNED_IN, 404), operation_id="expunge_photo")
-def expunged_photo(visitor: Annotated[Visitor, allowed(Right.EXPUNGE)], number: InPath, asked: Reason) -> Response:
+@router.delete(
+    "/photos/{number}", status_code=204, responses=failing(*SIGNED_IN, 404, 409), operation_id="expunge_photo"
+)
+def expunged_photo(
+    visitor: Annotated[Visitor, allowed(Right.EXPUNGE)], number: InPath, asked: PhotoExpunged
+) -> Response:
     """Expunge one photo; its person too if it was the last one."""
-    visitor.gallery.expunge_photo(number, reason=asked.reason)
+    visitor.gallery.expunge_photo(number, reason=asked.reason, last=asked.last)
     visitor.server.engine.forget()
     return Response(status_code=204)
 

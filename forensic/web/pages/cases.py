@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
@@ -17,7 +17,6 @@ from forensic.gallery.rights import Right
 from forensic.web import uploads
 from forensic.web.access import Visitor, allowed
 from forensic.web.api.models import NUL_FREE
-from forensic.web.jobs import ENDED
 from forensic.web.pages.parameters import LENGTH, Before, Number
 from forensic.web.problems import Later, TooLarge
 from forensic.web.templating import page
@@ -84,17 +83,29 @@ def added(
     refused = [one.words for one in told if one.sketch is None]
     numbers = list(dict.fromkeys(one.sketch for one in told if one.sketch is not None))
     if "hx-request" in request.headers:
-        new = [number for number in numbers if number not in held]
-        sketches = [sketch for sketch in listing.sketches(visitor.gallery, case.id) if sketch.id in new]
-        there = [number for number in numbers if number in held]
-        added = "parts/sketches-added.html"
-        headers = {"HX-Reswap": "afterbegin show:top"} if new else None  # else what is said stays in view
-        told_of: dict[str, Any] = {"sketches": sketches, "refused": refused, "there": there}
-        return page(request, added, visitor, headers=headers, case=case, **told_of)
+        return _part(request, visitor, case, numbers, held, refused)
     if refused:
         return _case(request, visitor, case, refused=refused, count=len(numbers), status=422)
     chosen = "&".join(f"sketch={number}" for number in numbers)
     return RedirectResponse(f"/cases/{number}/search?{chosen}" if searching else f"/cases/{number}#sketches", 303)
+
+
+def _part(
+    request: Request, visitor: Visitor, case: Case, numbers: Sequence[int], held: Set[int], refused: Sequence[str]
+) -> Response:
+    """The part of a search's form that tells of added sketches; those of them that were held before are not new."""
+    sketches = listing.sketches(visitor.gallery, case.id)
+    new = [sketch for sketch in sketches if sketch.id in numbers and sketch.id not in held]
+    return page(
+        request,
+        "parts/sketches-added.html",
+        visitor,
+        headers={"HX-Reswap": "afterbegin show:top"} if new else None,  # else what is said stays in view
+        case=case,
+        sketches=new,
+        refused=refused,
+        there=[number for number in numbers if number in held],
+    )
 
 
 class _Added(NamedTuple):
@@ -138,8 +149,8 @@ def _case(
     searches = listing.searches(visitor.gallery, case=case.id, limit=SEARCHES + 1)
     waiting = [
         view
-        for view in visitor.server.jobs.views(visitor.operator.name)
-        if view.job.kind == "search" and view.status not in ENDED and view.job.asked["case"] == case.reference
+        for view in visitor.server.jobs.under_way(visitor.operator.name, "search")
+        if view.job.asked["case"] == case.reference
     ]
     return page(
         request,

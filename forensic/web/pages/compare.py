@@ -181,8 +181,7 @@ def _explanation(visitor: Visitor, pair: Pair) -> dict[str, Any]:
 
 def _job(visitor: Visitor, pair: Pair) -> View | None:
     """The visitor's latest job for a pair."""
-    views = visitor.server.jobs.views(visitor.operator.name)
-    return next((view for view in views if view.job.kind == "explain" and view.job.asked == pair.asked), None)
+    return visitor.server.jobs.latest(visitor.operator.name, "explain", pair.asked)
 
 
 def _verdicts(visitor: Visitor, pair: Pair) -> dict[str, Any]:

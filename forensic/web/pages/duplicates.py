@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from forensic.gallery.records import Shown
+from forensic.errors import Changed
 from forensic.gallery.rights import Right
-from forensic.web import errands
+from forensic.web import carrying, errands
 from forensic.web.access import Visitor, allowed
-from forensic.web.api.models import LARGEST
 from forensic.web.errands import ABOVE
 from forensic.web.pages.jobs import Key, answer_of
+from forensic.web.problems import status_of
 from forensic.web.templating import page
 
 router = APIRouter()
@@ -36,25 +36,46 @@ def asked(visitor: Analyst, route: Annotated[str, Form()], above: Annotated[floa
 @router.get("/gallery/duplicates/{key}")
 def found(request: Request, key: Key, visitor: Analyst) -> Response:
     """The pairs that were found, but for those that somebody has dealt with since."""
-    answer = answer_of(visitor, key, "duplicates")
-    if isinstance(answer, Response):
-        return answer
-    pairs = errands.undecided(visitor.gallery, answer["pairs"])
-    return page(request, "duplicates.html", visitor, routes=[], above=ABOVE, pairs=pairs, answer=answer, key=key)
+    return _found(request, key, visitor)
 
 
 @router.post("/gallery/duplicates/{key}")
 def settled(
+    request: Request,
     key: Key,
     visitor: Analyst,
-    kept: Annotated[int, Form(ge=1, le=LARGEST)],
-    other: Annotated[int, Form(ge=1, le=LARGEST)],
+    kept: Annotated[str, Form()],
+    other: Annotated[str, Form()],
     verdict: Annotated[str, Form(pattern="^(merge|keep)$")],
 ) -> Response:
-    """Make two people one, or note that they are two; both are given by their numbers."""
-    first, second = (Shown(visitor.gallery.person_by_number(number).label, number) for number in (kept, other))
-    if verdict == "merge":
-        visitor.gallery.merge(first, second)
-    else:
-        visitor.gallery.keep(first, second)
+    """Make two people one, or note that they are two; both as the page showed them."""
+    settle = visitor.gallery.merge if verdict == "merge" else visitor.gallery.keep
+    try:
+        settle(carrying.shown(kept), carrying.shown(other))
+    except Changed as error:
+        return _found(request, key, visitor, error)
     return RedirectResponse(f"/gallery/duplicates/{key}", 303)
+
+
+def _found(request: Request, key: str, visitor: Visitor, error: Changed | None = None) -> Response:
+    answer = answer_of(visitor, key, "duplicates")
+    if isinstance(answer, Response):
+        return answer
+    gallery = visitor.gallery
+    with gallery.snapshot():
+        pairs = errands.undecided(gallery, answer["pairs"])
+        people = {photo.person_id: photo.person for pair in pairs for photo in pair.photos}
+        shown = {number: carrying.packed(person, gallery.photos(person.label)) for number, person in people.items()}
+    return page(
+        request,
+        "duplicates.html",
+        visitor,
+        status=status_of(error).value if error else 200,
+        fault=str(error or ""),
+        routes=[],
+        above=ABOVE,
+        pairs=pairs,
+        shown=shown,
+        answer=answer,
+        key=key,
+    )

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 
-from forensic.errors import UsageError
+from forensic.errors import Changed, ForensicError, UsageError
 from forensic.gallery import browsing
 from forensic.gallery.checks import proving
-from forensic.gallery.expunging import today
-from forensic.gallery.models import Person, Photo
+from forensic.gallery.expunging import Due, today
+from forensic.gallery.models import Photo
 from forensic.gallery.records import Shown
 from forensic.gallery.rights import Right
-from forensic.web import errands
+from forensic.web import carrying, errands
 from forensic.web.access import Visitor, allowed
 from forensic.web.pages.jobs import Key, answer_of
 from forensic.web.pages.parameters import Number
+from forensic.web.problems import status_of
 from forensic.web.templating import page
 
 router = APIRouter()
@@ -26,16 +28,30 @@ Word = Annotated[str, Form(max_length=1000)]
 
 
 class Said(BaseModel):
-    """What stands in the form of an expunge: the person's label, typed again, and why they go."""
+    """What stands in the form of an expunge: whom it showed, the person's label, typed again, and why they go."""
 
+    shown: str = ""
     label: str = Field("", max_length=1000)
     reason: str = Field("", max_length=1000)
+
+    def checked(self) -> Shown:
+        """Whom the form showed, once all is there.
+
+        Raises:
+            UsageError: It is not.
+        """
+        whom = carrying.shown(self.shown)
+        if self.label.strip() != whom.label:
+            raise UsageError("The label that was typed is another one: nothing was removed.")
+        if not self.reason.strip():
+            raise UsageError("A reason is needed, such as an order's number: nothing was removed.")
+        return whom
 
 
 @router.get("/people/{number}/expunge")
 def person_asked(request: Request, number: Number, visitor: Annotated[Visitor, allowed(Right.EXPUNGE)]) -> Response:
     """What would go with a person, and the form that wants the label typed."""
-    return _asked(request, visitor, visitor.gallery.person_by_number(number))
+    return _asked(request, visitor, number)
 
 
 @router.post("/people/{number}/expunge")
@@ -46,13 +62,10 @@ def person_expunged(
     said: Annotated[Said, Form()],
 ) -> Response:
     """Remove a person for good, and begin to look for traces."""
-    person = visitor.gallery.person_by_number(number)
-    if fault := _fault(person, said):
-        return _asked(request, visitor, person, fault=fault, reason=said.reason)
     try:
-        visitor.gallery.expunge(Shown(person.label, number), reason=said.reason)
-    except UsageError as error:
-        return _asked(request, visitor, person, fault=str(error))
+        visitor.gallery.expunge(said.checked()._replace(number=number), reason=said.reason)
+    except (UsageError, Changed) as error:
+        return _asked(request, visitor, number, error=error, reason=said.reason)
     return _gone(visitor, number)
 
 
@@ -60,7 +73,7 @@ def person_expunged(
 def photo_asked(request: Request, number: Number, visitor: Annotated[Visitor, allowed(Right.EXPUNGE)]) -> Response:
     """What would go with a photo."""
     photo = visitor.gallery.photo(number)
-    return _asked(request, visitor, visitor.gallery.person_by_number(photo.person_id), photo)
+    return _asked(request, visitor, photo.person_id, photo)
 
 
 @router.post("/photos/{number}/expunge")
@@ -72,17 +85,18 @@ def photo_expunged(
 ) -> Response:
     """Remove a photo for good; its person too, if it was the last one."""
     photo = visitor.gallery.photo(number)
-    person = visitor.gallery.person_by_number(photo.person_id)
-    if fault := _fault(person, said):
-        return _asked(request, visitor, person, photo, fault=fault, reason=said.reason)
     try:
-        visitor.gallery.expunge_photo(number, reason=said.reason)
-    except UsageError as error:
-        return _asked(request, visitor, person, photo, fault=str(error))
-    if person.photo_count == 1:
-        return _gone(visitor, person.id)
+        whom = said.checked()
+        if (whom.label, whom.number) != (photo.person.label, photo.person_id):
+            raise Changed(f"Photo {number} is no longer one of {whom.label!r}: look at it again. Nothing was done.")
+        last = whom.photos == frozenset({number})
+        visitor.gallery.expunge_photo(number, reason=said.reason, last=last)
+    except (UsageError, Changed) as error:
+        return _asked(request, visitor, photo.person_id, photo, error=error, reason=said.reason)
+    if last:
+        return _gone(visitor, photo.person_id)
     visitor.server.engine.forget()
-    return RedirectResponse(f"/people/{person.id}", 303)
+    return RedirectResponse(f"/people/{photo.person_id}", 303)
 
 
 @router.get("/people/{number}/proof")
@@ -129,60 +143,69 @@ def retention(request: Request, visitor: Annotated[Visitor, allowed(Right.VIEW)]
 
 @router.post("/gallery/retention")
 def retention_applied(
-    request: Request, visitor: Annotated[Visitor, allowed(Right.EXPUNGE)], count: Word = ""
+    request: Request, visitor: Annotated[Visitor, allowed(Right.EXPUNGE)], count: Word = "", shown: Word = ""
 ) -> Response:
-    """Expunge everybody whose date has passed; how many they are has to be typed."""
+    """Expunge everybody who was shown as due; how many they are has to be typed."""
     due = visitor.gallery.due(today())
-    if not due or count.strip() != str(len(due)):
-        fault = f"{len(due)} people are due: type that number. Nobody was removed." if due else "Nobody is due."
-        return _retention(request, visitor, fault)
+    if not due:
+        return _retention(request, visitor, UsageError("Nobody is due."))
+    if count.strip() != str(len(due)):
+        fault = f"{len(due)} people are due: type that number. Nobody was removed."
+        return _retention(request, visitor, UsageError(fault))
+    if shown != _digest(due):
+        fault = "Others are due now than were shown, or their photos are others: look again. Nobody was removed."
+        return _retention(request, visitor, Changed(fault))
     visitor.gallery.expunge_due(due)
     visitor.server.engine.forget()
     return RedirectResponse("/gallery/expunged", 303)
 
 
-def _retention(request: Request, visitor: Visitor, fault: str = "") -> Response:
+def _retention(request: Request, visitor: Visitor, error: ForensicError | None = None) -> Response:
     found, day = visitor.gallery.due(), today()
+    due = [one for one in found if one.keep_until < day]
     return page(
         request,
         "retention.html",
         visitor,
-        status=422 if fault else 200,
+        status=status_of(error).value if error else 200,
+        fault=str(error or ""),
         size=visitor.gallery.size(),
         found=found,
         today=day,
-        due=sum(one.keep_until < day for one in found),
-        fault=fault,
+        due=len(due),
+        shown=_digest(due),
     )
+
+
+def _digest(due: Iterable[Due]) -> str:
+    return carrying.digest([[one.label, one.number, sorted(one.photo_ids)] for one in due])
 
 
 def _asked(
     request: Request,
     visitor: Visitor,
-    person: Person,
+    number: int,
     photo: Photo | None = None,
     *,
-    fault: str = "",
+    error: ForensicError | None = None,
     reason: str = "",
 ) -> Response:
+    gallery = visitor.gallery
+    with gallery.snapshot():
+        person = gallery.person_by_number(number)
+        photos, holdings = gallery.photos(person.label), browsing.holdings(gallery, number)
     return page(
         request,
         "expunge.html",
         visitor,
-        status=422 if fault else 200,
+        status=status_of(error).value if error else 200,
+        fault=str(error or ""),
         person=person,
         photo=photo,
-        holdings=browsing.holdings(visitor.gallery, person.id),
-        fault=fault,
+        holdings=holdings,
+        shown=carrying.packed(person, photos),
         reason=reason,
     )
-
-
-def _fault(person: Person, said: Said) -> str:
-    """What keeps a form from being followed; nothing where it may be."""
-    if said.label.strip() != person.label:
-        return "The label that was typed is another one: nothing was removed."
-    return "" if said.reason.strip() else "A reason is needed, such as an order's number: nothing was removed."
 
 
 def _gone(visitor: Visitor, number: int) -> Response:

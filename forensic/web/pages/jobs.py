@@ -14,6 +14,7 @@ from forensic.gallery.casework import cases
 from forensic.gallery.rights import Right
 from forensic.web.access import Visitor, allowed
 from forensic.web.jobs import ENDED, Status, View
+from forensic.web.pages.parameters import LENGTH, Before
 from forensic.web.problems import Conflict
 from forensic.web.templating import page
 
@@ -47,10 +48,18 @@ FORMS = {"enroll": "/enroll", "reindex": "/gallery", "verify": "/audit", "duplic
 
 
 @router.get("/jobs")
-def listed(request: Request, visitor: Annotated[Visitor, allowed()]) -> Response:
+def listed(request: Request, visitor: Annotated[Visitor, allowed()], before: Before = None) -> Response:
     """The visitor's jobs, the newest first."""
-    views = visitor.server.jobs.views(visitor.operator.name)
-    return page(request, "jobs.html", visitor, jobs=[(view, result(view)) for view in views], names=NAMES)
+    found = visitor.server.jobs.views(visitor.operator.name, before=before, most=LENGTH + 1)
+    return page(
+        request,
+        "jobs.html",
+        visitor,
+        jobs=[(view, result(view)) for view in found[:LENGTH]],
+        older=found[LENGTH - 1].job.order if len(found) > LENGTH else None,
+        before=before,
+        names=NAMES,
+    )
 
 
 @router.get("/jobs/{key}")

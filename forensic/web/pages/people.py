@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from forensic.errors import UsageError
+from forensic.errors import Changed, UsageError
 from forensic.gallery import browsing
 from forensic.gallery.expunging import today
-from forensic.gallery.people import described
-from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS, Shown
+from forensic.gallery.people import described, described_photo
+from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS
 from forensic.gallery.rights import Right
+from forensic.web import carrying
 from forensic.web.access import Visitor, allowed
 from forensic.web.forms import Fields
 from forensic.web.pages.parameters import Number
+from forensic.web.problems import status_of
 from forensic.web.templating import page
 
 router = APIRouter()
@@ -26,24 +29,25 @@ EXTRA = "own."
 @router.get("/people/{number}")
 def shown(request: Request, number: Number, visitor: Annotated[Visitor, allowed(Right.VIEW)]) -> Response:
     """A person with all photos; that somebody looked is on record."""
-    person, photos = visitor.gallery.view(visitor.gallery.person_by_number(number).label)
-    return page(
-        request,
-        "person.html",
-        visitor,
-        person=person,
-        photos=photos,
-        known=described(person),
-        routes=browsing.routes_of(visitor.gallery, [photo.id for photo in photos]),
-        today=today(),
-        extra=EXTRA,
-    )
+    return _page(request, visitor, number)
 
 
 @router.post("/people/{number}")
-def corrected(number: Number, visitor: Annotated[Visitor, allowed(Right.ENROLL)], fields: Fields) -> Response:
-    """Change a person's metadata or label: what differs from what is stored; an empty value takes one away."""
+def corrected(
+    request: Request, number: Number, visitor: Annotated[Visitor, allowed(Right.ENROLL)], fields: Fields
+) -> Response:
+    """Change a person's metadata or label: what differs from what was shown; an empty value takes one away."""
+    try:
+        _correct(visitor, number, fields)
+    except Changed as error:
+        return _page(request, visitor, number, error)
+    return RedirectResponse(f"/people/{number}", 303)
+
+
+def _correct(visitor: Visitor, number: int, fields: dict[str, str]) -> None:
+    whom = carrying.shown(fields.get("shown", ""))._replace(number=number)
     person = visitor.gallery.person_by_number(number)
+    _check_known(fields, described(person))
     known = {key: str(value) for key, value in described(person).items()}
     given = {key: fields[key].strip() for key in PERSON_FIELDS if key in fields}
     given |= {key.removeprefix(EXTRA): text.strip() for key, text in fields.items() if key.startswith(EXTRA)}
@@ -53,17 +57,21 @@ def corrected(number: Number, visitor: Annotated[Visitor, allowed(Right.ENROLL)]
     if column and value:
         given[column] = value
     changes = {key: text for key, text in given.items() if text != known.get(key, "")}
-    label = fields.get("person", "").strip() or person.label
-    if changes or label != person.label:
-        whom = Shown(person.label, number)
-        visitor.gallery.update(whom, changes, rename=None if label == person.label else label)
-    return RedirectResponse(f"/people/{number}", 303)
+    label = fields.get("person", "").strip() or whom.label
+    if changes or label != whom.label:
+        visitor.gallery.update(whom, changes, rename=None if label == whom.label else label)
 
 
 @router.post("/photos/{number}")
-def photo_corrected(number: Number, visitor: Annotated[Visitor, allowed(Right.ENROLL)], fields: Fields) -> Response:
+def photo_corrected(
+    request: Request, number: Number, visitor: Annotated[Visitor, allowed(Right.ENROLL)], fields: Fields
+) -> Response:
     """Change when a photo was taken, or where it comes from."""
     photo = visitor.gallery.photo(number)
+    try:
+        _check_known(fields, described_photo(photo))
+    except Changed as error:
+        return _page(request, visitor, photo.person_id, error)
     given = {key: fields[key].strip() for key in PHOTO_FIELDS if key in fields}
     changes = {key: text for key, text in given.items() if text != (getattr(photo, key) or "")}
     if changes:
@@ -73,12 +81,42 @@ def photo_corrected(number: Number, visitor: Annotated[Visitor, allowed(Right.EN
 
 @router.post("/people/{number}/split")
 def split(
+    request: Request,
     number: Number,
     visitor: Annotated[Visitor, allowed(Right.ENROLL)],
     label: Annotated[str, Form()],
+    shown: Annotated[str, Form()],
     photos: Annotated[list[int] | None, Form()] = None,
 ) -> Response:
     """Give some of a person's photos to a new person."""
-    whom = Shown(visitor.gallery.person_by_number(number).label, number)
-    made = visitor.gallery.split(whom, photos or [], label)
+    whom = carrying.shown(shown)._replace(number=number)
+    try:
+        made = visitor.gallery.split(whom, photos or [], label)
+    except Changed as error:
+        return _page(request, visitor, number, error)
     return RedirectResponse(f"/people/{made.id}", 303)
+
+
+def _check_known(fields: Mapping[str, str], recorded: Mapping[str, str | int]) -> None:
+    if fields.get("known") != carrying.digest(recorded):
+        raise Changed("What is recorded was changed since it was shown: look at it again. Nothing was done.")
+
+
+def _page(request: Request, visitor: Visitor, number: int, error: Changed | None = None) -> Response:
+    person, photos = visitor.gallery.view(visitor.gallery.person_by_number(number).label)
+    return page(
+        request,
+        "person.html",
+        visitor,
+        status=status_of(error).value if error else 200,
+        fault=str(error or ""),
+        person=person,
+        photos=photos,
+        known=described(person),
+        shown=carrying.packed(person, photos),
+        digest=carrying.digest(described(person)),
+        digests={photo.id: carrying.digest(described_photo(photo)) for photo in photos},
+        routes=browsing.routes_of(visitor.gallery, [photo.id for photo in photos]),
+        today=today(),
+        extra=EXTRA,
+    )

@@ -18,7 +18,7 @@ from forensic.gallery.casework.casework_models import Case
 from forensic.gallery.rights import Right
 from forensic.search_records import faces_of
 from forensic.web import asking, views
-from forensic.web.access import Visitor, allowed
+from forensic.web.access import Visitor, allowed, form_of
 from forensic.web.api.models import LARGEST
 from forensic.web.forms import whole
 from forensic.web.landmarks import NAMES, Points, look
@@ -52,11 +52,6 @@ class Entries(NamedTuple):
     top: str = str(TOP)
     conditions: tuple[tuple[str, str], ...] = ()
     justification: str = ""
-
-
-async def form_of(request: Request) -> FormData:
-    """A dependency: the form, whose fields depend on the case's sketches."""
-    return await request.form()
 
 
 @router.get("/cases/{number}/search")

@@ -11,7 +11,7 @@ from contextlib import closing
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from forensic.commands.expunge import expunge as group
 from forensic.errors import DataError, GalleryError
@@ -19,7 +19,7 @@ from forensic.gallery import Gallery, database
 from forensic.gallery.backup import backups, restoring
 from forensic.gallery.checks import pages, proving
 from forensic.gallery.checks.traces import Traces
-from forensic.gallery.models import Person
+from forensic.gallery.models import Cohort, CohortSketch, Person
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -225,6 +225,40 @@ def test_an_index_that_came_back(gone, making):
     for ids, expected in (([1, 4], ["indexes"]), ([1, 2], [])):
         assert gone.save_index("i", save({"ids": np.array(ids)}), space=space, revision=revision)
         assert found(gone) == expected
+
+
+def test_a_folder_among_the_indexes_is_no_trace_but_what_it_holds_may_be(gone):
+    folder = gone.index_folder / "@eaDir"
+    folder.mkdir(mode=0o700)
+    assert found(gone) == []
+    (folder / "thumb").write_bytes(b"a face")
+    assert found(gone) == ["indexes"]
+    (folder / "thumb").unlink()
+    folder.rmdir()
+    folder.symlink_to(gone.folder.parent)  # nobody looks behind it
+    assert found(gone) == ["indexes"]
+
+
+def test_templates_in_a_cohort_are_told_of_until_no_snapshot_has_them(gallery, making, places):
+    """Nobody's key seals them there; a snapshot of after the expunge, and one that is pruned, has none."""
+    gallery.enroll([making.record(0), making.record(2)])
+    sketch, photo = making.record(9).sha256, making.record(2).sha256
+    vectors = {one: making.template(one, making.space()) for one in (sketch, photo)}
+    gallery.add_cohort("a", {sketch: vectors[sketch]})
+    with gallery.writing() as session:  # as an earlier version let it be
+        row = session.scalars(select(Cohort)).one()
+        session.add(CohortSketch(cohort_id=row.id, sha256=photo, vector=vectors[photo].astype("<f4").tobytes()))
+    backups.make(gallery, *places)
+    gallery.expunge("P0001")
+    backups.make(gallery, places[0])
+    gallery.expunge("P0000")
+    (check,) = [check for check in proving.prove(gallery, 2) if check.passed is False]
+    assert check.name == "cohort"
+    assert str(places[0]) in check.said
+    assert "forensic backup prune" in check.said
+    assert found(gallery, 1) == []
+    backups.prune(gallery, places[0], 1)
+    assert found(gallery) == []
 
 
 @pytest.mark.sqlite("old pages are SQLite's: see test_postgresql.py")
