@@ -11,7 +11,7 @@ from pathlib import Path
 
 LIBRARIES = ("torch", "torchvision", "facenet-pytorch", "numpy", "pillow", "scipy")
 """Whose other versions could change the last bits of a template."""
-PACKAGES = ("forensic-sketch", *LIBRARIES, "scikit-learn", "lir")
+PACKAGES = ("forensic-sketch", *LIBRARIES, "scikit-learn")
 PACKAGE = Path(__file__).resolve().parent
 
 

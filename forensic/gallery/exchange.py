@@ -12,20 +12,24 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
+from sqlalchemy import select
+
 from forensic import regular
 from forensic.errors import DataError, GalleryError, UsageError
 from forensic.gallery import address
-from forensic.gallery.objects import private_folders, write_private
+from forensic.gallery.models import Person, Photo
+from forensic.gallery.objects import private_folders, sync, write_private
+from forensic.gallery.photos import Photos
 from forensic.gallery.records import MEASURED, PERSON_FIELDS, PHOTO_FIELDS, RESERVED
 from forensic.gallery.rights import Right, needs
 from forensic.gallery.templates import chunks
 
 if TYPE_CHECKING:
-    from forensic.gallery.models import Photo
     from forensic.gallery.store import Gallery
 
 MAX_TABLE = 128 * 1024 * 1024
@@ -147,15 +151,19 @@ def export(gallery: "Gallery", out: Path) -> Path:
         raise UsageError(f"{table} or {folder} is there already; give another name, or remove it first.")
     with gallery.writing() as session:
         gallery.note(session, "export")
-    photos = sorted(gallery.photos(), key=lambda photo: (photo.person.label, photo.sha256))
+    photos = Photos(gallery, select(Photo.id).join(Person).order_by(Person.label, Photo.sha256))
     try:
         private_folders(table.parent)
         with TemporaryDirectory(prefix=f".{folder.name}-", dir=table.parent, ignore_cleanup_errors=True) as beside:
             whole, originals = Path(beside, table.name), Path(beside, folder.name)
             private_folders(originals)
-            for some in chunks(photos, BATCH):
-                write_private({originals / _file_name(photo): gallery.photo_bytes(photo) for photo in some})
-            write_private({whole: _table(photos, folder.name).encode()})
+            with open(whole, "x", encoding="utf-8", newline="", opener=partial(os.open, mode=0o600)) as file:
+                writer, extras = csv.writer(file), _extras(gallery)
+                writer.writerow(map(escape, [*RESERVED, *PERSON_FIELDS, *PHOTO_FIELDS, *extras, *MEASURED]))
+                for some in chunks(photos, BATCH):
+                    write_private({originals / _file_name(photo): gallery.photo_bytes(photo) for photo in some})
+                    writer.writerows(map(escape, _row(photo, folder.name, extras)) for photo in some)
+            sync([whole])
             os.replace(originals, folder)
             try:
                 os.replace(whole, table)
@@ -170,20 +178,15 @@ def export(gallery: "Gallery", out: Path) -> Path:
     return table
 
 
-def _table(photos: Sequence["Photo"], folder: str) -> str:
-    """The table of photos whose originals lie in a folder beside it."""
-    extras = sorted({key for photo in photos for key in photo.person.extra})
-    content = io.StringIO()
-    writer = csv.writer(content)
-    writer.writerow(map(escape, [*RESERVED, *PERSON_FIELDS, *PHOTO_FIELDS, *extras, *MEASURED]))
-    for photo in photos:
-        cells = [photo.person.label, f"{folder}/{_file_name(photo)}", *_cells(photo, extras)]
-        writer.writerow(map(escape, cells))
-    return content.getvalue()
+def _extras(gallery: "Gallery") -> list[str]:
+    """The columns of the user's own that anybody has."""
+    with gallery.reading() as session:
+        return sorted({key for extra in session.scalars(select(Person.extra)) for key in extra})
 
 
-def _cells(photo: "Photo", extras: Sequence[str]) -> Iterator[str]:
-    """A photo's row but for its first two cells."""
+def _row(photo: Photo, folder: str, extras: Sequence[str]) -> Iterator[str]:
+    """The cells of a photo whose original lies in a folder beside the table."""
+    yield from (photo.person.label, f"{folder}/{_file_name(photo)}")
     yield from (_cell(getattr(photo.person, key)) for key in PERSON_FIELDS)
     yield from (_cell(getattr(photo, key)) for key in PHOTO_FIELDS)
     yield from (_cell(photo.person.extra.get(key)) for key in extras)
@@ -198,7 +201,7 @@ def _cell(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _file_name(photo: "Photo") -> str:
+def _file_name(photo: Photo) -> str:
     """A name for an original without anything that a shell or a file system could take amiss."""
     plain = re.sub(r"[^A-Za-z0-9]+", "_", photo.person.label).strip("_")[:40]
     return f"{plain or 'person'}-{photo.sha256}{SUFFIXES.get(photo.format, '.img')}"

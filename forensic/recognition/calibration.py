@@ -9,6 +9,7 @@ Every LR here is a log10, so 0 is neutral. The measures take those of mated comp
 shape (m,), and of non-mated ones (two people), shape (n,); an empty list or a NaN is a ``ValueError``.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple, Self
@@ -23,7 +24,9 @@ Array = NDArray[np.float64]
 MINIMUM = 10
 """Fewest comparisons of either class that a calibration is fitted to."""
 STEP = 0.01
-"""Grid of the log10 LR on which the bounds are sought, as in lir."""
+"""Grid of the log10 LR on which the bounds are sought."""
+BITS = math.log2(10)
+"""In a decimal digit."""
 SUPPORT = (
     (6.0, "extremely strong"),
     (4.0, "very strong"),
@@ -84,7 +87,7 @@ class Measured(NamedTuple):
 class Calibration:
     """``log10 LR = clip(slope * score + intercept, lower, upper)``, and what it was fitted on.
 
-    Applying it needs numpy alone; ``fit`` needs lir.
+    Applying it needs numpy alone; ``fit`` needs scikit-learn.
 
     Args:
         kind: kind of sketch, for instance 'viewed'.
@@ -141,7 +144,7 @@ class Calibration:
 
     @classmethod
     def fit(cls, scores: ArrayLike, mated: ArrayLike, *, kind: str, population: str, people: int) -> Self:
-        """Fit lir's logistic regression to the scores, and the bounds to its LRs.
+        """Fit a logistic regression to the scores, and the bounds to its LRs.
 
         Both classes weigh the same, so the share of mated comparisons, which is the design's and not the case's,
         cancels from the odds. Millions of non-mated comparisons are used as they are.
@@ -236,8 +239,8 @@ def elub(mated: ArrayLike, nonmated: ArrayLike) -> Bounds:
     n comparisons never speak for more than n + 1 (Vergeer et al., "Numerical likelihood ratios outputted by LR
     systems are often based on extrapolation: when to stop extrapolating?", Science & Justice 56, 2016).
 
-    These are the bounds of lir's ``ELUBBounder``, which tabulates every comparison at every threshold and would
-    need more than 10 GB for two million; counting in sorted arrays needs every comparison once.
+    They are sought by counting in sorted arrays, which takes two million comparisons one by one; a table of every
+    comparison at every threshold would take more than 10 GB.
     """
     mates, strangers = np.sort(_checked(mated, "mated")), np.sort(_checked(nonmated, "nonmated"))
     lowest = max(min(mates[0], strangers[0]), -np.log10(len(mates) + 1))
@@ -283,12 +286,7 @@ def cllr(mated: ArrayLike, nonmated: ArrayLike) -> float:
     >>> cllr([0.0], [0.0])
     1.0
     """
-    from lir.data.models import LLRData
-    from lir.metrics import cllr as cost
-
-    log_lr, labels = _labelled(mated, nonmated)
-    with np.errstate(over="ignore"):
-        return float(cost(LLRData(features=log_lr, labels=labels)))
+    return _cross_entropy(_checked(mated, "mated"), _checked(nonmated, "nonmated"), 0.0)
 
 
 def cllr_min(mated: ArrayLike, nonmated: ArrayLike) -> float:
@@ -303,22 +301,14 @@ def ece_curve(mated: ArrayLike, nonmated: ArrayLike, prior_log_odds: ArrayLike |
     the LRs, of their best monotone recalibration (PAV) and of LR = 1. The system's at 0 is its ``cllr``; where it
     lies above the reference, the LRs do harm.
     """
-    from lir.plotting.expected_calibration_error import calculate_ece
-
     grid = np.linspace(-3, 3, 61) if prior_log_odds is None else np.asarray(prior_log_odds, dtype=np.float64)
-    priors = 1 / (1 + 10.0**-grid)
-
-    def curve(log_lr: Array, labels: NDArray[np.int64]) -> Array:
-        lr = 10.0**log_lr
-        # One prior at a time: lir tabulates every comparison at every prior.
-        return np.concatenate([calculate_ece(lr, labels, prior) for prior in priors.reshape(-1, 1)])
-
-    return CrossEntropy(
-        grid,
-        curve(*_labelled(mated, nonmated)),
-        curve(*_labelled(*_pav(mated, nonmated))),
-        curve(*_labelled([0.0], [0.0])),
+    system = _checked(mated, "mated"), _checked(nonmated, "nonmated")
+    neutral = np.zeros(1), np.zeros(1)
+    curves = (
+        np.array([_cross_entropy(*log_lrs, log_odds) for log_odds in grid])
+        for log_lrs in (system, _pav(*system), neutral)
     )
+    return CrossEntropy(grid, *curves)
 
 
 def tippett(mated: ArrayLike, nonmated: ArrayLike, log_lrs: ArrayLike | None = None) -> Tippett:
@@ -345,32 +335,41 @@ def misleading(mated: ArrayLike, nonmated: ArrayLike) -> Misleading:
 
 
 def _logistic(scores: Array, mated: NDArray[np.bool_]) -> tuple[float, float]:
-    """Slope and intercept of the log10 LR by lir's class-balanced logistic regression."""
-    from lir.algorithms.logistic_regression import LogitCalibrator
+    """Slope and intercept of the log10 LR by a logistic regression in which both classes weigh the same."""
+    from sklearn.linear_model import LogisticRegression
 
     centre, spread = float(scores.mean()), float(scores.std())
     if np.ptp(scores) == 0:
         return 0.0, 0.0
     # Standardized, the regression's weak ridge means the same for every scale of scores; it keeps the slope finite
     # where the classes do not overlap.
-    calibrator = LogitCalibrator(tol=1e-8, max_iter=1000).fit((scores - centre) / spread, mated.astype(np.int64))
-    at_centre, one_further = calibrator.transform(np.array([0.0, 1.0]))
-    slope = float(one_further - at_centre) / spread
-    return slope, float(at_centre) - slope * centre
+    standard = ((scores - centre) / spread).reshape(-1, 1)
+    line = LogisticRegression(class_weight="balanced", tol=1e-8, max_iter=1000).fit(standard, mated)
+    slope = float(line.coef_[0, 0]) / (spread * math.log(10))
+    return slope, float(line.intercept_[0]) / math.log(10) - slope * centre
+
+
+def _cross_entropy(mates: Array, strangers: Array, log_odds: float) -> float:
+    """Mean uncertainty in bits that the LRs leave at these prior log10 odds of 'same person'."""
+    prior = 1 / (1 + 10.0**-log_odds)
+    missed = np.logaddexp2(0.0, -BITS * (mates + log_odds)).mean()
+    accepted = np.logaddexp2(0.0, BITS * (strangers + log_odds)).mean()
+    return float(prior * missed + (1 - prior) * accepted)
 
 
 def _pav(mated: ArrayLike, nonmated: ArrayLike) -> tuple[Array, Array]:
-    from lir.algorithms.isotonic_regression import IsotonicCalibrator
+    """The log10 LRs after their best monotone recalibration, for which their order alone counts."""
+    from sklearn.isotonic import IsotonicRegression
 
-    log_lr, labels = _labelled(mated, nonmated)
-    best = IsotonicCalibrator().fit_transform(log_lr, labels)
-    return best[labels == 1], best[labels == 0]
-
-
-def _labelled(mated: ArrayLike, nonmated: ArrayLike) -> tuple[Array, NDArray[np.int64]]:
-    """Both classes in one array, and 1 for each mated and 0 for each non-mated comparison."""
     mates, strangers = _checked(mated, "mated"), _checked(nonmated, "nonmated")
-    return np.concatenate([mates, strangers]), np.repeat([1, 0], [len(mates), len(strangers)])
+    order = np.unique(np.concatenate([mates, strangers]), return_inverse=True)[1]
+    labels = np.arange(len(order)) < len(mates)
+    # At even odds beforehand the posterior odds are the LR.
+    weights = np.where(labels, 1 / len(mates), 1 / len(strangers))
+    posterior = IsotonicRegression(y_min=0.0, y_max=1.0).fit_transform(order, labels, sample_weight=weights)
+    with np.errstate(divide="ignore"):
+        best = np.log10(posterior) - np.log10(1 - posterior)
+    return best[labels], best[~labels]
 
 
 def _checked(log_lr: ArrayLike, name: str) -> Array:

@@ -125,8 +125,8 @@ def status_of(error: ForensicError) -> HTTPStatus:
 def status_of_kind(kind: str) -> HTTPStatus:
     """The status that goes with an error's name: that of an error which a job ended with.
 
-    >>> status_of_kind("face"), status_of_kind("internal")
-    (<HTTPStatus.UNPROCESSABLE_ENTITY: 422>, <HTTPStatus.INTERNAL_SERVER_ERROR: 500>)
+    >>> int(status_of_kind("face")), int(status_of_kind("internal"))
+    (422, 500)
     """
     known = {kind_of_class(one): status for one, status in STATUS.items()}
     known |= {kind_of_class(one): one.status for one in (Busy, Conflict, TooLarge)}

@@ -143,6 +143,7 @@ def test_the_document_of_results_is_made_of_the_reports(
     file.write_text(json.dumps(plain))
     arguments = [str(file), str(file), "--left-out", f"here={file}", "--out", str(out)]
     monkeypatch.setattr("sys.argv", ["recognition.py", *arguments])
+    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
     runpy.run_path(str(ROOT / "experiments" / "recognition.py"), run_name="__main__")
     text = out.read_text()
     assert text.count("### toys (test): 30 sketches, gallery of 30 photos") == 1  # the second time it is not repeated

@@ -105,7 +105,7 @@ def test_a_file_in_place_of_the_folder(tmp_path):
 
 
 def test_someone_elses_database_is_left_alone(tmp_path):
-    with sqlite3.connect(tmp_path / "gallery.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "gallery.db")) as connection, connection:
         connection.execute("CREATE TABLE songs (title)")
     connection.close()
     for create in (False, True):

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.isotonic import IsotonicRegression
 
 from forensic.errors import DataError
 from forensic.recognition import calibration
@@ -43,14 +42,31 @@ def test_log_lr_is_the_line_and_stays_at_the_bounds_beyond_them() -> None:
         fitted.log_lr([0.1, -np.inf])
 
 
-def test_bounds_are_lirs() -> None:
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="the version of lir that is compared with is for Python 3.11")
+def test_figures_are_lirs() -> None:
     from lir.algorithms.bayeserror import elub
+    from lir.algorithms.isotonic_regression import IsotonicCalibrator
+    from lir.algorithms.logistic_regression import LogitCalibrator
+    from lir.data.models import LLRData
+    from lir.metrics import cllr
+    from lir.plotting.expected_calibration_error import calculate_ece
 
     for seed in range(30):
         m, n = np.random.default_rng(seed).integers(10, 400, 2)
         scores, mated = normal(m, n, shift=seed / 7, seed=seed)
-        ours = calibration.elub(scores[mated], scores[~mated])
-        assert ours == pytest.approx(elub(scores.copy(), mated.astype(int)), abs=1e-9)
+        scores = scores.round(1) + 0.005 if seed % 2 else scores  # ties, between the steps of the bounds
+        labels, classes = mated.astype(int), (scores[mated], scores[~mated])
+        assert calibration.elub(*classes) == pytest.approx(elub(scores.copy(), labels), abs=1e-9)
+        assert calibration.cllr(*classes) == pytest.approx(cllr(LLRData(features=scores, labels=labels)))
+        best = IsotonicCalibrator().fit_transform(scores, labels)
+        assert calibration.cllr_min(*classes) == pytest.approx(cllr(LLRData(features=best, labels=labels)))
+        curve = calibration.ece_curve(*classes, [0.5]).system
+        assert curve == pytest.approx(calculate_ece(10**scores, labels, np.array([1 / (1 + 10**-0.5)])))
+        if seed:  # else the classes are alike, and no line is to be had
+            standard = (scores - scores.mean()) / scores.std()
+            lines = LogitCalibrator(tol=1e-8, max_iter=1000).fit(standard, labels).transform(standard)
+            fitted = Calibration.fit(scores, mated, **NAMES)
+            assert fitted.slope * scores + fitted.intercept == pytest.approx(lines, abs=1e-9)
 
 
 @pytest.mark.parametrize(("m", "n"), [(10, 10), (30, 1000), (338, 50_000)])
@@ -116,12 +132,12 @@ def test_it_carries_how_good_it_was_found_to_be() -> None:
     assert Calibration.from_dict(data) == told
 
 
-def test_applying_a_calibration_loads_neither_lir_nor_scikit_learn() -> None:
+def test_applying_a_calibration_loads_no_scikit_learn() -> None:
     code = (
         "import sys; from forensic.recognition.calibration import Calibration, verbal;"
         "c = Calibration(kind='a', population='b', people=9, mated=10, nonmated=10,"
         " slope=1.0, intercept=0.0, lower=-1.0, upper=1.0);"
-        "print(verbal(c.log_lr(9)), [m for m in ('lir', 'sklearn', 'matplotlib') if m in sys.modules])"
+        "print(verbal(c.log_lr(9)), [m for m in ('sklearn', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "moderate support: same person []\n"
@@ -145,18 +161,34 @@ def test_cllr_by_its_formula_and_its_fixed_points() -> None:
     assert calibration.cllr(mated, nonmated) == pytest.approx((cost_mated + cost_nonmated) / 2)
     assert calibration.cllr([0.0, 0.0], [0.0]) == 1.0
     assert calibration.cllr([400.0], [-400.0]) == 0.0
-    assert calibration.cllr([-400.0], [400.0]) == np.inf
+    assert calibration.cllr([-400.0], [400.0]) == pytest.approx(400 * math.log2(10))
+    assert calibration.cllr([-np.inf], [0.0]) == np.inf
 
 
-def test_cllr_min_is_scikit_learns_pav_and_knows_order_only() -> None:
-    scores, mated = normal(60, 300)
-    posterior = IsotonicRegression().fit_transform(scores, mated, sample_weight=np.where(mated, 1 / 60, 1 / 300))
+def pooled(values: Array, weights: Array) -> Array:
+    """Isotonic regression by its max-min formula (Robertson, Wright and Dykstra, 1988, Theorem 1.4.4)."""
+    sums, totals = (np.concatenate([[0.0], np.cumsum(part)]) for part in (values * weights, weights))
+    means = np.array(
+        [
+            [np.inf] * s + [(sums[t + 1] - sums[s]) / (totals[t + 1] - totals[s]) for t in range(s, len(values))]
+            for s in range(len(values))
+        ]
+    )
+    return np.array([max(means[s, i:].min() for s in range(i + 1)) for i in range(len(values))])
+
+
+def test_cllr_min_is_that_of_pooled_comparisons_and_knows_order_only() -> None:
+    scores, mated = normal(20, 60)
+    order = np.argsort(scores)
+    posterior = np.empty(80)
+    posterior[order] = pooled(mated[order].astype(float), np.where(mated, 1 / 20, 1 / 60)[order])
     expected = -(np.log2(posterior[mated]).mean() + np.log2(1 - posterior[~mated]).mean()) / 2
     found = calibration.cllr_min(scores[mated], scores[~mated])
     assert found == pytest.approx(expected)
     assert found == pytest.approx(calibration.cllr_min(3 * scores[mated] - 1, 3 * scores[~mated] - 1))
     assert found <= calibration.cllr(scores[mated], scores[~mated])
     assert calibration.cllr_min([1.0, 2.0], [0.0, -1.0]) == 0.0
+    assert calibration.cllr_min([np.inf, 2.0], [-np.inf, -1.0]) == 0.0
 
 
 def test_ece_by_its_formula_and_at_even_odds() -> None:

@@ -6,6 +6,7 @@ import random
 import shutil
 import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ OWN = {"audit", "backups", "backup_keys", "loose_objects", "index_files", "segme
 
 def tables(gallery: Gallery) -> dict[str, list[tuple[object, ...]]]:
     """Every table's raw rows, as SQLite has them."""
-    with sqlite3.connect(gallery.folder / "gallery.db") as connection:
+    with closing(sqlite3.connect(gallery.folder / "gallery.db")) as connection, connection:
         names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         return {name: sorted(connection.execute(f"SELECT * FROM {name}"), key=repr) for name in names}
 
@@ -327,7 +328,7 @@ def test_an_older_backup_is_brought_to_the_newest_schema(enrolled, places, tmp_p
     monkeypatch.setattr(database, "MIGRATIONS", later)
     monkeypatch.setattr(database, "HEAD", "9999")
     restoring.restore(*places, tmp_path / "new")
-    with sqlite3.connect(tmp_path / "new" / "gallery.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "new" / "gallery.db")) as connection, connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
         assert connection.execute("SELECT later FROM accuracy_reports").fetchall() == [("x",)]
     with Gallery(tmp_path / "new") as new:
