@@ -12,33 +12,27 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from forensic import devices, enrollment, images, matching, parallel, reindexing
-from forensic.candidates import FILTERED, Candidate, Explained, Search
+from forensic.candidates import Candidate, Explained, Search
 from forensic.enrollment import Summary
-from forensic.errors import FaceError, GalleryError, ImageError, StaleIndex, UsageError
+from forensic.errors import FaceError, GalleryError, ImageError, UsageError
 from forensic.explanation import Explanation, explain, matcher_score, portraits_of
-from forensic.faces import Aligned, Finder, policy
+from forensic.faces import Finder, policy
 from forensic.gallery import Filter, Gallery, Matching
 from forensic.gallery.casework import cases
 from forensic.gallery.models import now
-from forensic.gallery.records import Owner
-from forensic.loading import Loaded, Memory
+from forensic.loading import Memory
 from forensic.preparing import Here, by_space
-from forensic.recognition.index import best_per_person
-from forensic.search_records import KNOWN_PROBE, Use, record_of
+from forensic.ranking import STAGES, Probe, answer, rank
+from forensic.search_records import Use, record_of
 
 Picture = str | os.PathLike[str] | Image.Image | images.Decoded
 """What a sketch may be given as."""
-STAGES = ("finding the face", "describing the face", "searching", "putting on record")
-"""What a search does, one after the other."""
-TRIES = 10
-"""Searches in a row whose rows others change meanwhile, until it is told."""
 
 
 def _unwatched(stage: str) -> None:
@@ -196,23 +190,23 @@ class Identifier:
             probes = [self._probe(*one) for one in given]
             return self._search(probes, k, self._kept(only), started)
 
-    def _probe(self, image: Picture, face: int | None, landmarks: NDArray[np.floating] | None) -> _Probe:
+    def _probe(self, image: Picture, face: int | None, landmarks: NDArray[np.floating] | None) -> Probe:
         self._memory.of(self.gallery)  # an empty or stale gallery is told before a sketch is looked at
         self._watch(STAGES[0])
         name, sha256, picture = _open(image)
         try:
-            return _Probe(name, sha256, self.finder.one(picture, face=face, landmarks=landmarks), face)
+            return Probe(name, sha256, self.finder.one(picture, face=face, landmarks=landmarks), face)
         except FaceError as error:
             raise FaceError(f"{name}: {error}") from None
 
     def _kept(self, only: Filter | None) -> Matching | None:
         return None if only is None else self.gallery.matching(only)
 
-    def _search(self, probes: Sequence[_Probe], k: int, kept: Matching | None, started: datetime) -> Search:
+    def _search(self, probes: Sequence[Probe], k: int, kept: Matching | None, started: datetime) -> Search:
         if k < 1:
             raise UsageError(f"{k} candidates were asked for; expected at least 1.")
-        found = self._found(probes, k, kept)
-        answer = self._answer(probes, found, kept)
+        ranking = rank(self.gallery, self._memory, probes, k, kept, self._watch)
+        found = answer(self.gallery, probes, ranking, kept)
         self._watch(STAGES[3])
         use = Use(
             started=started,
@@ -223,84 +217,12 @@ class Identifier:
             k=k,
             device=self._device,
             chosen=[probe.chosen for probe in probes],
-            owners={photo: owner.number for photo, owner in found.owners.items()},
+            owners={photo: owner.number for photo, owner in ranking.owners.items()},
             kept=None if kept is None else kept.digest,
         )
-        number = cases.record_search(self.gallery, record_of(answer, use), case=self.case)
+        number = cases.record_search(self.gallery, record_of(found, use), case=self.case)
         kinds = cases.kinds(self.gallery, self.case, [probe.sha256 for probe in probes])
-        return replace(answer, number=number).of_sketches(kinds)
-
-    def _found(self, probes: Sequence[_Probe], k: int, kept: Matching | None) -> _Found:
-        """The best candidates, of one state of the gallery: others may change it meanwhile."""
-        failed = False
-        for _ in range(TRIES):
-            loaded = self._memory.of(self.gallery)
-            try:
-                return self._ranked(loaded, probes, k, kept)
-            except _Gone:
-                continue
-            except StaleIndex:  # the engine's rows were changed, which the gallery may know nothing of
-                self._memory.forget()
-            except GalleryError:  # the engine's collection may be gone, which is filled again then
-                if failed or loaded.engine is None:
-                    raise
-                failed = True
-                self._memory.forget()
-        raise StaleIndex(f"The templates were changed during each of {TRIES} searches in a row. Search again.")
-
-    def _ranked(self, loaded: Loaded, probes: Sequence[_Probe], k: int, kept: Matching | None) -> _Found:
-        matcher = loaded.matcher
-        index = loaded.index if kept is None else loaded.index.only(kept.photo_ids)
-        self._watch(STAGES[1])
-        templates = [matcher.describe(probe.face, "probe") for probe in probes]
-        self._watch(STAGES[2])
-        query, owners = matcher.scoring.query(*templates), _Owners(self.gallery)
-        try:
-            found = best_per_person(index, query.vector[None], owners, k)[0] if len(index) else []
-            rows = index.rows([best.id for best in found]) if found else ()
-        except KeyError:
-            raise _Gone from None
-        photos = self.gallery.photos_by_number(best.id for best in found)
-        if len(photos) < len(found):  # just now
-            raise _Gone
-        candidates = tuple(
-            Candidate.of(
-                rank,
-                photos[best.id],
-                best.person.label,
-                best.score + query.offset,
-                matcher.own_scores(templates, row),
-                matcher.scoring.calibration,
-            )
-            for rank, (best, row) in enumerate(zip(found, rows, strict=True), 1)
-        )
-        return _Found(loaded, len(index), candidates, owners.told)
-
-    def _answer(self, probes: Sequence[_Probe], found: _Found, kept: Matching | None) -> Search:
-        """What a search found, not yet on record."""
-        loaded, matcher = found.loaded, found.loaded.matcher
-        calibration = matcher.scoring.calibration
-        translating = [route for route in matcher.routes if route.translated == "probe"]
-        return Search(
-            probe=", ".join(probe.name for probe in probes),
-            sha256=", ".join(probe.sha256 for probe in probes),
-            route=matcher.name,
-            models=matcher.models,
-            gallery_size=found.size,
-            gallery_root=loaded.root,
-            approximate=loaded.approximate,
-            candidates=found.candidates,
-            calibration=None if calibration is None else calibration.to_dict(),
-            own_cohort=loaded.own_cohort,
-            filter=None if kept is None else kept.to_json(),
-            warnings=(
-                *(warning for probe in probes for warning in (*probe.face.warnings, *self._known_probe(probe.sha256))),
-                *loaded.warnings,
-                *([FILTERED] if kept is not None and calibration is not None else []),
-            ),
-            faces=tuple(probe.face for probe in probes),
-            synthesized=translating[0].synthesize(probes[0].face) if translating else None,
-        )
+        return replace(found, number=number).of_sketches(kinds)
 
     def search_all(
         self,
@@ -396,44 +318,6 @@ class Identifier:
         routes = self.matcher.routes
         here = Here(by_space(routes), self.finder, policy.load(), threads=workers)
         return reindexing.reindex(here, self.gallery, routes, everything=everything, progress=progress)
-
-    def _known_probe(self, sha256: str) -> Sequence[str]:
-        person = self.gallery.known([sha256]).get(sha256)
-        return () if person is None else (f"{KNOWN_PROBE}, as {person!r}.",)
-
-
-class _Probe(NamedTuple):
-    """A sketch whose face was found; ``chosen`` is the number that was asked for."""
-
-    name: str
-    sha256: str
-    face: Aligned
-    chosen: int | None
-
-
-class _Found(NamedTuple):
-    """Candidates, and what they were found in: ``size`` templates, and the owners of the photos that were ranked."""
-
-    loaded: Loaded
-    size: int
-    candidates: tuple[Candidate, ...]
-    owners: dict[int, Owner]
-
-
-class _Gone(Exception):
-    """Somebody who was found was expunged since."""
-
-
-class _Owners:
-    """Tells whose photos are, and keeps what it told: a list hangs on that too."""
-
-    def __init__(self, gallery: Gallery) -> None:
-        self._gallery = gallery
-        self.told: dict[int, Owner] = {}
-
-    def __call__(self, photos: NDArray[np.int64]) -> dict[int, Owner]:
-        self.told = self._gallery.owners(photos)
-        return self.told
 
 
 def _open(image: Picture) -> tuple[str, str, Image.Image]:

@@ -4,8 +4,9 @@
 
 - what is stored: `models` (tables), `records` (what goes in and out), `objects` (originals) and `buckets`; `originals`
   says where these lie
-- how, so that nothing is lost: `storage` (transactions), `locks`, `database`, `postgresql`, `address`, `migrations`
-- people: `store`, `enrolling`, `expunging`, `merging`, `curating`, `people`, `filtering`, `browsing`,
+- how, so that nothing is lost: `storage` (transactions), `journal`, `locks`, `database`, `postgresql`, `address`,
+  `migrations`
+- people: `store`, `enrolling`, `expunging`, `merging`, `curating`, `people`, `photos`, `filtering`, `browsing`,
   `templates`, `cohorts`; in and out: `exchange`, `nist`
 - who may do what: `users`, `rights`
 - beside it: `engines` (that search in its place), `serving` (a server's own state), `reports` (of accuracy)

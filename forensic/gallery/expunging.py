@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from forensic.errors import Changed, GalleryError, UsageError
-from forensic.gallery import cohorts, database, engines, people, serving, templates
+from forensic.gallery import cohorts, database, engines, journal, people, serving, templates
 from forensic.gallery.backup import keyfiles
 from forensic.gallery.models import Person, Photo, now
 from forensic.gallery.records import Shown
@@ -161,7 +161,7 @@ class Expunging(Storage):
             with self._transaction() as session:
                 with keyfiles.destroying(session):
                     hashes = sorted(remove(session))
-                self._note_loose(session, hashes, expunged=True)
+                journal.note(session, hashes, expunged=True)
             faults = [
                 self._wipe(bool(hashes)),
                 keyfiles.shred(self._transaction, self._name),
@@ -176,7 +176,10 @@ class Expunging(Storage):
         """Wipe what was just removed; or why it could not be wiped yet: the next writer tries again."""
         where = self._name
         try:
-            settled = self._settle(database.BUSY_SECONDS) if photos else database.scrub(self.engine, vacuum=True)
+            if photos:
+                settled = journal.settle(self, database.BUSY_SECONDS)
+            else:
+                settled = database.scrub(self.engine, vacuum=True)
             reason, cure = "another process is reading it", "end that process"
         except (SQLAlchemyError, OSError) as error:
             settled, reason, cure = False, _words(error), "see to that"

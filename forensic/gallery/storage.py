@@ -4,37 +4,34 @@ The folder holds ``gallery.db`` (the truth; or ``database.url``, which names the
 originals, where they were not moved elsewhere; see ``originals``), ``index/`` (a cache that may be deleted),
 ``audit.key`` (signs the log) and ``lock`` (held by whoever writes). In an encrypted gallery the first, and all but the
 lock and ``database.url``, lie in ``sealed/``, and ``gallery.key`` says so. An original outlasts a power cut before the
-row that names it is committed, and its row is gone before it is unlinked; ``loose_objects`` is the journal that tells
-which files may lie in between, and whoever takes the lock next settles them.
+row that names it is committed, and its row is gone before it is unlinked; the ``journal`` tells which files may lie in
+between, and whoever takes the lock next settles them.
 """
 
 import copy
-import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Connection, Engine, bindparam, delete, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, select
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError
-from forensic.gallery import address, database, originals, people, serving, templates
-from forensic.gallery.backup import keyfiles
+from forensic.gallery import address, database, journal, originals, serving, templates
 from forensic.gallery.casework.casework_models import Identity, User
 from forensic.gallery.cipher import encryption
 from forensic.gallery.cipher.keys import UserKey
 from forensic.gallery.locks import Locked, busy, locked
 from forensic.gallery.log import audit
 from forensic.gallery.log.changes import Changes
-from forensic.gallery.models import IndexFile, LooseObject
+from forensic.gallery.models import IndexFile
 from forensic.gallery.objects import PARTIAL, PLAIN, Codec, FolderStore, ObjectStore, private_folders
 from forensic.gallery.rights import Operator, Role, Standing
 
-log = logging.getLogger(__name__)
 DATABASE_FILES = {address.FILE + end for end in ("", "-wal", "-shm", "-journal")}
 OUTSIDE = {  # what lies in a gallery's folder even where all else is sealed
     *(name + end for name in (address.RECORD, encryption.KEY_FILE, encryption.UNFINISHED) for end in ("", PARTIAL)),
@@ -88,7 +85,7 @@ class Storage:
             with database.in_words(self._name):
                 self._settle_schema()
                 self.objects = originals.find(self)
-                self._settle_journal()
+                journal.settle_left(self)
                 self._settle_encryption()
         except BaseException:
             self.close()
@@ -182,19 +179,6 @@ class Storage:
         with Session(connection) as session:
             self._signer.begin(session, **({"key_id": self.sealing.key_id} if self.sealing else {}))
             session.flush()
-
-    def _settle_journal(self) -> None:
-        """Finish what a killed process left, unless another one is writing: then the journal is its own."""
-        with self._reading() as session:
-            loose = session.scalars(select(LooseObject).limit(1)).first() is not None
-            if not loose and not keyfiles.owed(session) and not originals.is_unfinished(session):
-                return
-        with suppress(Locked, OSError), self._lock(patience=0):
-            try:
-                self._settle()
-            except OSError as error:  # what is out of reach is the next writer's to settle
-                where, reason = error.filename or self._name, error.strerror or error
-                log.warning("What was removed may be in %s still (%s): the next use tries again.", where, reason)
 
     def _settle_encryption(self) -> None:
         """Finish what was killed while it encrypted the gallery or rotated its key; a running one holds the lock."""
@@ -321,7 +305,7 @@ class Storage:
     def _exclusive(self, patience: float | None = None) -> Iterator[None]:
         with database.in_words(self._name), self._lock(patience):
             with suppress(OSError):  # what is out of reach stays in the journal
-                self._settle()
+                journal.settle(self)
             yield
 
     @contextmanager
@@ -336,75 +320,6 @@ class Storage:
         """
         with self._exclusive():
             yield database.scrub(self.engine, vacuum=vacuum)
-
-    def _settle(self, patience: float = 0) -> bool:
-        """Remove files that no photo names, keys of backups, and traces of what was expunged; the lock is held.
-
-        While a reader keeps the log of old pages from being emptied, that alone is tried again: the journal remembers
-        that all pages were rewritten since.
-
-        Args:
-            patience: seconds to wait for readers.
-
-        Returns:
-            False if a reader kept the traces from being wiped; the journal then keeps them for the next writer.
-
-        Raises:
-            OSError: Files cannot be removed; the journal keeps them too.
-        """
-        with self._reading() as session:
-            loose = session.scalars(select(LooseObject)).all()
-            kept = people.known(session, [row.sha256 for row in loose])
-            owed, place = keyfiles.owed(session), originals.row(session)
-        if owed:
-            keyfiles.shred(self._transaction, self._name)  # what stays out of reach stays on record
-        originals.settle(self, place)
-        if not loose:
-            return True
-        try:
-            self.objects.remove({row.sha256 for row in loose} - set(kept))
-        except OSError:  # as on a disk that is not mounted: they stay in the journal, and all else is wiped
-            self._wipe_rows(loose, patience)
-            raise
-        if not self._wipe_rows(loose, patience):
-            return False
-        with self._transaction() as session:
-            session.execute(delete(LooseObject))
-        # The hashes are gone from the log too.
-        return not any(row.expunged for row in loose) or database.scrub(self.engine, vacuum=False, patience=patience)
-
-    def _wipe_rows(self, loose: Iterable[LooseObject], patience: float) -> bool:
-        """Wipe what was expunged from the database and its index; False if a reader kept the traces."""
-        expunged = [row for row in loose if row.expunged]
-        if not expunged:
-            return True
-        self._drop_stale_indexes()
-        vacuum = not all(row.rewritten for row in expunged)
-        wiped = database.scrub(self.engine, vacuum=vacuum, patience=patience)
-        if vacuum and (wiped or self.engine.dialect.name == "sqlite"):  # PostgreSQL rewrites nothing that is being read
-            with self._transaction() as session:
-                session.execute(update(LooseObject).where(LooseObject.expunged).values(rewritten=True))
-        return wiped
-
-    def _note_loose(self, session: Session, hashes: Iterable[str], *, expunged: bool) -> None:
-        """Write into the journal that these files may soon lie there with no photo; what is noted stays noted."""
-        noted = {loose.sha256: loose for loose in session.scalars(select(LooseObject))}
-        for sha256 in hashes:
-            if sha256 not in noted:
-                session.add(LooseObject(sha256=sha256, expunged=expunged))
-            elif expunged:
-                noted[sha256].expunged, noted[sha256].rewritten = True, False
-
-    def _add(self, data: Mapping[str, bytes], insert: Callable[[Session], None]) -> None:
-        """Store originals and, in one transaction, the rows that name them; the lock is held."""
-        with self._transaction() as session:
-            self._note_loose(session, data, expunged=False)
-        self.objects.write(data)
-        with self._transaction() as session:
-            insert(session)
-            for some in templates.chunks(list(data)):
-                added = LooseObject.sha256.in_(some)
-                session.execute(delete(LooseObject).where(added, LooseObject.expunged.is_(False)))
 
     # The index's cache
 

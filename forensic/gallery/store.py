@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from forensic.errors import GalleryError
-from forensic.gallery import cohorts, filtering, people, users
+from forensic.gallery import cohorts, filtering, journal, people, users
 from forensic.gallery.curating import Curating
 from forensic.gallery.describing import Describing
 from forensic.gallery.enrolling import COHORT, SKETCH, Plan, Stored
@@ -90,7 +90,7 @@ class Gallery(Curating, Expunging, Describing):
         with self._exclusive():
             plan, is_news = self._planned(records, keep_until)
             if is_news:
-                self._add(plan.originals, lambda session: self._enrolled(session, plan.store(session)))
+                journal.add(self, plan.originals, lambda session: self._enrolled(session, plan.store(session)))
         return plan.outcomes
 
     def _planned(self, records: Sequence[Enrollment | Repeated], keep_until: date | None) -> tuple[Plan, bool]:

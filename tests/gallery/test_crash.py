@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from user_keys import KEY
 
 from forensic.errors import GalleryError
-from forensic.gallery import Gallery, address, database, originals
+from forensic.gallery import Gallery, address, database, journal, originals
 from forensic.gallery.backup import backups, restoring
 from forensic.gallery.cipher import encrypting
 from forensic.gallery.cipher.encryption import SEALED, unlock
@@ -262,7 +262,7 @@ def test_a_journal_in_use_is_left_to_its_writer(gallery, making):
     record = making.record()
     with gallery._exclusive():
         with gallery._transaction() as session:
-            gallery._note_loose(session, [record.sha256], expunged=False)
+            journal.note(session, [record.sha256], expunged=False)
         gallery.objects.write({record.sha256: record.data})
         with Gallery(gallery.folder) as other:  # opened amid a batch
             assert other.verify() == []

@@ -10,7 +10,7 @@ from fuses import Crash, Fuse, failing
 
 from forensic.commands.gallery import gallery as group
 from forensic.errors import GalleryError, UsageError
-from forensic.gallery import Gallery, buckets, originals
+from forensic.gallery import Gallery, buckets, journal, originals
 from forensic.gallery.checks import proving, repairing
 from forensic.gallery.checks.traces import Traces
 from forensic.gallery.objects import OWNER
@@ -194,7 +194,7 @@ def test_what_a_killed_enrolling_left_stays_known_while_it_cannot_be_removed(enr
     """The next enrolling takes its own files alone out of the journal."""
     left = making.record(20)
     with enrolled.writing() as session:
-        enrolled._note_loose(session, [left.sha256], expunged=False)
+        journal.note(session, [left.sha256], expunged=False)
     enrolled.objects.write({left.sha256: left.data})
 
     def refuse(names):

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select, text
 
 from forensic.errors import GalleryError
-from forensic.gallery import Gallery, address, database
+from forensic.gallery import Gallery, address, database, journal
 from forensic.gallery.log import trail
 from forensic.gallery.models import Person, Photo
 
@@ -115,7 +115,7 @@ def test_a_writer_who_lost_the_lock_cannot_go_on(made, elsewhere, server, making
             with elsewhere.reading() as session:
                 server.run(f"SELECT pg_terminate_backend({session.scalars(pid).one()}, 5000)")
             elsewhere.enroll([making.record(2)])
-            made._add({}, lambda session: session.add(Person(label="late", extra={})))
+            journal.add(made, {}, lambda session: session.add(Person(label="late", extra={})))
 
     with pytest.raises(GalleryError, match="See that the server runs"):
         lose_the_lock_and_go_on()
