@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -38,9 +39,10 @@ def gallery_folder(staffed: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(gallery_folder: Path) -> Server:
+def server(gallery_folder: Path) -> Iterator[Server]:
     """An assembled server; ``app`` runs it."""
-    return assemble(Settings(gallery=gallery_folder, routes=("direct@patches",), decoding_seconds=120))
+    with closing(assemble(Settings(gallery=gallery_folder, routes=("direct@patches",), decoding_seconds=120))) as made:
+        yield made
 
 
 @pytest.fixture
