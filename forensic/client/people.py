@@ -98,10 +98,12 @@ class People:
             self._connection.ask("DELETE", f"/people/{person.id}", reading.nothing, Sent(json=asked))
         return [photo.sha256 for _, photos in found for photo in photos]
 
-    def expunge_photo(self, number: int, *, reason: str = "", last: bool | None = None) -> list[str]:
+    def expunge_photo(
+        self, number: int, *, reason: str = "", owner: int | None = None, last: bool | None = None
+    ) -> list[str]:
         """Remove one photo; its person too if it was the last one."""
         sha256 = self._connection.get(f"/photos/{number}", reading.photo).sha256
-        asked = {"reason": reason, "last": last}
+        asked = {"reason": reason, "person": owner, "last": last}
         self._connection.ask("DELETE", f"/photos/{number}", reading.nothing, Sent(json=asked))
         return [sha256]
 

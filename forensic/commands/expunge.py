@@ -71,7 +71,7 @@ def photo(number: int, gallery: Path, reason: str, yes: bool) -> None:
         if not yes and not sure(f"Remove {what} for good?{' It is the last one.' if last else ''}"):
             click.echo("Nothing was removed.")
             return
-        opened.people.expunge_photo(number, reason=reason, last=last)
+        opened.people.expunge_photo(number, reason=reason, owner=found.person_id, last=last)
     click.echo(f"Removed {what}, its templates and the index.")
     if last:
         _show_proof(found.person_id)

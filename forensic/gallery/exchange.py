@@ -10,11 +10,11 @@ import errno
 import io
 import os
 import re
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
-from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import select
@@ -23,8 +23,8 @@ from forensic import regular
 from forensic.errors import DataError, GalleryError, UsageError
 from forensic.gallery import address
 from forensic.gallery.models import Person, Photo
-from forensic.gallery.objects import private_folders, sync, write_private
-from forensic.gallery.photos import Photos
+from forensic.gallery.objects import partial, private_folders, sync, write_private
+from forensic.gallery.photos import PAGE
 from forensic.gallery.records import MEASURED, PERSON_FIELDS, PHOTO_FIELDS, RESERVED
 from forensic.gallery.rights import Right, needs
 from forensic.gallery.templates import chunks
@@ -111,7 +111,7 @@ def _rows(table: Path, data: bytes | None) -> Iterator[tuple[int, list[str]]]:
     try:
         content = regular.read(table, MAX_TABLE) if data is None else data
         if len(content) > MAX_TABLE:
-            raise OSError(errno.EFBIG, f"it has {len(content):,} bytes, expected at most {MAX_TABLE:,}")
+            raise OSError(errno.EFBIG, f"it has more than {MAX_TABLE:,} bytes")
         with io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="") as file:
             # A line is cut where it is too long for csv's reader, which then says so.
             reader = csv.reader(iter(lambda: file.readline(MAX_LINE), ""), strict=True)
@@ -124,8 +124,9 @@ def _rows(table: Path, data: bytes | None) -> Iterator[tuple[int, list[str]]]:
                 if row:
                     yield reader.line_num, row
     except (OSError, ValueError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{table} cannot be read as a CSV table in UTF-8: {reason}.") from error
+        reason, large = getattr(error, "strerror", None) or error, getattr(error, "errno", None) == errno.EFBIG
+        advice = " Give it in several parts." if large else ""
+        raise DataError(f"{table} cannot be read as a CSV table in UTF-8: {reason}.{advice}") from error
 
 
 @needs(Right.ENROLL)
@@ -141,52 +142,70 @@ def export(gallery: "Gallery", out: Path) -> Path:
         The table's path.
 
     Raises:
-        GalleryError: an original is missing or altered, or the place cannot be written; nothing of the export is left.
+        GalleryError: an original is missing or altered, or the place cannot be written; it says what is left there.
         UsageError: the table or the originals' folder is there already, or would lie in a gallery.
     """
     table = out if out.suffix.lower() == ".csv" else out / "gallery.csv"
     folder = table.with_suffix("")
     address.check_outside(table)
-    if table.exists() or folder.exists():
-        raise UsageError(f"{table} or {folder} is there already; give another name, or remove it first.")
+    unfinished = partial(table)
+    if there := [path for path in (table, folder, unfinished) if os.path.lexists(path)]:
+        raise UsageError(f"{there[0]} is there already; give another name, or remove it first.")
     with gallery.writing() as session:
         gallery.note(session, "export")
-    photos = Photos(gallery, select(Photo.id).join(Person).order_by(Person.label, Photo.sha256))
     try:
-        private_folders(table.parent)
-        with TemporaryDirectory(prefix=f".{folder.name}-", dir=table.parent, ignore_cleanup_errors=True) as beside:
-            whole, originals = Path(beside, table.name), Path(beside, folder.name)
-            private_folders(originals)
-            with open(whole, "x", encoding="utf-8", newline="", opener=partial(os.open, mode=0o600)) as file:
-                writer, extras = csv.writer(file), _extras(gallery)
-                writer.writerow(map(escape, [*RESERVED, *PERSON_FIELDS, *PHOTO_FIELDS, *extras, *MEASURED]))
-                for some in chunks(photos, BATCH):
-                    write_private({originals / _file_name(photo): gallery.photo_bytes(photo) for photo in some})
-                    writer.writerows(map(escape, _row(photo, folder.name, extras)) for photo in some)
-            sync([whole])
-            os.replace(originals, folder)
-            try:
-                os.replace(whole, table)
-            except BaseException:
-                os.replace(folder, originals)
-                raise
+        with _taken_back(folder, unfinished):
+            private_folders(folder)
+            files = _write_table(gallery, unfinished, folder.name)
+            for some in chunks(list(files.items()), BATCH):
+                write_private({folder / name: gallery.photo_bytes(photo) for photo, name in some})
+            if os.path.lexists(table):
+                raise FileExistsError(errno.EEXIST, "somebody else wrote such a table meanwhile")
+            os.replace(unfinished, table)
     except OSError as error:
-        raise GalleryError(
-            f"The export to {out} stopped, and nothing of it is left: {error.strerror or error}. See to that, or name "
-            "another place."
-        ) from error
+        left = [str(path) for path in (folder, unfinished) if os.path.lexists(path)]
+        rest = f"a part is left, of people's photos: remove {' and '.join(left)}" if left else "nothing of it is left"
+        raise GalleryError(f"The export to {out} stopped: {error.strerror or error}; {rest}.") from error
+    with suppress(OSError):  # it is whole, if not yet sure to outlast a power cut
+        sync([table.parent])
     return table
 
 
-def _extras(gallery: "Gallery") -> list[str]:
-    """The columns of the user's own that anybody has."""
-    with gallery.reading() as session:
-        return sorted({key for extra in session.scalars(select(Person.extra)) for key in extra})
+@contextmanager
+def _taken_back(folder: Path, file: Path) -> Iterator[None]:
+    """Remove what lies there if what is done meanwhile is not done to its end."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+        raise
 
 
-def _row(photo: Photo, folder: str, extras: Sequence[str]) -> Iterator[str]:
-    """The cells of a photo whose original lies in a folder beside the table."""
-    yield from (photo.person.label, f"{folder}/{_file_name(photo)}")
+def _write_table(gallery: "Gallery", table: Path, folder: str) -> dict[int, str]:
+    """Write a row for each photo, all of one state of the gallery; the name of each one's file in the folder beside."""
+    files = {}
+    query = select(Photo).join(Person).order_by(Person.label, Photo.sha256).execution_options(yield_per=PAGE)
+    with gallery.reading() as session, open(table, "x", encoding="utf-8", newline="", opener=_private) as file:
+        extras = sorted({key for extra in session.scalars(select(Person.extra)) for key in extra})
+        writer = csv.writer(file)
+        writer.writerow(map(escape, [*RESERVED, *PERSON_FIELDS, *PHOTO_FIELDS, *extras, *MEASURED]))
+        for photo in session.scalars(query):
+            files[photo.id] = _file_name(photo)
+            writer.writerow(map(escape, _row(photo, f"{folder}/{files[photo.id]}", extras)))
+    sync([table])
+    return files
+
+
+def _private(path: str, flags: int) -> int:
+    """Opens a new file that only its owner may read."""
+    return os.open(path, flags, 0o600)
+
+
+def _row(photo: Photo, file: str, extras: Sequence[str]) -> Iterator[str]:
+    """The cells of a photo whose original lies in a file named from the table's folder."""
+    yield from (photo.person.label, file)
     yield from (_cell(getattr(photo.person, key)) for key in PERSON_FIELDS)
     yield from (_cell(getattr(photo, key)) for key in PHOTO_FIELDS)
     yield from (_cell(photo.person.extra.get(key)) for key in extras)

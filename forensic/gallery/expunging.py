@@ -67,28 +67,33 @@ class Expunging(Storage):
         return self._expunge(remove)
 
     @needs(Right.EXPUNGE)
-    def expunge_photo(self, photo_id: int, *, reason: str = "", last: bool | None = None) -> list[str]:
+    def expunge_photo(
+        self, photo_id: int, *, reason: str = "", owner: int | None = None, last: bool | None = None
+    ) -> list[str]:
         """Remove one photo as ``expunge`` does; its person too if it was the last one.
 
         Args:
             photo_id: the photo's.
             reason: as of ``expunge``.
-            last: whether somebody was told that it is the last one, so that the person goes too.
+            owner: number of the person as whose photo it was shown.
+            last: whether it was shown as the last one, so that the person goes too.
 
         Raises:
-            Changed: it became the last one since, or is no longer; nothing is removed.
+            Changed: it is another one's since, or became the last one, or is no longer; nothing is removed.
         """
 
         def remove(session: Session) -> Sequence[str]:
             photo = people.find_photo(session, photo_id)
             why = _why(reason, [photo.person])
             gone = session.scalars(select(func.count()).where(Photo.person_id == photo.person_id)).one() == 1
-            if last not in (None, gone):
+            if owner not in (None, photo.person_id):
+                how = "another one's"
+            elif last not in (None, gone):
                 how = "the last one now" if gone else "no longer the last one"
-                raise Changed(
-                    f"{photo.person.label!r} was changed since it was shown (photo {photo_id} is {how}): look at it "
-                    "again. Nothing was done."
-                )
+            else:
+                how = ""
+            if how:
+                raise Changed(f"Photo {photo_id} was changed since it was shown ({how}): look again. Nothing was done.")
             templates.touch_photos(session, [photo_id])
             session.execute(delete(Photo).where(Photo.id == photo_id))
             if gone:

@@ -34,9 +34,9 @@ def settle_left(gallery: Storage) -> None:
     with suppress(Locked, OSError), gallery._lock(patience=0):
         try:
             settle(gallery)
-        except OSError as error:  # what is out of reach is the next writer's to settle
-            where, reason = error.filename or gallery._name, error.strerror or error
-            log.warning("What was removed may be in %s still (%s): the next use tries again.", where, reason)
+        except OSError as error:  # what is out of reach is the next writer's to settle; its file's name is a hash
+            where, reason = gallery.objects.place, error.strerror or error
+            log.warning("What no photo has any more may be in %s still (%s): the next use tries again.", where, reason)
 
 
 def settle(gallery: Storage, patience: float = 0) -> bool:

@@ -146,9 +146,50 @@ def test_an_export_on_a_full_disk_says_what_is_left(gallery, making, tmp_path):
     gallery.enroll([making.record(0)])
     with (
         failing(Fuse(3, lambda: OSError(28, "No space left on device"))),
-        pytest.raises(GalleryError, match=r"stopped, and nothing of it is left: No space left on device\. See to that"),
+        pytest.raises(GalleryError, match=r"stopped: No space left on device; nothing of it is left\."),
     ):
         export(gallery, tmp_path / "out")
+
+
+def test_what_cannot_be_removed_again_is_named(gallery, making, tmp_path, monkeypatch):
+    """As on a share that has gone."""
+    gallery.enroll([making.record(0)])
+
+    def gone(*paths: object, **options: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(exchange, "write_private", gone)
+    monkeypatch.setattr(exchange.shutil, "rmtree", lambda folder, **options: None)
+    with pytest.raises(GalleryError, match=r"a part is left, of people's photos: remove .*/gallery\."):
+        export(gallery, tmp_path / "out")
+
+
+def test_an_export_is_of_one_state_of_the_gallery(gallery, making, tmp_path, monkeypatch):
+    gallery.enroll([making.record(number) for number in range(4)])
+    wrote = exchange.write_private
+
+    def renamed(files: dict[Path, bytes]) -> None:
+        wrote(files)
+        gallery.update("P0000", {"hair": "red"}, rename="P9999")
+
+    monkeypatch.setattr(exchange, "write_private", renamed)
+    with export(gallery, tmp_path / "out").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["person"], "hair" in row) for row in rows] == [(f"P000{n // 2}", False) for n in range(4)]
+
+
+def test_an_export_writes_over_no_table(gallery, making, tmp_path, monkeypatch):
+    gallery.enroll([making.record(0)])
+    wrote, table = exchange.write_private, tmp_path / "people.csv"
+
+    def beside(files: dict[Path, bytes]) -> None:
+        wrote(files)
+        table.write_text("mine")
+
+    monkeypatch.setattr(exchange, "write_private", beside)
+    with pytest.raises(GalleryError, match="somebody else wrote such a table meanwhile"):
+        export(gallery, table)
+    assert [(path.name, path.read_text()) for path in tmp_path.glob("people*")] == [("people.csv", "mine")]
 
 
 def test_export_to_a_place_that_is_none(gallery, tmp_path):

@@ -289,6 +289,17 @@ def test_no_photo_goes_that_was_not_shown(gallery, making):
     assert len(gallery.expunge(asked._replace(photos=None))) == 4  # whatever photos there are
 
 
+def test_a_photo_goes_from_whom_it_was_shown(gallery, making):
+    """It is the last one of neither, before and after."""
+    gallery.enroll([making.record(number) for number in range(4)])
+    owner, photo = gallery.person("P0000").id, gallery.photos("P0000")[0].id
+    gallery.split("P0000", [photo], "X")
+    gallery.merge("P0001", "X")
+    with pytest.raises(Changed, match="another one's"):
+        gallery.expunge_photo(photo, owner=owner, last=False)
+    assert gallery.size().photos == 4
+
+
 @pytest.mark.parametrize("by_command", [False, True])
 @pytest.mark.parametrize("last", [False, True])
 def test_a_photo_is_the_last_one_where_it_was_told_so(gallery, making, monkeypatch, last, by_command):
@@ -312,7 +323,7 @@ def test_a_photo_is_the_last_one_where_it_was_told_so(gallery, making, monkeypat
             gallery.expunge_photo(photo.id, last=last)
         refused = raised.value
     assert isinstance(refused, Changed)
-    assert ("no longer the last one" if last else "is the last one now") in str(refused)
+    assert ("no longer the last one" if last else "another one's" if by_command else "the last one now") in str(refused)
     assert gallery.size().photos == 3
     assert gallery.verify() == []
     gallery.expunge_photo(photo.id, last=not last)

@@ -178,7 +178,7 @@ def test_whoever_reads_while_the_disk_is_away_is_told_what_waits_for_it(enrolled
         assert (ran.exit_code, ran.exception) == (0, None)
         assert "P0000" in ran.output
         (told,) = caplog.messages
-        assert told.startswith(f"What was removed may be in {place} still (is not this gallery's place")
+        assert told.startswith(f"What no photo has any more may be in {place} still (is not this gallery's place")
     (check,) = [check for check in proving.prove(enrolled, 2) if check.passed is False]
     assert check.name == "originals"
     assert "4 expunged originals wait there to be removed" in check.said

@@ -21,7 +21,7 @@ from forensic.gallery.checks import apart, pages
 from forensic.gallery.checks.traces import Traces
 from forensic.gallery.describing import INDEX
 from forensic.gallery.log import audit
-from forensic.gallery.models import Backup, Base, IndexFile, LooseObject, Person, Photo
+from forensic.gallery.models import Backup, Base, CohortSketch, IndexFile, LooseObject, Person, Photo
 from forensic.gallery.rights import Right, needs
 from forensic.gallery.storage import Storage
 
@@ -258,6 +258,13 @@ def _backups(case: _Case) -> Iterator[Check]:
 def _cohorts(case: _Case) -> Iterator[Check]:
     """Templates of the photos that an earlier version let be in a cohort too: in backups nobody's key seals these."""
     log, photos = audit.entries(case.session), set(case.photos)
+    restored = any(one["action"] == "restore" and photos.intersection(one["details"]["photos"]) for one in log)
+    if restored and case.session.scalars(select(CohortSketch.id).limit(1)).first() is not None:
+        said = (
+            "came from a backup with its templates, and whether one is of the person's photos cannot be told: "
+            "'forensic cohort clear' removes them"
+        )
+        yield Check("cohort", None, said)
     taken = (one for one in log if one["action"] == "expunge" and "cohort" in one["details"])
     last = max((one["number"] for one in taken if photos.intersection(one["details"]["photos"])), default=0)
     made = (one["details"] for one in log if one["action"] == "backup" and one["number"] < last)

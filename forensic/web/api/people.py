@@ -122,6 +122,11 @@ class PersonExpunged(Reason):
 class PhotoExpunged(Reason):
     """Which photo is expunged, and why."""
 
+    person: Number | None = Field(
+        default=None,
+        description="Number of whom it was shown as a photo of: where it is another one's, nothing is removed.",
+        examples=[31],
+    )
     last: bool | None = Field(
         default=None,
         description="Whether it was shown as the person's last one: where that is not so any more, nothing is removed.",
@@ -205,7 +210,7 @@ def expunged_photo(
     visitor: Annotated[Visitor, allowed(Right.EXPUNGE)], number: InPath, asked: PhotoExpunged
 ) -> Response:
     """Expunge one photo; its person too if it was the last one."""
-    visitor.gallery.expunge_photo(number, reason=asked.reason, last=asked.last)
+    visitor.gallery.expunge_photo(number, reason=asked.reason, owner=asked.person, last=asked.last)
     visitor.server.engine.forget()
     return Response(status_code=204)
 

@@ -90,7 +90,7 @@ def photo_expunged(
         if (whom.label, whom.number) != (photo.person.label, photo.person_id):
             raise Changed(f"Photo {number} is no longer one of {whom.label!r}: look at it again. Nothing was done.")
         last = whom.photos == frozenset({number})
-        visitor.gallery.expunge_photo(number, reason=said.reason, last=last)
+        visitor.gallery.expunge_photo(number, reason=said.reason, owner=whom.number, last=last)
     except (UsageError, Changed) as error:
         return _asked(request, visitor, photo.person_id, photo, error=error, reason=said.reason)
     if last:

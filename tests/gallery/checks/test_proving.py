@@ -239,7 +239,7 @@ def test_a_folder_among_the_indexes_is_no_trace_but_what_it_holds_may_be(gone):
     assert found(gone) == ["indexes"]
 
 
-def test_templates_in_a_cohort_are_told_of_until_no_snapshot_has_them(gallery, making, places):
+def test_templates_in_a_cohort_are_told_of_until_no_snapshot_has_them(gallery, making, places, tmp_path):
     """Nobody's key seals them there; a snapshot of after the expunge, and one that is pruned, has none."""
     gallery.enroll([making.record(0), making.record(2)])
     sketch, photo = making.record(9).sha256, making.record(2).sha256
@@ -252,6 +252,11 @@ def test_templates_in_a_cohort_are_told_of_until_no_snapshot_has_them(gallery, m
     gallery.expunge("P0001")
     backups.make(gallery, places[0])
     gallery.expunge("P0000")
+    restoring.restore(*places, tmp_path / "restored", number=1)
+    with Gallery(tmp_path / "restored") as restored:
+        assert [check.name for check in proving.prove(restored, 2) if check.passed is None] == ["cohort"]
+        restored.clear_cohort()
+        assert "cohort" not in [check.name for check in proving.prove(restored, 2)]
     (check,) = [check for check in proving.prove(gallery, 2) if check.passed is False]
     assert check.name == "cohort"
     assert str(places[0]) in check.said
