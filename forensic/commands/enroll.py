@@ -151,7 +151,6 @@ def enroll(
             progress=lambda so_far: shown(so_far.done),
         )
         size, where = opened.people.size(), opened.name
-    _print_failures(summary, "enrolled")
     _print_enrolled(summary, size, where, dated=dated, as_json=as_json)
     return 3 if summary.failures else 0
 
@@ -218,6 +217,7 @@ def _print(summary: Summary) -> None:
 
 def _print_enrolled(summary: Summary, size: Size, where: str, *, dated: bool, as_json: bool) -> None:
     """The same, and what the gallery holds now; ``dated``: a date was for new people, and others were there."""
+    _print_failures(summary, "enrolled")
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(summary) | size._asdict()))
         return

@@ -112,16 +112,14 @@ def evaluate(
       forensic evaluate --data fs2k --resplit --distractors faces --json fs2k.json --csv fs2k.csv
       forensic evaluate --data cufs --split all --subset cuhk --protocols closed-set --no-store
 
-    The shipped models saw training splits: figures on 'train' and 'all' show memory, not recognition, unless
-    the model was trained without that part. So do those of hida with --resplit: it learned from FS2K's official
-    training pairs, some of which that split tests.
+    The shipped models saw training splits: figures on 'train' and 'all' show memory, not recognition, unless the model
+    was trained without that part. So do those of hida with --resplit: it learned from FS2K's official training pairs,
+    some of which that split tests.
     """
-    from forensic import devices
     from forensic.evaluation import protocols
 
     chosen = _chosen(protocol_names)
     _check_places([json_file, csv_file, page_file], plot_file, chosen)
-    devices.find(device)
     systems, finder = _systems(route_names, cohort, device, plain=plain)
     if store:
         open_gallery(gallery, create=True).close()  # trouble shows now; after the models, whose lack leaves no gallery
@@ -140,20 +138,19 @@ def evaluate(
         quiet=False,
         command=_command(click.get_current_context()),
     )
-    figures = report.to_dict()
-    _show(figures, gallery if store else None)
-    _write_files(report, figures, json_file, csv_file, page_file, plot_file)
+    _tell(report, gallery if store else None, json_file, csv_file, page_file, plot_file)
 
 
 def _systems(
     route_names: str | None, cohort: Path | None, device: str, *, plain: bool
 ) -> "tuple[list[Matcher | Named], Finder]":
     """What is measured: the untrained embedder, the routes asked for, and these with a cohort of one's own."""
-    from forensic import matching
+    from forensic import devices, matching
     from forensic.errors import UsageError
     from forensic.evaluation import protocols
     from forensic.faces import Detector, Finder
 
+    devices.find(device)
     if plain and cohort:
         raise UsageError("--plain scores without a cohort: leave out --plain or --cohort.")
     names, finder = protocols.with_untrained(_names(route_names or matching.DEFAULT)), Finder(Detector(device))
@@ -182,16 +179,14 @@ def _check_places(written: list[Path | None], plot_file: Path | None, chosen: li
         files.check_place(file)
 
 
-def _show(figures: dict[str, Any], gallery: Path | None) -> None:
-    """The tables, and every image that was missed; the report is kept in the gallery if there is one."""
+def _show(figures: dict[str, Any]) -> None:
+    """The tables, and every image that was missed."""
     from forensic.commands import accuracy
 
     for side, faces in figures["faces"].items():
         for failure in faces["failures"]:
             click.echo(f"missed ({side}): {failure['file']}: {failure['reason']}", err=True)
     accuracy.show(figures)
-    if gallery:
-        _keep(gallery, figures)
 
 
 def _keep(gallery: Path, plain: dict[str, Any]) -> None:
@@ -259,17 +254,21 @@ def _command(context: click.Context) -> list[str]:
     return words
 
 
-def _write_files(
+def _tell(
     report: "Report",
-    plain: dict[str, Any],
+    gallery: Path | None,
     json_file: Path | None,
     csv_file: Path | None,
     page_file: Path | None,
     plot_file: Path | None,
 ) -> None:
-    """Write the files that were asked for, and say so."""
+    """Show the report, keep it in the gallery, if there is one, and write the files that were asked for."""
     from forensic.evaluation import page, plots
 
+    plain = report.to_dict()
+    _show(plain)
+    if gallery:
+        _keep(gallery, plain)
     if json_file:
         files.write(json_file, json.dumps(plain, indent=1, allow_nan=False) + "\n")
     if csv_file:

@@ -113,7 +113,6 @@ def match(
 
     Exit codes: 0 candidates for every probe, 2 usage, 3 a probe without a usable face, 4 gallery or model trouble.
     """
-    from forensic import images
     from forensic.errors import ImageError
     from forensic.faces import read_landmarks
 
@@ -121,8 +120,7 @@ def match(
     probes = _probes(paths, one=bool(face or landmarks), same_person=same_person, reported=bool(report))
     _check_files(json_file, report, probes)
     points = None if landmarks is None else read_landmarks(landmarks)
-    names = [images.display_name(probe) for probe in probes]
-    names = [", ".join(names)] if same_person else names  # one a search
+    names = _names(probes, together=same_person)
     for_people, few = json_file != files.STANDARD, len(names) <= TABLES
 
     with open_place(gallery) as opened:
@@ -134,8 +132,8 @@ def match(
         if explain:
             results = (_explained(identifier, result) for result in results)
         # Kept where they are shown at the end: pictures of thousands fill the memory.
-        keep, lines = bool(report) or few, for_people and not few
-        searches, failures = _collect(names, results, json_file, keep=keep, lines=lines)
+        keep = bool(report) or few
+        searches, failures = _collect(names, results, json_file, keep=keep, lines=for_people and not few)
         if for_people and few:
             print_searches(searches)
         if report and searches:
@@ -167,6 +165,14 @@ def _probes(paths: Sequence[Path], *, one: bool, same_person: bool, reported: bo
             f"--report holds up to {REPORTED} searches, {len(probes)} were asked for. Use --json for many."
         )
     return probes
+
+
+def _names(probes: Sequence[Path], *, together: bool) -> list[str]:
+    """What each search is called."""
+    from forensic import images
+
+    names = [images.display_name(probe) for probe in probes]
+    return [", ".join(names)] if together else names
 
 
 def _collect(

@@ -2,7 +2,6 @@
 
 import shlex
 import tomllib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,6 @@ from forensic.commands import files
 from forensic.commands.options import Place
 
 if TYPE_CHECKING:
-    from forensic.datasets import Pair
     from forensic.synthesis.examples import Examples
     from forensic.synthesis.translator import Adversarial, Recipe
 
@@ -112,7 +110,6 @@ def train(
     --out receives sample images that show faces of the data: keep it out of any repository.
     """
     from forensic import devices
-    from forensic.datasets import split_pairs
     from forensic.synthesis import distributed, weights
     from forensic.synthesis.trainer import Trainer
 
@@ -123,9 +120,7 @@ def train(
         processes.check(recipe.batch)
         devices.find(processes.device)
         files.make_folder(out)
-        examples, held_out = _examples(
-            translator, *split_pairs(data, split, hold_out, resplit=resplit), told=processes.writes
-        )
+        examples, held_out = _examples(translator, data, split, hold_out, resplit=resplit, told=processes.writes)
         trainer = Trainer(
             translator,
             recipe,
@@ -158,12 +153,14 @@ def _tell_end(translator: "Adversarial", path: Path, *, install: bool) -> None:
 
 
 def _examples(
-    translator: "Adversarial", kept: "Sequence[Pair]", held: "Sequence[Pair]", *, told: bool
+    translator: "Adversarial", data: Path, split: str, hold_out: int, *, resplit: bool, told: bool
 ) -> "tuple[Examples, Examples | None]":
     """What a method learns from, and what it is judged by; what is left out is told."""
+    from forensic.datasets import split_pairs
     from forensic.synthesis.examples import load
     from forensic.synthesis.styles import Styled
 
+    kept, held = split_pairs(data, split, hold_out, resplit=resplit)
     styles = len(translator.styles) if isinstance(translator, Styled) else 0
     examples, left_out = load(kept, translator.size, styles=styles)
     held_out, also_left_out = load(held, translator.size, styles=styles) if held else (None, [])

@@ -4,8 +4,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 from staff import PASSWORD, employ
 from starlette.testclient import TestClient
@@ -13,6 +15,7 @@ from web.programs import CASE
 
 from forensic import Gallery, routes
 from forensic.duplicates import Duplicates, Pair
+from forensic.gallery import users
 from forensic.gallery.models import Photo
 from forensic.gallery.rights import Operator, Role
 from forensic.recognition import duplicates
@@ -112,3 +115,36 @@ def examiner(program: Callable[..., TestClient]) -> TestClient:
     client = program("examiner")
     assert client.post("/api/v1/cases", json=CASE).json() == {"id": 1}
     return client
+
+
+@pytest.fixture
+def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords are hashed by little work."""
+    monkeypatch.setattr(users, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    users._nobody.cache_clear()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, quick_passwords: None) -> Path:
+    """An empty gallery with an administrator, ``boss``, and an examiner, ``anna``."""
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        users.add(gallery, "boss", Role.ADMINISTRATOR, PASSWORD)
+        users.add(gallery.acting_as(Operator("boss", Role.ADMINISTRATOR)), "anna", Role.EXAMINER, PASSWORD)
+    return tmp_path / "gallery"
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[..., FastAPI]]:
+    """Starts servers."""
+    running = []
+
+    def start(folder: Path, **settings: Any) -> FastAPI:
+        app = create(assemble(Settings(gallery=folder, **settings)))
+        client = TestClient(app)
+        client.__enter__()
+        running.append(client)
+        return app
+
+    yield start
+    for client in running:
+        client.__exit__(None, None, None)

@@ -1,8 +1,10 @@
-"""What tests of the server share: a case, a sketch that is added to it, many jobs, and a look at a refusal."""
+"""What tests of the server share: a browser, a case, a sketch that is added to it, many jobs, a look at a refusal."""
 
 from pathlib import Path
 from typing import Any
 
+from fastapi import FastAPI
+from staff import PASSWORD
 from starlette.testclient import TestClient
 
 from forensic.gallery.models import now
@@ -11,6 +13,13 @@ from forensic.web.state import Job, State
 
 CASE = {"reference": "C-1", "purpose": "robbery", "legal_basis": "warrant"}
 """The case that the fixture ``examiner`` opens."""
+RIGHT = {"name": "boss", "password": PASSWORD}
+"""What the administrator of the fixture ``folder`` signs in with."""
+
+
+def visiting(app: FastAPI, address: str = "192.0.2.1", scheme: str = "http") -> TestClient:
+    """A browser at an address."""
+    return TestClient(app, base_url=f"{scheme}://localhost", follow_redirects=False, client=(address, 5000))
 
 
 def add_sketch(client: TestClient, file: Path | None, **fields: str) -> int:

@@ -1,78 +1,36 @@
 """Sessions, tokens and sign-ins: how they begin, what they may do, and by whom they end."""
 
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 from fastapi import FastAPI
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select, update
+from staff import PASSWORD
 from starlette.testclient import TestClient
+from web.programs import RIGHT, visiting
 
-from forensic.errors import RightsError
 from forensic.gallery import Gallery, users
 from forensic.gallery.models import now
 from forensic.gallery.rights import Operator, Right, Role
 from forensic.web import sessions, throttling
-from forensic.web.app import assemble, create
-from forensic.web.pages.sign_in import authenticate
-from forensic.web.server import Server
-from forensic.web.settings import Settings
-from forensic.web.state import Failure, Token, Visit
+from forensic.web.state import Token, Visit
 
-PASSWORD = "a long password"
-RIGHT = {"name": "boss", "password": PASSWORD}
 BOSS = Operator("boss", Role.ADMINISTRATOR)
 
-
-@pytest.fixture(autouse=True)
-def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(users, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-    users._nobody.cache_clear()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """An empty gallery with an administrator and an examiner."""
-    with Gallery(tmp_path / "gallery", create=True) as gallery:
-        users.add(gallery, "boss", Role.ADMINISTRATOR, PASSWORD)
-        users.add(gallery.acting_as(BOSS), "anna", Role.EXAMINER, PASSWORD)
-    return tmp_path / "gallery"
-
-
-@pytest.fixture
-def serving() -> Iterator[Callable[..., FastAPI]]:
-    """Starts servers."""
-    running = []
-
-    def start(folder: Path, **settings: Any) -> FastAPI:
-        app = create(assemble(Settings(gallery=folder, **settings)))
-        client = TestClient(app)
-        client.__enter__()
-        running.append(client)
-        return app
-
-    yield start
-    for client in running:
-        client.__exit__(None, None, None)
-
-
-def browser(app: FastAPI, address: str = "192.0.2.1", scheme: str = "http") -> TestClient:
-    return TestClient(app, base_url=f"{scheme}://localhost", follow_redirects=False, client=(address, 5000))
+pytestmark = pytest.mark.usefixtures("quick_passwords")
 
 
 def signed_in(app: FastAPI, name: str = "boss") -> TestClient:
-    client = browser(app)
+    client = visiting(app)
     assert client.post("/sign-in", data={"name": name, "password": PASSWORD}).status_code == 303
     return client
 
 
 def token(app: FastAPI, name: str, *scopes: str) -> TestClient:
-    client = browser(app)
+    client = visiting(app)
     asked = {"user": name, "password": PASSWORD, "note": "n", "scopes": list(scopes)}
     client.headers["Authorization"] = f"Bearer {client.post('/api/v1/tokens', json=asked).json()['token']}"
     return client
@@ -86,7 +44,7 @@ def is_in(client: TestClient) -> bool:
 
 
 def test_the_cookie_is_for_this_server_alone(folder: Path, serving: Callable[..., FastAPI]) -> None:
-    answer = browser(serving(folder)).post("/sign-in", data=RIGHT)
+    answer = visiting(serving(folder)).post("/sign-in", data=RIGHT)
     (name, _, value), *rest = (part.strip().partition("=") for part in answer.headers["set-cookie"].split(";"))
     assert (name, len(value)) == ("forensic", 43)
     assert {key.lower(): value for key, _, value in rest} == {"httponly": "", "samesite": "strict", "path": "/"}
@@ -94,21 +52,21 @@ def test_the_cookie_is_for_this_server_alone(folder: Path, serving: Callable[...
 
 def test_by_https_the_cookie_goes_no_other_way(folder: Path, serving: Callable[..., FastAPI]) -> None:
     app = serving(folder, https=True)
-    client = browser(app, scheme="https")
+    client = visiting(app, scheme="https")
     answer = client.post("/sign-in", data=RIGHT)
     assert answer.headers["set-cookie"].startswith("__Host-forensic=")
     assert "; secure" in answer.headers["set-cookie"].lower()
     assert "max-age=31536000" in answer.headers["strict-transport-security"]
     assert is_in(client)
     value = client.cookies["__Host-forensic"]
-    other = browser(app, scheme="https")
+    other = visiting(app, scheme="https")
     other.cookies.set("forensic", value)  # as another site of the same domain could set
     assert not is_in(other)
 
 
 def test_signing_in_again_ends_the_session_before(folder: Path, serving: Callable[..., FastAPI]) -> None:
     app = serving(folder)
-    client, other = signed_in(app), browser(app)
+    client, other = signed_in(app), visiting(app)
     other.cookies.set("forensic", client.cookies["forensic"])
     assert is_in(other)
     client.post("/sign-in", data=RIGHT)
@@ -116,7 +74,7 @@ def test_signing_in_again_ends_the_session_before(folder: Path, serving: Callabl
 
 
 def test_a_cookie_that_somebody_planted_is_never_taken_over(folder: Path, serving: Callable[..., FastAPI]) -> None:
-    client = browser(serving(folder))
+    client = visiting(serving(folder))
     client.cookies.set("forensic", "planted", domain="localhost.local")
     answer = client.post("/sign-in", data=RIGHT)
     assert "planted" not in answer.headers["set-cookie"]
@@ -146,21 +104,40 @@ def test_a_session_ends_when_nobody_uses_it_and_after_hours(
         assert session.scalars(select(func.count(Visit.digest))).one() == 0
 
 
-@pytest.mark.parametrize("how", ["password", "role", "removed"])
+def changed_password(boss: Gallery, *, back: bool) -> None:
+    for password in ("another password", *[PASSWORD] * back):
+        users.set_password(boss, "anna", password)
+
+
+def changed_role(boss: Gallery, *, back: bool) -> None:
+    for role in (Role.AUDITOR, *[Role.EXAMINER] * back):
+        users.set_role(boss, "anna", role)
+
+
+def removed(boss: Gallery, *, back: bool) -> None:
+    assert not back
+    users.remove(boss, "anna")
+
+
+@pytest.mark.parametrize(
+    ("act", "back"),
+    [
+        (changed_password, False),
+        (changed_role, False),
+        (removed, False),
+        (changed_password, True),
+        (changed_role, True),
+    ],
+)
 def test_what_another_program_changes_of_a_user_ends_sessions_and_tokens(
-    folder: Path, serving: Callable[..., FastAPI], how: str
+    folder: Path, serving: Callable[..., FastAPI], act: Callable[..., None], back: bool
 ) -> None:
+    """Also where it is changed back again."""
     app = serving(folder)
     clients, other = [signed_in(app, "anna"), token(app, "anna", "view")], signed_in(app)
     assert [is_in(client) for client in clients] == [True, True]
     with Gallery(folder) as gallery:  # as the command line does
-        boss = gallery.acting_as(BOSS)
-        if how == "password":
-            users.set_password(boss, "anna", "another password")
-        elif how == "role":
-            users.set_role(boss, "anna", Role.AUDITOR)
-        else:
-            users.remove(boss, "anna")
+        act(gallery.acting_as(BOSS), back=back)
     assert [is_in(client) for client in clients] == [False, False]
     assert is_in(other)
     state = app.state.server.state
@@ -168,27 +145,9 @@ def test_what_another_program_changes_of_a_user_ends_sessions_and_tokens(
     with state.reading() as session:
         assert session.scalars(select(Visit.user)).all() == ["boss"]
         assert session.scalars(select(Token.user)).all() == []
-
-
-@pytest.mark.parametrize("how", ["password", "role"])
-def test_what_was_changed_and_changed_back_ends_sessions_and_tokens_too(
-    folder: Path, serving: Callable[..., FastAPI], how: str
-) -> None:
-    app = serving(folder)
-    clients, other = [signed_in(app, "anna"), token(app, "anna", "view")], signed_in(app)
-    assert [is_in(client) for client in clients] == [True, True]
-    with Gallery(folder) as gallery:
-        boss = gallery.acting_as(BOSS)
-        if how == "password":
-            users.set_password(boss, "anna", "another password")
-            users.set_password(boss, "anna", PASSWORD)
-        else:
-            users.set_role(boss, "anna", Role.AUDITOR)
-            users.set_role(boss, "anna", Role.EXAMINER)
-    assert [is_in(client) for client in clients] == [False, False]
-    assert is_in(other)
-    assert is_in(signed_in(app, "anna"))
-    assert is_in(token(app, "anna", "view"))
+    if back:
+        assert is_in(signed_in(app, "anna"))
+        assert is_in(token(app, "anna", "view"))
 
 
 @pytest.mark.parametrize("column", ["seen_at", "began_at"])
@@ -215,10 +174,10 @@ def test_the_start_keys_session_ends_with_the_first_user(tmp_path: Path, serving
     with Gallery(tmp_path / "new", create=True):
         pass
     app = serving(tmp_path / "new")
-    client = browser(app)
+    client = visiting(app)
     assert client.post("/sign-in", data={"password": "wrong"}).status_code == 403
     assert client.post("/sign-in", data={"password": f" {app.state.server.start_key}\n"}).status_code == 303
-    program = browser(app)
+    program = visiting(app)
     asked = {"user": "", "password": app.state.server.start_key, "note": "n", "scopes": ["view"]}
     program.headers["Authorization"] = f"Bearer {program.post('/api/v1/tokens', json=asked).json()['token']}"
     assert (is_in(client), is_in(program)) == (True, True)
@@ -231,7 +190,7 @@ def test_the_start_keys_session_ends_with_the_first_user(tmp_path: Path, serving
 def test_guesses_of_the_start_key_have_to_wait(tmp_path: Path, serving: Callable[..., FastAPI]) -> None:
     with Gallery(tmp_path / "new", create=True):
         pass
-    client = browser(serving(tmp_path / "new"))
+    client = visiting(serving(tmp_path / "new"))
     statuses = [client.post("/sign-in", data={"password": str(guess)}).status_code for guess in range(7)]
     assert statuses == [403] * throttling.FREE + [429] * 2
 
@@ -263,143 +222,6 @@ def test_a_token_ends_in_time_and_its_secret_is_nowhere(folder: Path, serving: C
     assert not any(secret in path.read_bytes() for path in state.path.parent.iterdir())
 
 
-# Signing in
-
-
-def test_many_failures_have_to_wait_and_others_do_not(folder: Path, serving: Callable[..., FastAPI]) -> None:
-    app = serving(folder)
-    client = browser(app)
-    wrong = RIGHT | {"password": "a wrong password"}
-    assert [client.post("/sign-in", data=wrong).status_code for _ in range(throttling.FREE)] == [403] * throttling.FREE
-    for name in ("boss", " boss", "BOSS", "ｂｏｓｓ"):  # one user, however the name is written
-        answer = client.post("/sign-in", data=RIGHT | {"name": name})
-        assert answer.status_code == 429
-        assert 1 <= int(answer.headers["retry-after"]) <= 5
-    assert client.post("/sign-in", data=RIGHT | {"name": "anna"}).status_code == 303
-    elsewhere = browser(app, "192.0.2.2")
-    assert elsewhere.post("/sign-in", data=RIGHT).status_code == 303, "nobody keeps a user out from one address"
-    with app.state.server.state.writing() as session:
-        session.execute(update(Failure).values(at=now() - throttling.WINDOW))
-    assert client.post("/sign-in", data=RIGHT).status_code == 303
-
-
-def test_each_further_failure_has_to_wait_twice_as_long(folder: Path, serving: Callable[..., FastAPI]) -> None:
-    server: Server = serving(folder).state.server
-    waits = []
-    for _ in range(9):
-        try:
-            throttling.attempt(server.state, "boss", "192.0.2.1")
-        except throttling.TooMany as error:
-            waits.append(error.seconds)
-            with server.state.writing() as session:
-                session.execute(update(Failure).values(at=Failure.at))
-                for row in session.scalars(select(Failure)):
-                    row.at -= timedelta(seconds=error.seconds)
-            throttling.attempt(server.state, "boss", "192.0.2.1")
-    assert waits == [5, 10, 20, 40]
-
-
-def test_failures_noted_while_the_clock_was_ahead_keep_nobody_waiting(
-    folder: Path, serving: Callable[..., FastAPI]
-) -> None:
-    state = serving(folder).state.server.state
-
-    def fail_ahead(ahead: timedelta) -> None:
-        for _ in range(throttling.FREE):
-            throttling.attempt(state, "boss", "192.0.2.1")
-        with state.writing() as session:
-            session.execute(update(Failure).values(at=now() + ahead))
-
-    fail_ahead(timedelta(days=30))
-    throttling.attempt(state, "boss", "192.0.2.1")
-    throttling.tidy(state)
-    with state.reading() as session:
-        assert session.scalars(select(func.count(Failure.id))).one() == 3, "of the last attempt, by each subject"
-    with state.writing() as session:
-        session.execute(delete(Failure))
-    fail_ahead(timedelta(seconds=30))
-    with pytest.raises(throttling.TooMany) as raised:
-        throttling.attempt(state, "boss", "192.0.2.1")
-    assert 5 <= raised.value.seconds <= 6, "no longer than if they were of this moment"
-
-
-def test_an_address_and_a_name_have_bounds_of_their_own(folder: Path, serving: Callable[..., FastAPI]) -> None:
-    state = serving(folder).state.server.state
-    for number in range(throttling.FREE_OF_ADDRESS):
-        throttling.attempt(state, f"name {number}", f"2001:db8::{number}")  # one network
-    with pytest.raises(throttling.TooMany):
-        throttling.attempt(state, "boss", "2001:db8::ffff")
-    for number in range(throttling.FREE_OF_NAME):
-        throttling.attempt(state, "boss", f"192.0.2.{number}")
-    with pytest.raises(throttling.TooMany):
-        throttling.attempt(state, "boss", "198.51.100.1")
-
-
-def test_many_at_once_get_no_further_than_one_by_one(
-    folder: Path, serving: Callable[..., FastAPI], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server: Server = serving(folder).state.server
-    at_once, most, lock, tried = 0, 0, threading.Lock(), []
-    real = users.sign_in
-
-    def counted(*given: Any) -> Operator:
-        nonlocal at_once, most
-        with lock:
-            at_once += 1
-            most = max(most, at_once)
-        try:
-            tried.append(given)
-            return real(*given)
-        finally:
-            with lock:
-                at_once -= 1
-
-    monkeypatch.setattr(users, "sign_in", counted)
-
-    def guess(number: int) -> str:
-        with pytest.raises((RightsError, throttling.TooMany)) as raised:
-            authenticate(server, "boss", f"guess number {number}", "192.0.2.1")
-        return type(raised.value).__name__
-
-    with ThreadPoolExecutor(12) as pool:
-        ends = list(pool.map(guess, range(24)))
-    assert (len(tried), ends.count("RightsError")) == (throttling.FREE, throttling.FREE)
-    assert most <= 2
-
-
-def test_success_forgets_failures_of_that_name_alone(folder: Path, serving: Callable[..., FastAPI]) -> None:
-    server: Server = serving(folder).state.server
-    for name in ("boss", "boss", "anna"):
-        with pytest.raises(RightsError):
-            authenticate(server, name, "a wrong password", "192.0.2.1")
-    for _ in range(throttling.FREE_OF_ADDRESS + 5):  # who signs in often is no failure
-        assert authenticate(server, "boss", PASSWORD, "192.0.2.1") == "boss"
-    with server.state.reading() as session:
-        kept = select(func.count()).where(Failure.subject == sessions.digest("address 192.0.2.1"))
-        assert session.scalars(kept).one() == 3
-        kept = select(func.count()).where(Failure.subject == sessions.digest("192.0.2.1 boss"))
-        assert session.scalars(kept).one() == 0
-
-
-def test_who_exists_is_told_neither_by_words_nor_by_work(
-    folder: Path, serving: Callable[..., FastAPI], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client, verified = browser(serving(folder)), []
-
-    class Counting(PasswordHasher):
-        def verify(self, *given: Any) -> bool:
-            verified.append(given)
-            return super().verify(*given)
-
-    monkeypatch.setattr(users, "_hasher", Counting(time_cost=1, memory_cost=8, parallelism=1))
-    texts = [
-        client.post("/sign-in", data={"name": name, "password": "a wrong password"}).text.replace(name, "NAME")
-        for name in ("boss", "nobody")
-    ]
-    assert texts[0] == texts[1]
-    assert len(verified) == 2
-
-
 # Other sites
 
 
@@ -419,7 +241,7 @@ def test_what_another_sites_page_sends_is_refused(
     folder: Path, serving: Callable[..., FastAPI], headers: dict[str, str]
 ) -> None:
     app = serving(folder)
-    assert browser(app).post("/sign-in", data=RIGHT, headers=headers).status_code == 403, "nor may it sign one in"
+    assert visiting(app).post("/sign-in", data=RIGHT, headers=headers).status_code == 403, "nor may it sign one in"
     client = signed_in(app)
     with app.state.server.state.reading() as session:
         csrf = session.scalars(select(Visit.csrf)).one()
