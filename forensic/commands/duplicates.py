@@ -74,8 +74,7 @@ def merge(person: str, other: str, gallery: Path, yes: bool) -> None:
         if not yes and not sure(f"Give {what}, and drop the label {printable(other)}?"):
             click.echo("Nothing was merged.")
             return
-        moved = Shown(gone.label, gone.id, frozenset(photo.id for photo in photos))
-        remarks = opened.people.merge(Shown(kept.label, kept.id), moved)
+        remarks = opened.people.merge(Shown.of(kept), Shown.of(gone, photos))
     click.echo(f"Gave {what}.")
     for remark in remarks:
         click.echo(f"  {printable(remark)}.")

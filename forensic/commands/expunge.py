@@ -40,7 +40,7 @@ def person(people: tuple[str, ...], gallery: Path, reason: str, yes: bool) -> No
     with open_place(gallery) as opened:
         seen = [opened.people.view(label) for label in dict.fromkeys(people)]
         found = [one for one, _ in seen]
-        shown = [Shown(one.label, one.id, frozenset(photo.id for photo in own)) for one, own in seen]
+        shown = [Shown.of(one, own) for one, own in seen]
         photos = counted(sum(len(own) for _, own in seen), "photo")
         what = f"{', '.join(printable(one.label) for one in found)} with {photos}"
         if not yes and not sure(f"Remove {what} for good?"):

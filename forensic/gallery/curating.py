@@ -22,11 +22,20 @@ class Curating(Storage):
     """
 
     @needs(Right.ENROLL)
-    def update(self, whom: str | Shown, metadata: Mapping[str, str], *, rename: str | None = None) -> Person:
+    def update(
+        self, whom: str | Shown, metadata: Mapping[str, str], *, rename: str | None = None, known: str | None = None
+    ) -> Person:
         """Change a person's metadata; an empty value takes one away.
+
+        Args:
+            whom: the person.
+            metadata: column -> new value.
+            rename: the person's new label.
+            known: `audit.digest` of what was recorded (`people.described`) when somebody decided on this.
 
         Raises:
             NotFound: the person is unknown.
+            Changed: something else is recorded by now.
             DuplicateError: ``rename`` is someone else's label.
             UsageError: a value that cannot be stored, or a field of a photo (see ``update_photo``).
         """
@@ -35,6 +44,7 @@ class Curating(Storage):
             raise UsageError(f"{', '.join(parsed.photo)} describes a photo, not a person: update it with --photo ID.")
         with self.writing() as session:
             person = people.find(session, whom)
+            people.check_known(people.described(person), known)
             people.change(person, parsed)
             if rename is not None and (new := parse_label(rename)) != person.label:
                 if people.by_label(session, [new]).get(new, person) is not person:
@@ -45,11 +55,21 @@ class Curating(Storage):
         return person
 
     @needs(Right.ENROLL)
-    def update_photo(self, photo_id: int, metadata: Mapping[str, str]) -> Photo:
-        """Change a photo's ``date_taken`` or ``source``; an empty value takes it away."""
+    def update_photo(self, photo_id: int, metadata: Mapping[str, str], *, known: str | None = None) -> Photo:
+        """Change a photo's ``date_taken`` or ``source``; an empty value takes it away.
+
+        Args:
+            photo_id: the photo's.
+            metadata: column -> new value.
+            known: as of ``update``, of `people.described_photo`.
+
+        Raises:
+            Changed: something else is recorded by now.
+        """
         changes = Metadata({}, parse_photo_metadata(metadata), {})
         with self.writing() as session:
             photo = people.find_photo(session, photo_id)
+            people.check_known(people.described_photo(photo), known)
             for key, value in changes.photo.items():
                 setattr(photo, key, value)
             self.note(session, "update", photo=photo.id, **people.named(changes))

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, undefer
 
-from forensic.errors import NotFound, UsageError
+from forensic.errors import Changed, NotFound, UsageError
 from forensic.gallery.casework.casework_models import Sketch
+from forensic.gallery.log import audit
 from forensic.gallery.models import Person, Photo
 from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS, Metadata, Owner, Shown, parse_metadata
 from forensic.gallery.templates import chunks
@@ -274,6 +275,20 @@ def described_photo(photo: Photo | Row[Any]) -> dict[str, str]:
     """A photo's metadata that have a value."""
     fields = {key: getattr(photo, key) for key in PHOTO_FIELDS}
     return {key: value for key, value in fields.items() if value is not None}
+
+
+def check_known(recorded: Mapping[str, str | int], known: str | None) -> None:
+    """Stop a change of metadata that are not what somebody was shown.
+
+    Args:
+        recorded: What is recorded now: `described` or `described_photo`.
+        known: `audit.digest` of what was shown; None where nothing was.
+
+    Raises:
+        Changed: It is something else.
+    """
+    if known not in (None, audit.digest(recorded)):
+        raise Changed("What is recorded was changed since it was shown: look at it again. Nothing was done.")
 
 
 def _label(whom: str | Shown) -> str:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from forensic.gallery.models import Person, Photo
+
 PERSON_FIELDS = ("name", "sex", "birth_year", "case_reference", "keep_until")
 PHOTO_FIELDS = ("date_taken", "source")
 RESERVED = ("person", "file")
@@ -105,6 +107,11 @@ class Shown(NamedTuple):
     label: str
     number: int
     photos: frozenset[int] | None = None
+
+    @classmethod
+    def of(cls, person: "Person", photos: "Iterable[Photo] | None" = None) -> "Shown":
+        """A person, with all photos where the act is meant for these alone."""
+        return cls(person.label, person.id, None if photos is None else frozenset(photo.id for photo in photos))
 
     def check(self, number: int | None, photos: Iterable[int]) -> None:
         """Stop an act on somebody, or on photos, that were not shown.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -35,8 +33,3 @@ def shown(text: str) -> Shown:
         return Shown(*_SHOWN.validate_json(text))
     except ValidationError:
         raise UsageError("This form does not say what its page showed: look at the page again.") from None
-
-
-def digest(told: Any) -> str:
-    """Plain data that a page shows, where they may be too long for a field."""
-    return hashlib.sha256(canonical(told).encode()).hexdigest()

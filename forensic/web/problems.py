@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from fastapi import FastAPI, Request
@@ -120,6 +121,13 @@ def status_of(error: ForensicError) -> HTTPStatus:
     if isinstance(error, WebError):
         return error.status
     return next((status for kind, status in STATUS.items() if isinstance(error, kind)), HTTPStatus.BAD_REQUEST)
+
+
+def with_fault(error: ForensicError | None) -> dict[str, Any]:
+    """How a page is answered that says an error in its place, if there is one: its status, and the words."""
+    if error is None:
+        return {"status": HTTPStatus.OK.value, "fault": ""}
+    return {"status": status_of(error).value, "fault": str(error)}
 
 
 def status_of_kind(kind: str) -> HTTPStatus:

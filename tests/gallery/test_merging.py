@@ -3,6 +3,8 @@ import json
 import pytest
 
 from forensic.errors import Changed, GalleryError, UsageError
+from forensic.gallery.log import audit
+from forensic.gallery.people import described, described_photo
 from forensic.gallery.records import Shown
 
 
@@ -45,6 +47,20 @@ def test_merge_needs_two_people(three):
         with pytest.raises(error):
             three.keep("P0000", other)
     assert three.digest() == before
+
+
+def test_a_correction_is_of_what_was_shown(three):
+    person, photo = three.person("P0000"), three.photos("P0000")[0]
+    known, seen = audit.digest(described(person)), audit.digest(described_photo(photo))
+    three.update("P0000", {"name": "Ann"}, known=known)
+    three.update_photo(photo.id, {"source": "booking"}, known=seen)
+    for act in (
+        lambda: three.update("P0000", {"name": "Bea"}, rename="Q", known=known),
+        lambda: three.update_photo(photo.id, {"source": "other"}, known=seen),
+    ):
+        with pytest.raises(Changed, match="What is recorded was changed"):
+            act()
+    assert (three.person("P0000").name, three.photo(photo.id).source) == ("Ann", "booking")
 
 
 def test_nothing_is_done_to_others_than_were_shown(three):

@@ -219,6 +219,11 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
+def digest(value: Any) -> str:
+    """SHA-256 of plain data in the form of `canonical`."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
 def head(session: Session) -> Head:
     """The present end of the log."""
     identity = session.get_one(Identity, 1)

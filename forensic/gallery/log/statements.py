@@ -5,7 +5,6 @@ The gallery and an export of a case, which is checked without a gallery, are com
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -88,4 +87,4 @@ def differences(logged: Mapping[str, object], there: Mapping[str, object]) -> It
 
 
 def _hash(*values: object) -> str:
-    return hashlib.sha256(audit.canonical(list(values)).encode()).hexdigest()
+    return audit.digest(list(values))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from forensic.gallery import people
-from forensic.gallery.log.audit import canonical
+from forensic.gallery.log.audit import digest
 from forensic.gallery.models import Person, Photo
 from forensic.gallery.records import Shown
 from forensic.gallery.rights import Right
@@ -142,7 +141,7 @@ def sought(
 
     Pages go by place: who is enrolled or expunged between two pages moves the rest.
     """
-    about = f"{request.url.path} {hashlib.sha256(canonical(asked.where).encode()).hexdigest()}"
+    about = f"{request.url.path} {digest(asked.where)}"
     window = Window.of(visitor.server, about, asked.limit, asked.cursor)
     start = window.after or 0
     found = visitor.gallery.look_through(asked.where, limit=window.limit + 1, offset=start)

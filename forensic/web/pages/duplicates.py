@@ -13,7 +13,7 @@ from forensic.web import carrying, errands
 from forensic.web.access import Visitor, allowed
 from forensic.web.errands import ABOVE
 from forensic.web.pages.jobs import Key, answer_of
-from forensic.web.problems import status_of
+from forensic.web.problems import with_fault
 from forensic.web.templating import page
 
 router = APIRouter()
@@ -70,8 +70,7 @@ def _found(request: Request, key: str, visitor: Visitor, error: Changed | None =
         request,
         "duplicates.html",
         visitor,
-        status=status_of(error).value if error else 200,
-        fault=str(error or ""),
+        **with_fault(error),
         routes=[],
         above=ABOVE,
         pairs=pairs,

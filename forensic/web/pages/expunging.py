@@ -13,6 +13,7 @@ from forensic.errors import Changed, ForensicError, UsageError
 from forensic.gallery import browsing
 from forensic.gallery.checks import proving
 from forensic.gallery.expunging import Due, today
+from forensic.gallery.log.audit import digest
 from forensic.gallery.models import Photo
 from forensic.gallery.records import Shown
 from forensic.gallery.rights import Right
@@ -20,7 +21,7 @@ from forensic.web import carrying, errands
 from forensic.web.access import Visitor, allowed
 from forensic.web.pages.jobs import Key, answer_of
 from forensic.web.pages.parameters import Number
-from forensic.web.problems import status_of
+from forensic.web.problems import with_fault
 from forensic.web.templating import page
 
 router = APIRouter()
@@ -167,8 +168,7 @@ def _retention(request: Request, visitor: Visitor, error: ForensicError | None =
         request,
         "retention.html",
         visitor,
-        status=status_of(error).value if error else 200,
-        fault=str(error or ""),
+        **with_fault(error),
         size=visitor.gallery.size(),
         found=found,
         today=day,
@@ -178,7 +178,7 @@ def _retention(request: Request, visitor: Visitor, error: ForensicError | None =
 
 
 def _digest(due: Iterable[Due]) -> str:
-    return carrying.digest([[one.label, one.number, sorted(one.photo_ids)] for one in due])
+    return digest([[one.label, one.number, sorted(one.photo_ids)] for one in due])
 
 
 def _asked(
@@ -198,8 +198,7 @@ def _asked(
         request,
         "expunge.html",
         visitor,
-        status=status_of(error).value if error else 200,
-        fault=str(error or ""),
+        **with_fault(error),
         person=person,
         photo=photo,
         holdings=holdings,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
@@ -11,6 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 from forensic.errors import Changed, UsageError
 from forensic.gallery import browsing
 from forensic.gallery.expunging import today
+from forensic.gallery.log.audit import digest
 from forensic.gallery.people import described, described_photo
 from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS
 from forensic.gallery.rights import Right
@@ -18,7 +18,7 @@ from forensic.web import carrying
 from forensic.web.access import Visitor, allowed
 from forensic.web.forms import Fields
 from forensic.web.pages.parameters import Number
-from forensic.web.problems import status_of
+from forensic.web.problems import with_fault
 from forensic.web.templating import page
 
 router = APIRouter()
@@ -47,8 +47,7 @@ def corrected(
 def _correct(visitor: Visitor, number: int, fields: dict[str, str]) -> None:
     whom = carrying.shown(fields.get("shown", ""))._replace(number=number)
     person = visitor.gallery.person_by_number(number)
-    _check_known(fields, described(person))
-    known = {key: str(value) for key, value in described(person).items()}
+    recorded = {key: str(value) for key, value in described(person).items()}
     given = {key: fields[key].strip() for key in PERSON_FIELDS if key in fields}
     given |= {key.removeprefix(EXTRA): text.strip() for key, text in fields.items() if key.startswith(EXTRA)}
     column, value = fields.get("column", "").strip(), fields.get("value", "").strip()
@@ -56,10 +55,11 @@ def _correct(visitor: Visitor, number: int, fields: dict[str, str]) -> None:
         raise UsageError("A value was given without the name of its column: name the column too.")
     if column and value:
         given[column] = value
-    changes = {key: text for key, text in given.items() if text != known.get(key, "")}
+    changes = {key: text for key, text in given.items() if text != recorded.get(key, "")}
     label = fields.get("person", "").strip() or whom.label
     if changes or label != whom.label:
-        visitor.gallery.update(whom, changes, rename=None if label == whom.label else label)
+        rename = None if label == whom.label else label
+        visitor.gallery.update(whom, changes, rename=rename, known=fields.get("known", ""))
 
 
 @router.post("/photos/{number}")
@@ -68,14 +68,13 @@ def photo_corrected(
 ) -> Response:
     """Change when a photo was taken, or where it comes from."""
     photo = visitor.gallery.photo(number)
-    try:
-        _check_known(fields, described_photo(photo))
-    except Changed as error:
-        return _page(request, visitor, photo.person_id, error)
     given = {key: fields[key].strip() for key in PHOTO_FIELDS if key in fields}
     changes = {key: text for key, text in given.items() if text != (getattr(photo, key) or "")}
     if changes:
-        visitor.gallery.update_photo(number, changes)
+        try:
+            visitor.gallery.update_photo(number, changes, known=fields.get("known", ""))
+        except Changed as error:
+            return _page(request, visitor, photo.person_id, error)
     return RedirectResponse(f"/people/{photo.person_id}", 303)
 
 
@@ -97,25 +96,19 @@ def split(
     return RedirectResponse(f"/people/{made.id}", 303)
 
 
-def _check_known(fields: Mapping[str, str], recorded: Mapping[str, str | int]) -> None:
-    if fields.get("known") != carrying.digest(recorded):
-        raise Changed("What is recorded was changed since it was shown: look at it again. Nothing was done.")
-
-
 def _page(request: Request, visitor: Visitor, number: int, error: Changed | None = None) -> Response:
     person, photos = visitor.gallery.view(visitor.gallery.person_by_number(number).label)
     return page(
         request,
         "person.html",
         visitor,
-        status=status_of(error).value if error else 200,
-        fault=str(error or ""),
+        **with_fault(error),
         person=person,
         photos=photos,
         known=described(person),
         shown=carrying.packed(person, photos),
-        digest=carrying.digest(described(person)),
-        digests={photo.id: carrying.digest(described_photo(photo)) for photo in photos},
+        digest=digest(described(person)),
+        digests={photo.id: digest(described_photo(photo)) for photo in photos},
         routes=browsing.routes_of(visitor.gallery, [photo.id for photo in photos]),
         today=today(),
         extra=EXTRA,
