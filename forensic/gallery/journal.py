@@ -6,7 +6,9 @@ takes the writer's lock next settles that, after a kill too. The lock is held in
 
 from __future__ import annotations
 
+import errno
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -18,11 +20,17 @@ from forensic.gallery import database, originals, people, templates
 from forensic.gallery.backup import keyfiles
 from forensic.gallery.locks import Locked
 from forensic.gallery.models import LooseObject
+from forensic.gallery.objects import ObjectStore
 
 if TYPE_CHECKING:
     from forensic.gallery.storage import Storage
 
 log = logging.getLogger(__name__)
+SLOW = 5.0
+"""Seconds that a try to remove files takes where a server takes requests and never answers them: it takes minutes, and
+holds the writer's lock meanwhile."""
+REST = 20
+"""Such a place is left alone for so many times as long as the try took."""
 
 
 def settle_left(gallery: Storage) -> None:
@@ -65,7 +73,7 @@ def settle(gallery: Storage, patience: float = 0) -> bool:
     if not loose:
         return True
     try:
-        gallery.objects.remove({row.sha256 for row in loose} - set(kept))
+        _remove(gallery.objects, {row.sha256 for row in loose} - set(kept))
     except OSError:  # as on a disk that is not mounted: they stay in the journal, and all else is wiped
         _wipe(gallery, loose, patience)
         raise
@@ -75,6 +83,21 @@ def settle(gallery: Storage, patience: float = 0) -> bool:
         session.execute(delete(LooseObject))
     # The hashes are gone from the log too.
     return not any(row.expunged for row in loose) or database.scrub(gallery.engine, vacuum=False, patience=patience)
+
+
+def _remove(store: ObjectStore, hashes: Iterable[str]) -> None:
+    if store.failure is not None:
+        error, until = store.failure
+        if time.monotonic() < until:
+            raise OSError(error.errno or errno.EIO, error.strerror or str(error), error.filename)
+    began = time.monotonic()
+    try:
+        store.remove(hashes)
+    except OSError as error:
+        taken = time.monotonic() - began
+        store.failure = (error, time.monotonic() + REST * taken) if taken > SLOW else None
+        raise
+    store.failure = None
 
 
 def _wipe(gallery: Storage, loose: Iterable[LooseObject], patience: float) -> bool:

@@ -68,12 +68,15 @@ class ObjectStore(ABC):
         place: The folder or the URL below which they lie.
         codec: How they lie there.
         claim: What the place has to say of whose it is, see `originals`; None for a gallery's own folder.
+        failure: Why nothing could be removed there, after a long wait, and the monotonic time until which `journal`
+            does not try again.
     """
 
     def __init__(self, place: str, codec: Codec = PLAIN, claim: str | None = None) -> None:
         self.place = place
         self.codec = codec
         self.claim = claim
+        self.failure: tuple[OSError, float] | None = None
 
     def name(self, sha256: str) -> str:
         """What the file of the original with this hash is called."""

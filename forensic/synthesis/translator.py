@@ -111,16 +111,17 @@ class Recipe:
             "epochs": (1, float("inf")),
             "flat": (0, 1),
             "batch": (1, float("inf")),
-            "learning_rate": (0, float("inf")),
+            "learning_rate": (0, 1),
             "shift": (0, SIZE // 4),
             "tone": (0, 1),
             "average": (0, 0.99999),
-            "weight_decay": (0, float("inf")),
+            "weight_decay": (0, 1),
         }
         for name, (low, high) in ranges.items():
             value = getattr(self, name)
             if not low <= value <= high:
-                raise UsageError(f"Recipe: {name} is {value}, expected {low:g} to {high:g}.")
+                expected = f"{low:g} or more" if high == float("inf") else f"{low:g} to {high:g}"
+                raise UsageError(f"Recipe: {name} is {value}, expected {expected}.")
 
     def changed(self, **settings: Any) -> Self:
         """This recipe with some values replaced.

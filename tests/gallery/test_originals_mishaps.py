@@ -1,5 +1,6 @@
 """What can go wrong where originals lie elsewhere: kills, Ctrl-C, outages, places that are not the gallery's."""
 
+import errno
 import itertools
 import shutil
 import time
@@ -222,6 +223,36 @@ def test_a_gallery_opens_while_the_bucket_refuses_to_delete(far, bucket, monkeyp
             assert opened.photo_bytes(1)
     far.expunge("P0002")
     assert len(bucket.names()) == 9
+
+
+def test_a_place_that_takes_requests_and_never_answers_is_left_alone_for_a_while(enrolled, making, monkeypatch):
+    """Each try holds the writer's lock for minutes."""
+    clock, tries = [1000.0], []
+
+    def hang(names):
+        tries.append(clock[0])
+        clock[0] += 240
+        raise OSError(errno.ETIMEDOUT, "the S3 server: Read timeout", "s3://mugshots")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal.time, "monotonic", lambda: clock[0])
+        patch.setattr(enrolled.objects, "discard", hang)
+        with pytest.raises(GalleryError, match=r"Read timeout, so that traces may remain in s3://mugshots"):
+            enrolled.expunge("P0000")
+        with pytest.raises(GalleryError, match=r"Read timeout, so that traces may remain in s3://mugshots"):
+            enrolled.expunge("P0001")
+        enrolled.update("P0002", {"eyes": "grey"})
+        assert tries == [1000.0]
+        clock[0] += journal.REST * 240
+        enrolled.update("P0002", {"eyes": "blue"})
+        assert len(tries) == 2
+        clock[0] += journal.REST * 240 + 1
+    gone = [making.record(number) for number in range(4)]
+    with monkeypatch.context() as patch:
+        patch.setattr(journal.time, "monotonic", lambda: clock[0])
+        enrolled.update("P0002", {"eyes": "green"})
+    assert not [record for record in gone if enrolled.objects.path(record.sha256).exists()]
+    assert enrolled.verify() == []
 
 
 def test_originals_that_no_photo_has_are_not_left_behind(enrolled, bucket):

@@ -46,8 +46,10 @@ def test_a_recipe_is_checked() -> None:
         Recipe().changed(epoch=3)
     with pytest.raises(TypeError):
         Recipe(epoch=3)  # type: ignore[call-arg]
-    with pytest.raises(UsageError, match="epochs is 0, expected 1 to inf"):
+    with pytest.raises(UsageError, match="epochs is 0, expected 1 or more"):
         replace(Recipe(), epochs=0)
+    with pytest.raises(UsageError, match="learning_rate is inf, expected 0 to 1"):
+        Recipe().changed(learning_rate=float("inf"))
     with pytest.raises(UsageError, match=r"batch is 2\.0, expected int"):
         Recipe().changed(batch=2.0)
     assert Recipe(tone=1).tone == 1
