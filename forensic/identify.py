@@ -53,9 +53,11 @@ class Identifier:
         purpose: What they are for where there is no case.
         approximate: "hnsw" or "ivf-pq" to look at a part of the gallery (`forensic.recognition.approximate`): somebody
             who is enrolled may be missing then, which every search says. The index is built when it is loaded.
+        search_device: Where templates are compared, such as "cuda" (`forensic.recognition.device_index`): lists are
+            the same, to the last bit. None for the processor.
 
     Raises:
-        UsageError: No route of that name, or no such device.
+        UsageError: No route of that name, no such device, or ``search_device`` beside ``approximate``.
         ModelError: A model is missing or damaged.
     """
 
@@ -68,13 +70,14 @@ class Identifier:
         case: str | None = None,
         purpose: str = "",
         approximate: str | None = None,
+        search_device: str | None = None,
     ) -> None:
         devices.find(device)
         self.gallery = gallery
         self.case, self.purpose = case, purpose
         self.matcher = matching.load(route, device=device)
         self._device = device
-        self._memory = Memory(self.matcher, approximate)
+        self._memory = Memory(self.matcher, approximate, search_device)
         self._watch: Callable[[str], None] = _unwatched
 
     @cached_property

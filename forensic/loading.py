@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from forensic import matching
+from forensic import devices, matching
 from forensic.candidates import PARTLY
 from forensic.errors import GalleryError, StaleIndex, UsageError
 from forensic.gallery import Gallery, engines
@@ -23,6 +23,7 @@ from forensic.recognition.segments import Segment, pack, unpack
 if TYPE_CHECKING:
     from forensic.engines import Engine, Served
     from forensic.recognition.approximate import Approximate
+    from forensic.recognition.device_index import DeviceIndex
 
 
 MISSING = "not everybody was compared, and somebody who is enrolled may be missing."
@@ -83,7 +84,7 @@ class Loaded:
     engine: str | None
     matcher: Matcher
     own_cohort: int
-    index: Index | Served | Approximate
+    index: Index | Served | Approximate | DeviceIndex
     segments: Segments
     warnings: tuple[str, ...]
     root: str
@@ -97,16 +98,21 @@ class Memory:
     Args:
         matcher: Whose templates.
         approximate: An index of this kind over them, see `forensic.recognition.approximate`; None for an exact one.
+        device: Where all templates are looked at, see `forensic.recognition.device_index`; None for the processor.
 
     Raises:
-        UsageError: There is no such kind.
+        UsageError: There is no such kind or device, or both are given.
     """
 
-    def __init__(self, matcher: Matcher, approximate: str | None = None) -> None:
+    def __init__(self, matcher: Matcher, approximate: str | None = None, device: str | None = None) -> None:
         self.matcher, self.approximate = matcher, None if approximate is None else _kind(approximate)
+        self.device = None if device is None else devices.find(device)
+        if self.approximate is not None and self.device is not None:
+            raise UsageError("An approximate index is the processor's: leave it out, or the device that is to search.")
         self.loaded: Loaded | None = None
         self._loading = threading.Lock()
         self._connected: _Connected | None = None
+        self._on_device: DeviceIndex | None = None
 
     def of(self, gallery: Gallery) -> Loaded:
         """The matcher and its index, of the gallery as it is now.
@@ -133,7 +139,7 @@ class Memory:
     def forget(self) -> None:
         """Drop what is loaded; a search that is under way keeps it until it ends."""
         with self._loading:
-            self.loaded = None
+            self.loaded = self._on_device = None
 
     def _up_to_date(self, gallery: Gallery, fresh: list[_Fresh]) -> Loaded:
         with gallery.snapshot():  # whatever is enrolled meanwhile is for the next search
@@ -178,12 +184,20 @@ class Memory:
 
     def _index(
         self, gallery: Gallery, engine: str | None, segments: Segments, spaces: Sequence[str]
-    ) -> tuple[Index | Served | Approximate, str]:
+    ) -> tuple[Index | Served | Approximate | DeviceIndex, str]:
         """An index over the templates of some spaces, and their Merkle root."""
         if engine is not None:
+            if self.device is not None:
+                raise UsageError(f"The templates are in an engine, which searches them: leave {self.device} out.")
             return self._in_engine(gallery, engine, spaces)
         self._connected = None
         index, root = _in_memory(segments, spaces)
+        if self.device is not None:
+            from forensic.recognition.device_index import DeviceIndex
+
+            known = self._on_device.blocks if self._on_device else ()
+            self._on_device = DeviceIndex(index, self.device, known=known)
+            return self._on_device, root
         if self.approximate is None:
             return index, root
         from forensic.recognition.approximate import Approximate

@@ -18,6 +18,7 @@ from forensic.errors import GalleryError, UsageError
 from forensic.gallery import Space, describing, templates
 from forensic.gallery import engines as gallery_engines
 from forensic.loading import Loaded, Memory
+from forensic.recognition.device_index import DeviceIndex
 from forensic.recognition.index import KINDS, Index
 
 EACH = 4
@@ -199,6 +200,24 @@ def test_an_approximate_index_says_so(gallery: Gallery, memory: Memory, kind: st
     agrees(loaded, gallery)  # so few are all looked at
     with pytest.raises(UsageError, match="hnsw, ivf-pq"):
         Memory(memory.matcher, "kd-tree")
+
+
+def test_a_device_searches_what_there_is(gallery: Gallery, memory: Memory) -> None:
+    """What was sent stays there, and an index of what is there now is made of it."""
+    on_device = Memory(memory.matcher, device="cpu")
+    first = on_device.of(gallery)
+    assert isinstance(first.index, DeviceIndex)
+    agrees(first, gallery)
+    gallery.expunge(gallery.people()[0].label)
+    second = on_device.of(gallery)
+    assert second.index is not first.index
+    agrees(second, gallery)
+    assert on_device.of(gallery).index is second.index
+    assert not any("approximate" in text for text in second.warnings)
+    with pytest.raises(UsageError, match="An approximate index is the processor's"):
+        Memory(memory.matcher, "hnsw", "cpu")
+    with pytest.raises(UsageError, match="The device 'cuda:99' cannot be used here"):
+        Memory(memory.matcher, device="cuda:99")
 
 
 def test_an_engine_is_left_once_nobody_asks_it_any_more(

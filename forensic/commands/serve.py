@@ -38,6 +38,11 @@ if TYPE_CHECKING:
     type=click.Choice(["hnsw", "ivf-pq"]),
     help="Look at a part of a very large gallery; lists may then lack somebody, and say so. Built at the start.",
 )
+@click.option(
+    "--search-device",
+    metavar="DEVICE",
+    help="Compare templates there, such as cuda: the same lists, sooner in a very large gallery. It holds a byte a number.",
+)
 @device_option
 def serve(
     gallery: Path,
@@ -50,6 +55,7 @@ def serve(
     longest_list: int,
     device: str,
     approximate: str | None,
+    search_device: str | None,
 ) -> None:
     """Serve a gallery to browsers, and to programs under /api/v1.
 
@@ -64,6 +70,7 @@ def serve(
     One gallery has one server at a time. SIGTERM and Ctrl-C let running searches end; what waits is done after the next
     start, also after a kill. The log goes to standard error: a line for each request, by its number, and no names.
     """
+    from forensic import devices
     from forensic.web.settings import Settings
 
     place = _address(host)
@@ -71,6 +78,10 @@ def serve(
         raise UsageError(f"Others are to reach {host}: say by which name with --name; no other one is answered.")
     if proxies and not https:
         raise UsageError("--proxy is for --https: without it, nobody is believed where a request came from.")
+    if approximate and search_device:
+        raise UsageError("--approximate is for the processor: leave it out, or --search-device.")
+    for named in filter(None, (device, search_device)):
+        devices.find(named)
     settings = Settings(
         gallery=gallery,
         hosts=tuple(map(_name, names)) or (*Settings.hosts, _name(str(place))),
@@ -79,6 +90,7 @@ def serve(
         longest_list=longest_list,
         device=device,
         approximate=approximate,
+        search_device=search_device,
     )
     with _listening(place, port) as listening:
         _run(settings, listening, [str(_address(proxy)) for proxy in proxies] or ["127.0.0.1", "::1"])

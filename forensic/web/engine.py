@@ -61,6 +61,16 @@ class Engine:
         self._loading = threading.Lock()
         self._looking = threading.Semaphore(settings.workers)  # pages ask for many pictures at once
 
+    def check_offered(self, route: str) -> None:
+        """Stop who asks for a route that the agency does not offer.
+
+        Raises:
+            UsageError: It is not offered.
+        """
+        if route not in self.settings.routes:
+            offered = ", ".join(self.settings.routes)
+            raise UsageError(f"The route {route[:60]!r} is not offered here. Offered: {offered}.")
+
     def identifier(self, route: str = matching.DEFAULT) -> Identifier:
         """The identifier of a route that the agency offers; models are loaded at the first call.
 
@@ -68,13 +78,15 @@ class Engine:
             UsageError: The route is not offered.
             ModelError: A model is missing or damaged.
         """
-        if route not in self.settings.routes:
-            offered = ", ".join(self.settings.routes)
-            raise UsageError(f"The route {route!r} is not offered here. Offered: {offered}.")
+        self.check_offered(route)
         with self._loading:
             if route not in self._identifiers:
                 made = Identifier(
-                    self.gallery, route, device=self.settings.device, approximate=self.settings.approximate
+                    self.gallery,
+                    route,
+                    device=self.settings.device,
+                    approximate=self.settings.approximate,
+                    search_device=self.settings.search_device,
                 )
                 for other in self._identifiers.values():  # one face finder for all
                     made.finder = other.finder

@@ -19,6 +19,8 @@ class Settings:
         https: Whether browsers reach it by https, as behind a proxy: cookies are then sent in no other way.
         routes: What the search form offers, the first one chosen.
         device: Where models run.
+        approximate: Kind of the index, where it looks at a part of the gallery.
+        search_device: Where templates are compared; None for the processor.
         longest_list: Most candidates of one search.
         workers: Searches at once.
         waiting: Jobs that may wait; one more is told to come back.
@@ -38,6 +40,7 @@ class Settings:
     routes: tuple[str, ...] = field(default=(matching.DEFAULT, "direct", "direct@patches"))
     device: str = "cpu"
     approximate: str | None = None
+    search_device: str | None = None
     longest_list: int = 50
     workers: int = 2
     waiting: int = 64
