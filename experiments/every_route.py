@@ -20,9 +20,10 @@ INTRODUCTION = """# Every route alone
 Rank-k of the test sketches, each searched for along one route (or several with `+` between, as they ship). The first
 row is the untrained embedder: a route that does not beat it has not helped. Square brackets hold 95 % bootstrap
 intervals over people. The last columns are the papers' NLDA protocol: fitted on 150 people, the others tested, 20
-repeats; all pictures of a person stand on one side, and each is a mate. What a generator adds to the fused score is on
-[a page of its own](generators.md); by image, another photo of the right person counts as wrong, and FS2K repeats people
-([recognition](recognition.md) has it by person).
+repeats; all pictures of a person stand on one side, and each is a mate. Faces are found and aligned for it as a search
+does it; [synthesis](synthesis.md) has the same protocol on the data set's own crops, and so other figures. What a
+generator adds to the fused score is on [a page of its own](generators.md); by image, another photo of the right person
+counts as wrong, and FS2K repeats people ([recognition](recognition.md) has it by person).
 
     forensic models fetch mobilefacenet        # the untrained embedder
     forensic evaluate --data cufs --routes direct,... --protocols closed-set,nlda --json every-cufs.json \\

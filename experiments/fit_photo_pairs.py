@@ -36,7 +36,7 @@ POPULATION = (
 )
 KIND = "photo with photo"
 MOST = 10
-"""Pairs of mates that one person's photos may make: one has forty photos, and would be most of the mates."""
+"""Pairs of mates that one person's photos may make: few have many, and would be most of the mates."""
 
 
 class Compared(NamedTuple):

@@ -94,12 +94,14 @@ class Candidate(NamedTuple):
 def strength(log_lr: float | None, bounded: bool) -> str | None:
     """A log10 likelihood ratio as a person reads it, with a sign where it lies at a bound; None for none.
 
-    >>> strength(3.04, True), strength(-0.01, False)
-    ('≥ +3.0', '+0.0')
+    >>> strength(3.04, True), strength(-0.01, False), strength(0.0, True)
+    ('≥ +3.0', '+0.0', '≤ 0')
     """
     if log_lr is None:
         return None
-    sign = ("≥ " if log_lr > 0 else "≤ ") if bounded and log_lr else ""  # 0 may be either bound of weak data
+    if bounded and not log_lr:
+        return "≤ 0"
+    sign = ("≥ " if log_lr > 0 else "≤ ") if bounded else ""
     return f"{sign}{round(log_lr, 1) + 0.0:+.1f}"  # + 0.0: no negative zero
 
 
@@ -122,16 +124,34 @@ RANKS_ONLY = "Scores order the candidates; they are comparable within these rout
 
 
 def meaning_of_lr(calibration: Mapping[str, Any] | None) -> str:
-    """What the likelihood ratios of a search mean and for whom they hold, for a report; or that there are none."""
+    """What the likelihood ratios of a search mean and what they rest on, for a report; or that there are none."""
     if calibration is None:
         return RANKS_ONLY
+    below, told = BELOW if calibration["lower"] == 0 else "", cost(calibration)
+    measured = f" On data that it was not fitted to, ratios below 1 counted, it cost {told}." if told else ""
     return (
         "A likelihood ratio (LR) says how many times more probable this score is if sketch and photo show one person "
-        "than if the photo shows another member of the reference population. It holds for {kind} sketches and "
-        "{population}; fitted to {mated:,} comparisons of one person and {nonmated:,} of two, of {people:,} people. "
-        "Its decimal logarithm is never stated beyond {lower:.1f} to {upper:.1f}. It is not the probability of a "
-        "match: in a large gallery even strong support can be a stranger's."
-    ).format_map(calibration)
+        "than if the photo shows another member of the reference population. It was fitted to {kind} sketches and "
+        "{population}: {mated:,} comparisons of one person and {nonmated:,} of two, of {people:,} people. Its decimal "
+        "logarithm is never stated beyond {lower:.1f} to {upper:.1f}.{below}{measured} It is not the probability of a "
+        "match: of N photos of strangers about N / LR reach it, so that in a large gallery even strong support can be "
+        "a stranger's."
+    ).format_map({**calibration, "below": below, "measured": measured})
+
+
+BELOW = (
+    " A ratio below 1 is given as 'at most 1': another photo of the right person than the one that was drawn scores "
+    "low as well."
+)
+
+
+def cost(calibration: Mapping[str, Any]) -> str | None:
+    """What the ratios cost on data that they were not fitted to, those below 1 counted; None where it is not known."""
+    costs = [line["cllr"] for line in calibration.get("measured", ())]
+    if not costs:
+        return None
+    told = f"{min(costs):.2f}" if len(costs) == 1 else f"{min(costs):.2f} to {max(costs):.2f}"
+    return f"{told} bits (Cllr: 0 is perfect, 1 is what no evidence costs, more misleads)"
 
 
 def beyond(calibration: Mapping[str, Any] | None, kinds: Iterable[str]) -> str | None:

@@ -61,9 +61,10 @@ class Duplicates:
 
     @property
     def expected(self) -> float:
-        """Most pairs of different people that are to be expected above the limit, were all people of the population.
+        """Pairs of different people that are to be expected above the limit among people like those of the fit.
 
-        Among different people, a likelihood ratio of t or more has a probability of at most 1 / t.
+        Among different people, a likelihood ratio of t or more has a probability of at most 1 / t, were it perfect.
+        Where people resemble each other more, as students of one university do, there are several times as many.
         """
         return float(self.compared * 10.0**-self.above)
 
@@ -74,7 +75,7 @@ class Duplicates:
             "above": self.above,
             "least_similarity": round(self.least, 4),
             "compared": self.compared,
-            "expected_by_chance_at_most": round(self.expected, 1),
+            "expected_by_chance": round(self.expected, 1),
             "found": self.found,
             "pairs": [pair.to_json() for pair in self.pairs],
             "calibration": self.calibration.to_dict(),
@@ -100,8 +101,9 @@ def find(gallery: Gallery, route: str, above: float, most: int) -> Duplicates:
         raise duplicates.uncalibrated(route)
     if not 0 < above <= calibration.upper:
         raise UsageError(
-            f"--above is {above:g}; the calibration was fitted to {calibration.people} people and bears out log10 "
-            f"likelihood ratios up to {calibration.upper:.2f}. Give one above 0 and up to that."
+            f"A log10 likelihood ratio of at least {above:g} was asked for; the calibration was fitted to "
+            f"{calibration.people} people and bears out those up to {calibration.upper:.2f}. Give one above 0 and up "
+            "to that."
         )
     gallery.looking_for_duplicates(route)
     templates = gallery.templates(space)

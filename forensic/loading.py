@@ -17,8 +17,10 @@ from forensic.errors import GalleryError, StaleIndex, UsageError
 from forensic.gallery import Gallery, engines
 from forensic.gallery.templates import root_of, segment_file
 from forensic.matching import Matcher
+from forensic.recognition.calibration import Calibration
 from forensic.recognition.index import KINDS, Index, Kind, described
 from forensic.recognition.segments import Segment, pack, unpack
+from forensic.routes import Route
 
 if TYPE_CHECKING:
     from forensic.engines import Engine, Served
@@ -90,6 +92,12 @@ class Loaded:
     root: str
     approximate: Kind | None = None
     connected: _Connected | None = None
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What states the candidates' likelihood ratios; None where there are none."""
+        fitted = self.matcher.scoring.calibration
+        return None if fitted is None else fitted.of_leads()
 
 
 class Memory:
@@ -238,16 +246,21 @@ def _complete(matcher: Matcher, counts: Sequence[int], photos: int) -> tuple[Mat
         StaleIndex: There is no such route.
     """
     counted = list(zip(matcher.routes, counts, strict=True))
-    lacking = [
-        f"{photos - count} photos of the gallery have no template of the route {route.name!r} with its "
-        f"present models. Make them: forensic gallery reindex --route {route.gallery_route}"
-        for route, count in counted
-        if count < photos
-    ]
+    lacking = [(route, photos - count) for route, count in counted if count < photos]
     if len(lacking) == len(counted):
-        raise StaleIndex(" ".join(lacking))
+        raise StaleIndex(" ".join(_lacking(route, count, f"the route {route.name!r}") for route, count in lacking))
     kept = matcher.among(route for route, count in counted if count >= photos)
-    return kept, [f"left out of this search: {text}" for text in lacking]
+    return kept, [
+        f"the route {route.name!r} is left out of this search: {_lacking(route, count, 'it')}"
+        for route, count in lacking
+    ]
+
+
+def _lacking(route: Route, count: int, called: str) -> str:
+    return (
+        f"{count} photos of the gallery have no template of {called} with its present models. Make them: forensic "
+        f"gallery reindex --route {route.gallery_route}"
+    )
 
 
 def _with_own_cohort(matcher: Matcher, gallery: Gallery) -> tuple[Matcher, int, list[str]]:

@@ -88,7 +88,7 @@ def _once(
     kept: Matching | None,
     watch: Callable[[str], None],
 ) -> Ranking:
-    matcher = loaded.matcher
+    matcher, calibration = loaded.matcher, loaded.calibration
     index = loaded.index if kept is None else loaded.index.only(kept.photo_ids)
     watch(STAGES[1])
     templates = [matcher.describe(probe.face, "probe") for probe in probes]
@@ -109,7 +109,7 @@ def _once(
             best.person.label,
             best.score + query.offset,
             matcher.own_scores(templates, row),
-            matcher.scoring.calibration,
+            calibration,
         )
         for place, (best, row) in enumerate(zip(found, rows, strict=True), 1)
     )
@@ -118,8 +118,7 @@ def _once(
 
 def answer(gallery: Gallery, probes: Sequence[Probe], ranking: Ranking, kept: Matching | None) -> Search:
     """What a search found, not yet on record."""
-    loaded, matcher = ranking.loaded, ranking.loaded.matcher
-    calibration = matcher.scoring.calibration
+    loaded, matcher, calibration = ranking.loaded, ranking.loaded.matcher, ranking.loaded.calibration
     translating = [route for route in matcher.routes if route.translated == "probe"]
     return Search(
         probe=", ".join(probe.name for probe in probes),

@@ -56,12 +56,14 @@ def test_the_default_is_calibrated_and_states_what_it_holds_for(gallery: Gallery
     assert calibration is not None
     for candidate in search.candidates:
         stated = calibration.slope * candidate.score + calibration.intercept
-        assert candidate.log_lr == pytest.approx(min(max(stated, calibration.lower), calibration.upper))
+        assert candidate.log_lr == pytest.approx(min(max(stated, 0), calibration.upper))  # never against a person
         assert candidate.words
+        assert "different people" not in candidate.words
         assert set(candidate.routes) == {"direct", "direct@patches"}
     plain = search.to_json()
     assert plain["calibration"]["kind"] == "viewed"
     assert plain["calibration"]["population"]
+    assert plain["calibration"]["lower"] == 0 > calibration.lower
     assert plain["supported"] == (max(c.log_lr for c in search.candidates) > 0)
 
 
@@ -81,7 +83,7 @@ def test_a_route_without_templates_is_left_out_and_said(people: list[Made], tmp_
         assert search.route == "direct"
         assert search.candidates == alone.candidates
         (warning,) = search.warnings
-        assert "left out" in warning
+        assert warning.startswith("the route 'direct@patches' is left out of this search: 4 photos")
         assert "forensic gallery reindex --route direct@patches" in warning
         assert fused.reindex().enrolled == 4
         assert fused.search(people[0].sketch).route == matching.DEFAULT

@@ -66,7 +66,8 @@ SCORES = (
 )
 SIZE = (
     "The person who was seen may not be among them; a list has candidates all the same. The larger a gallery, the more "
-    "strangers look like a sketch by chance."
+    "strangers look like a sketch by chance: of N photos about N / LR reach a likelihood ratio. A person with many "
+    "photos counts by the most similar one, and is so taken for somebody else more often than a person with one."
 )
 FILTER = (
     "Only a part of the gallery was searched, chosen by recorded metadata. Somebody whose record is wrong was "

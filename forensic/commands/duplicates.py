@@ -131,8 +131,8 @@ def _explained(found: Duplicates) -> list[str]:
     shown = f"{len(found.pairs)} shown of {found.found}" if found.found > len(found.pairs) else str(found.found)
     return [
         f"{shown} pairs of photos of different people with a log10 likelihood ratio of {found.above:g} or more "
-        f"(similarity {found.least:.3f}), of {found.compared} compared; up to {found.expected:.0f} are to be expected "
-        "by chance.",
+        f"(similarity {found.least:.3f}), of {found.compared} compared; about {found.expected:.0f} are to be expected "
+        "by chance among people like those of the fit, and several times as many where people resemble each other.",
         f"Likelihood ratios were fitted to {fitted.mated} pairs of photos of one person and {fitted.nonmated} of two, "
         f"of {fitted.people} people: {fitted.population}. In another population they are a rule of thumb.",
         *(

@@ -24,6 +24,7 @@ from forensic.progress import bar
 from forensic.text import counted
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from forensic.candidates import Search
@@ -181,7 +182,7 @@ def _collect(
     """Write every answer where it belongs as it comes; the searches, if they are to be kept, and the failures."""
     from forensic.errors import ForensicError, UsageError
 
-    searches, numbers, failures = [], [], 0
+    searches, numbers, failures = [], list[str](), 0
     with files.lines(json_file) as write_line, bar("Matching", len(names)) as shown:
         for done, (name, search) in enumerate(zip(names, results, strict=True), 1):
             if isinstance(search, ForensicError):
@@ -190,6 +191,7 @@ def _collect(
                 write_line({"probe": name, "error": str(search), "candidates": []})
             else:
                 numbers.append(str(search.number))
+                last = search
                 try:
                     write_line(search.to_json())
                 except UsageError as error:
@@ -199,9 +201,22 @@ def _collect(
                 if lines:
                     _line(search)
             shown(done)
-    if json_file and numbers:  # not in the lines: these are the same to the byte whenever the search is repeated
+    if lines and numbers:
+        _close_lines(last, _told(numbers))
+    elif json_file and numbers:  # not in the lines: these are the same to the byte whenever the search is repeated
         click.echo(f"On record as search {_told(numbers)}, in the probes' order.", err=True)
     return searches, failures
+
+
+def _close_lines(search: Search, numbers: str) -> None:
+    """What many searches have in common, once: the last of them stands for all."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    if search.calibration:
+        console.print(Text(_rest_on(search.calibration), style="dim"))
+    _close(console, search, numbers)
 
 
 def _told(numbers: Sequence[str]) -> str:
@@ -240,7 +255,7 @@ def print_searches(searches: list[Search]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from forensic.candidates import LEAD, NO_SUPPORT
+    from forensic.candidates import NO_SUPPORT
 
     console = Console()
     for search in searches:
@@ -254,18 +269,31 @@ def print_searches(searches: list[Search]) -> None:
         for warning in search.warnings:
             console.print(Text(f"warning: {warning}", style="yellow"))
         if search.calibration:
-            console.print(Text(_holds_for(search.calibration), style="dim"))
+            console.print(Text(_rest_on(search.calibration), style="dim"))
     if searches:
-        numbers = ", ".join(str(search.number) for search in searches)
-        console.print(Text(f"{counted(searches[0].gallery_size, 'photo')} searched. {LEAD}", style="dim"))
-        console.print(Text(f"On record as search {numbers}.", style="dim"))
+        _close(console, searches[0], ", ".join(str(search.number) for search in searches))
 
 
-def _holds_for(calibration: dict[str, Any]) -> str:
+def _close(console: Console, search: Search, numbers: str) -> None:
+    """What is true of all lists, below the last of them."""
+    from rich.text import Text
+
+    from forensic.candidates import LEAD
+
+    console.print(Text(f"{counted(search.gallery_size, 'photo')} searched. {LEAD}", style="dim"))
+    console.print(Text(f"On record as search {numbers}.", style="dim"))
+
+
+def _rest_on(calibration: dict[str, Any]) -> str:
     """What likelihood ratios are worth."""
+    from forensic.candidates import cost
+
+    told = cost(calibration)
     return (
-        f"Likelihood ratios hold for {calibration['kind']} sketches and {calibration['population']}; they are stated "
-        f"between 10^{calibration['lower']:.1f} and 10^{calibration['upper']:.1f}, and are no probability of a match."
+        f"Likelihood ratios rest on {calibration['kind']} sketches and {calibration['population']}"
+        f"{f'; on data beside those they cost {told}' if told else ''}. They are stated between "
+        f"10^{calibration['lower']:.1f} and 10^{calibration['upper']:.1f} and are no probability of a match: of N "
+        "photos of strangers about N / LR reach one."
     )
 
 

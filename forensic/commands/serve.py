@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @click.option(
     "--search-device",
     metavar="DEVICE",
-    help="Compare templates there, such as cuda: the same lists, sooner in a very large gallery. It holds a byte a number.",
+    help="Where templates are compared, such as cuda: the same lists, sooner in large galleries.",
 )
 @device_option
 def serve(

@@ -14,6 +14,8 @@ import numpy as np
 from forensic.recognition.evaluation import Difference, Interval
 
 FORMAT = "forensic-accuracy-2"
+RESOLVED = 10
+"""False alarms that a bound has to allow: with fewer, the threshold hangs on a search or two."""
 
 
 @dataclass(frozen=True)
@@ -175,8 +177,7 @@ class AtRate:
     Attributes:
         figure: the rate.
         allowed: how many false alarms the bound lets through, rounded down.
-        resolved: whether that is at least one. Else the threshold is the highest alarm of this very sample, and
-            the figure says less than it seems to.
+        resolved: whether that is at least ``RESOLVED``. Else the figure is rough, and its interval too narrow.
     """
 
     figure: Interval

@@ -23,7 +23,7 @@ MOST_GROUPS = 8
 def closed_set(trial: Trial, by: By, seed: int) -> tuple[ClosedSet, ...]:
     """Closed-set identification by every system, on the whole data set and within each of its subsets.
 
-    Within a subset its probes search its own photos: a system that recognizes a subset's paper or lighting
+    Within a subset its probes search the photos of its people: a system that recognizes a subset's paper or lighting
     instead of a face gains on the whole set and nothing here.
     """
     probes, gallery = trial.probes, trial.gallery

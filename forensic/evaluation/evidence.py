@@ -91,7 +91,8 @@ def _by_class(
     tables = values, np.ones_like(values)
     of_mates = [left @ np.bincount(rows, np.where(masks[0], table, 0.0).sum(axis=1)) for table in tables]
     of_others = [sums(np.where(masks[1], table, 0.0)) for table in tables]
-    return np.stack([total / np.maximum(count, 1) for total, count in (of_mates, of_others)], axis=1)
+    # A draw without any comparison of a class tells nothing of it.
+    return np.stack([total / np.where(count, count, np.nan) for total, count in (of_mates, of_others)], axis=1)
 
 
 def thinned(log_lr: Array) -> Array:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from forensic.evaluation.accuracy import AtRate, OpenSet, Tradeoff, Verification
+from forensic.evaluation.accuracy import RESOLVED, AtRate, OpenSet, Tradeoff, Verification
 from forensic.evaluation.systems import Trial
 from forensic.recognition import evaluation
 from forensic.recognition.evaluation import Interval
@@ -69,7 +69,7 @@ def _fnir(mates: Array, strangers: Array, ranks: Array, people: NDArray[np.str_]
 
 def _at(figure: Interval, rate: float, trials: int) -> AtRate:
     allowed = int(rate * trials + 1e-9)
-    return AtRate(figure, allowed, allowed >= 1)
+    return AtRate(figure, allowed, allowed >= RESOLVED)
 
 
 def _tradeoff(mates: Array, strangers: Array, ranks: Array) -> Tradeoff:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from forensic.errors import UsageError
-from forensic.evaluation.accuracy import FORMAT
+from forensic.evaluation.accuracy import FORMAT, RESOLVED
 
 Row = Mapping[str, Any]
 RANKS = ("1", "5", "10", "50")
@@ -84,7 +84,13 @@ def _by_mate(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
 
 
 def share(figure: Row) -> str:
-    """A share in per cent with its interval."""
+    """A share in per cent with its interval; without one where all or none were found, of which it can tell nothing.
+
+    >>> share({"value": 0.5, "low": 0.25, "high": 0.75}), share({"value": 1.0, "low": 1.0, "high": 1.0})
+    ('50.0 [25.0, 75.0]', '100.0')
+    """
+    if figure["low"] == figure["high"]:
+        return f"{100 * figure['value']:.1f}"
     return f"{100 * figure['value']:.1f} [{100 * figure['low']:.1f}, {100 * figure['high']:.1f}]"
 
 
@@ -163,7 +169,7 @@ def _subsets(rows: Sequence[Row], by: str) -> Table:
         own = {row["route"]: row for row in rows if row["subset"] == subset}
         figures = (share(own[route]["ranks"]["1"]) for route in routes)
         lines.append((subset, f"{own[routes[0]]['gallery']:,}", *figures))
-    title = f"Within each subset, its own photos as gallery{_by(by)}: rank-1, %"
+    title = f"Within each subset, the photos of its people as gallery{_by(by)}: rank-1, %"
     return Table("closed-set", title, "", ("subset",), ("photos", *routes), tuple(lines))
 
 
@@ -193,7 +199,7 @@ def _paired(rows: Sequence[Row]) -> Table:
     return Table(
         "paired",
         "Rank-1 of one system minus another's on the same sketches, points",
-        "p is two-sided, by bootstrap (1/2000 at the least), and not corrected for the number of pairs.",
+        "p is two-sided, by bootstrap (2/2001 at the least), and not corrected for the number of pairs.",
         ("protocol", "system", "over"),
         ("difference", "p"),
         tuple(
@@ -270,7 +276,7 @@ def _resolution(rows: Sequence[Row], name: str) -> str:
         allowed.append(f"{' or '.join(f'{count:,}' for count in counts)} at {rate}")
     text = f" False alarms that the bounds let through: {', '.join(allowed)}."
     if any(not rate["resolved"] for row in rows for rate in row[name].values()):
-        text += " * The bound is finer than the number of trials can tell: no alarm at all is allowed."
+        text += f" * The bound allows fewer than {RESOLVED} of them: the figure is rough, and its interval too narrow."
     return text
 
 

@@ -11,7 +11,7 @@ shape (m,), and of non-mated ones (two people), shape (n,); an empty list or a N
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -199,6 +199,14 @@ class Calibration:
         if not np.isfinite(values).all():
             raise ValueError("A score is not finite; leave out comparisons that could not be made.")
         return np.clip(self.slope * values + self.intercept, self.lower, self.upper)
+
+    def of_leads(self) -> Self:
+        """The calibration as its LRs are stated of a search's candidates: never below 1.
+
+        Mates are mostly another photo than the one that was drawn, and more than half of such comparisons have an LR
+        below 1 (``misleading, mated`` in docs/results/recognition.md, FS2K): that must not speak against the person.
+        """
+        return replace(self, lower=0.0)
 
     def bounded(self, log_lr: ArrayLike) -> NDArray[np.bool_]:
         """True where a log10 LR lies at a bound: read it as 'at least' above 0 and as 'at most' below."""

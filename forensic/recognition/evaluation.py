@@ -24,8 +24,8 @@ class Interval(NamedTuple):
 
     @classmethod
     def of(cls, value: float, drawn: Array) -> Self:
-        """A figure with the 95 % interval of its draws, shape (repeats,)."""
-        low, high = np.quantile(drawn, MIDDLE)
+        """A figure with the 95 % interval of its draws, shape (repeats,); those that are NaN could tell nothing."""
+        low, high = np.nanquantile(drawn, MIDDLE)
         return cls(float(value), float(low), float(high))
 
 
@@ -124,7 +124,8 @@ def bootstrap_interval(
 ) -> Interval:
     """Mean of ``values`` with its 95 % percentile bootstrap interval over identities.
 
-    Where every probe is a hit the interval is a point: the bootstrap knows nothing of what it has not seen.
+    Where every probe is a hit the interval is a point, and stands for none: the bootstrap knows nothing of what it has
+    not seen.
 
     Args:
         values: one number a probe, for instance 1 for a hit and 0 for a miss, shape (probes,).
@@ -146,8 +147,9 @@ def paired_difference(
 ) -> Difference:
     """Mean of ``a - b`` over the same probes, with a 95 % bootstrap interval and a p-value.
 
-    The p-value is twice the smaller share of bootstrap samples on the other side of zero (ties on both), at
-    least 1 / repeats and at most 1.
+    The p-value is twice the smaller share of bootstrap samples on the other side of zero (ties on both), at most 1. It
+    is no smaller than so many samples can tell, 2 / (repeats + 1), and than n people of whom all differ in one
+    direction, 2 ** (1 - n) as by a sign test.
 
     Args:
         a: figure of each probe under the one route, shape (probes,).
@@ -160,8 +162,10 @@ def paired_difference(
     means = bootstrap_means(differences, identities, repeats=repeats, seed=seed)
     low, high = np.quantile(means, MIDDLE)
     p = 2 * min(np.mean(means <= 0), np.mean(means >= 0))
+    differing = len(np.unique(np.asarray(identities)[differences != 0]))
+    least = max(2 / (repeats + 1), 2.0 ** (1 - differing))
     value = float(differences.mean())
-    return Difference(value, float(low), float(high), float(np.clip(p, 1 / repeats, 1.0)))
+    return Difference(value, float(low), float(high), float(min(max(p, least), 1.0)))
 
 
 def roc(mated: ArrayLike, nonmated: ArrayLike) -> Rates:

@@ -134,7 +134,7 @@ SAID = (
 
 CALIBRATED = (
     *("log10 LR ≥ +2.0: moderately strong support: same person", "not the probability of a match"),
-    "It holds for viewed sketches and people of the tests",
+    "It was fitted to viewed sketches and people of the tests",
 )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -53,6 +53,7 @@ def test_answers_are_those_of_the_index(
 
 
 @pytest.mark.parametrize("numbers", NUMBERS)
+@settings(deadline=None)
 @given(seed=st.integers(0, 10**6), spread=st.floats(-6, 4), rows=st.integers(1, 400), k=st.integers(1, 60))
 def test_nothing_near_is_passed_over(numbers: Numbers, seed: int, spread: float, rows: int, k: int) -> None:
     """Rows and columns of any length, negative scores alone, and columns without a value."""

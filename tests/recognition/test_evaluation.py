@@ -4,6 +4,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
 from forensic.recognition.evaluation import (
+    Interval,
     bootstrap_interval,
     bootstrap_means,
     det,
@@ -164,3 +165,14 @@ def test_open_set_misses_and_refusals() -> None:
         fnir_at_fpir([1.0], [], 0.1)
     with pytest.raises(ValueError, match="NaN"):
         roc([np.nan], [0.0])
+
+
+@pytest.mark.parametrize(("people", "least"), [(1, 1.0), (3, 0.25), (9, 2.0**-8), (60, 2 / 2001)])
+def test_few_people_prove_little_however_sure_they_are(people: int, least: float) -> None:
+    """As by a sign test: all of three in one direction come by chance once in four times."""
+    ones = np.ones(2 * people)
+    assert paired_difference(ones, 0 * ones, np.repeat(np.arange(people), 2)).p == pytest.approx(least)
+
+
+def test_a_draw_that_tells_nothing_narrows_no_interval() -> None:
+    assert Interval.of(0.5, np.array([0.4, np.nan, 0.6, np.nan, 0.5])) == Interval.of(0.5, np.array([0.4, 0.6, 0.5]))
