@@ -23,6 +23,8 @@ PATIENCE = 60
 """Seconds in all that a request is tried again for."""
 AGAIN = (429, 503)
 UNDER_WAY = 409
+LOST = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError, httpx2.CloseError)
+"""Ends of a connection after which nobody knows what the server did."""
 PAGE = 100
 """Rows of a page."""
 Thing = TypeVar("Thing")
@@ -49,7 +51,9 @@ class Sent(NamedTuple):
         files: Files of a form, each with its field's name.
         params: What stands in the address.
         prefer: Seconds to wait for the end of a job.
-        reads: Whether a POST changes nothing: its answer, which may name people, is not kept by the server then.
+        reads: Whether a POST changes nothing, and so needs no key to be sent again.
+        unkept: Whether a POST that changes something has no key all the same, since it holds what the server is to
+            keep nothing of, a hash neither.
     """
 
     json: Any = None
@@ -58,14 +62,17 @@ class Sent(NamedTuple):
     params: Mapping[str, str | int] | None = None
     prefer: int = 0
     reads: bool = False
+    unkept: bool = False
 
 
 class Connection:
     """A connection to one server, for one user; close it, or use it as a context manager.
 
-    A write carries an idempotency key, so that it is done once however often it is sent. While the server is busy it
-    is sent again after the time that the server asks for, for `PATIENCE` seconds at most. Redirects are not followed:
-    a token and pictures go to the address that was given and to no other.
+    A POST that changes something carries an idempotency key, so that it is done once however often it is sent. What is
+    changed without one, as by DELETE, is not sent again once its answer is lost: it may be done, and another answer
+    would be to what is there since. While the server is busy, and so does nothing, a request is sent again after the
+    time that the server asks for, for `PATIENCE` seconds at most. Redirects are not followed: a token and pictures go
+    to the address that was given and to no other.
 
     Args:
         address: As `forensic.client.address.parse` gives it.
@@ -159,23 +166,30 @@ class Connection:
             ForensicError: As `get` does.
         """
 
-        def page(cursor: Mapping[str, str]) -> tuple[list[Thing], str | None]:
-            return self.get(path, _page(read), **{"limit": PAGE, **params, **cursor})
+        def page(which: Mapping[str, str | int]) -> tuple[list[Thing], str | None]:
+            return self.get(path, _page(read), **{**params, **which})
 
         return _all(page)
 
-    def pages_of(self, path: str, read: Callable[[Any], Thing], json: Mapping[str, Any]) -> Iterator[Thing]:
+    def pages_of(
+        self, path: str, read: Callable[[Any], Thing], json: Mapping[str, Any], *, most: int | None = None
+    ) -> Iterator[Thing]:
         """The items of a list that is asked for by POST, since what is looked for must not stand in an address.
+
+        Args:
+            path: Where.
+            read: Makes an item of its JSON.
+            json: What is looked for.
+            most: How many items; no more are asked for. None for all.
 
         Raises:
             ForensicError: As `get` does.
         """
 
-        def page(cursor: Mapping[str, str]) -> tuple[list[Thing], str | None]:
-            sent = Sent(json={"limit": PAGE, **json, **cursor}, reads=True)
-            return self.ask("POST", path, _page(read), sent)
+        def page(which: Mapping[str, str | int]) -> tuple[list[Thing], str | None]:
+            return self.ask("POST", path, _page(read), Sent(json={**json, **which}, reads=True))
 
-        return _all(page)
+        return _all(page, most)
 
     def _read(self, response: httpx2.Response, asked: str, read: Callable[[Any], Thing]) -> Thing:
         try:
@@ -188,7 +202,8 @@ class Connection:
 
     def _send(self, method: str, path: str, sent: Sent) -> httpx2.Response:
         """The answer, if it is a good one, after as many tries as it takes."""
-        once = method == "POST" and not sent.reads
+        changes = method != "GET" and not sent.reads
+        once = changes and method == "POST" and not sent.unkept
         headers = {"Idempotency-Key": secrets.token_hex(16)} if once else {}
         if sent.prefer:
             headers["Prefer"] = f"wait={sent.prefer}"
@@ -197,12 +212,12 @@ class Connection:
             try:
                 response = self._request(method, path, sent, headers)
             except httpx2.RemoteProtocolError as error:  # the server ended an idle connection just now
-                if lost:
-                    raise self._unreachable(error) from error
+                if lost or (changes and not once):
+                    raise self._unreachable(error, changes=changes) from error
                 lost = True
                 continue
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-                raise self._unreachable(error) from error
+                raise self._unreachable(error, changes=changes) from error
             problem = _problem(response)
             # Only where a request was sent again: it is being done, and its answer will be kept.
             again = once and (lost or waited > 0)
@@ -232,18 +247,23 @@ class Connection:
             )
         raise problems.error_of(self.address, response.status_code, problem)
 
-    def _unreachable(self, error: Exception) -> ForensicError:
-        said = str(error) or type(error).__name__
+    def _unreachable(self, error: Exception, *, changes: bool) -> ForensicError:
+        said = str(error).rstrip(".") or type(error).__name__
         if "CERTIFICATE_VERIFY_FAILED" in said:
             return GalleryError(
                 f"The certificate of {self.address} cannot be trusted ({said.partition('] ')[2] or said}). If an "
-                " authority of your agency signed it, name its certificate in SSL_CERT_FILE; else this may be "
+                "authority of your agency signed it, name its certificate in SSL_CERT_FILE; else this may be "
                 "another server than you mean."
             )
         if isinstance(error, httpx2.TimeoutException):
             return GalleryError(
                 f"{self.address} did not answer in time. What was asked for may be done all the same: look before you "
                 "ask again."
+            )
+        if changes and isinstance(error, LOST):
+            return GalleryError(
+                f"{self.address} ended the connection without an answer ({said}). What was asked for may be done all "
+                "the same: look before you ask again."
             )
         return GalleryError(f"{self.address} cannot be reached ({said}). Is the address right, and the server running?")
 
@@ -252,14 +272,17 @@ def _page(read: Callable[[Any], Thing]) -> Callable[[Any], tuple[list[Thing], st
     return lambda answer: ([read(item) for item in answer["items"]], answer["next"])
 
 
-def _all(page: Callable[[Mapping[str, str]], tuple[list[Thing], str | None]]) -> Iterator[Thing]:
+def _all(
+    page: Callable[[Mapping[str, str | int]], tuple[list[Thing], str | None]], most: int | None = None
+) -> Iterator[Thing]:
     cursor: dict[str, str] = {}
-    while True:
-        items, following = page(cursor)
+    left = most
+    while left is None or left > 0:
+        items, following = page({"limit": PAGE if left is None else min(PAGE, left), **cursor})
         yield from items
         if following is None:
             return
-        cursor = {"cursor": following}
+        cursor, left = {"cursor": following}, left and left - len(items)
 
 
 def _problem(response: httpx2.Response) -> Any:

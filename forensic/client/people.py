@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from forensic.client import reading
@@ -35,9 +34,12 @@ class People:
         return self._connection.get("/gallery", reading.size)
 
     def look_through(self, where: Mapping[str, str], *, limit: int | None = None, offset: int = 0) -> list[Person]:
-        """People in the order of their labels whose metadata equal ``where``; that is on record."""
-        found = self._connection.pages_of("/people/search", reading.person, {"where": dict(where)})
-        return list(islice(found, offset, None if limit is None else offset + limit))
+        """People in the order of their labels whose metadata equal ``where``; that is on record.
+
+        Nobody is asked for who is not shown: the record would name them.
+        """
+        asked = {"where": dict(where), **({"offset": offset} if offset else {})}  # an older server knows no offset
+        return list(self._connection.pages_of("/people/search", reading.person, asked, most=limit))
 
     def person(self, label: str) -> Person:
         """The person with this label."""

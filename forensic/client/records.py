@@ -73,7 +73,7 @@ class Records:
         if photos:
             raise UsageError("--photo is for a gallery's folder: nothing sends a removed person's photo to a server.")
         Traces.of(tuple(texts))  # an empty one is refused as on a folder
-        sent = Sent(json={"texts": list(texts), "wipe": wipe}, reads=True)
+        sent = Sent(json={"texts": list(texts), "wipe": wipe}, unkept=True)
         return [Check(*one) for one in jobs.finished(self._connection, f"/expunged/{number}/proof", sent)["checks"]]
 
     def reports(self) -> list[AccuracyReport]:

@@ -42,7 +42,7 @@ def sign_in(connection: Connection, user: str, password: str, days: int) -> Logi
         return Login(answer["token"], answer["id"], user, answer["expires_at"])
 
     # Without an idempotency key: the server keeps no secret that it could answer a second time.
-    return connection.ask("POST", "/tokens", made, Sent(json=asked, reads=True))
+    return connection.ask("POST", "/tokens", made, Sent(json=asked, unkept=True))
 
 
 def check(connection: Connection) -> str:

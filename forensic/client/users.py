@@ -26,7 +26,7 @@ class Users:
         """Name somebody a user."""
         asked = {"name": name, "role": role.value, "password": password}
         # Without an idempotency key: nothing of a password, a hash of the request neither, is kept by the server.
-        self._connection.ask("POST", "/users", reading.nothing, Sent(json=asked, reads=True))
+        self._connection.ask("POST", "/users", reading.nothing, Sent(json=asked, unkept=True))
 
     def listed(self) -> list[User]:
         """All users, removed ones too, by name."""

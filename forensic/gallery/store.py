@@ -130,11 +130,21 @@ class Gallery(Curating, Expunging, Describing):
             return people.listed(session, where or {}, limit, offset)
 
     @needs(Right.VIEW)
-    def look_through(self, where: Mapping[str, str], *, limit: int | None = None, offset: int = 0) -> list[Person]:
-        """`people` for somebody to look at: that is on record."""
+    def look_through(
+        self, where: Mapping[str, str], *, limit: int | None = None, offset: int = 0, beyond: int = 0
+    ) -> list[Person]:
+        """`people` for somebody to look at: that is on record.
+
+        Args:
+            where: as for `people`.
+            limit: as for `people`.
+            offset: as for `people`.
+            beyond: how many more than ``limit`` come back, to tell whether there are more. They are not to be shown,
+                and the record does not name them.
+        """
         with self.writing() as session:
-            found = people.listed(session, where, limit, offset)
-            self.note(session, "list", people=[person.id for person in found])
+            found = people.listed(session, where, None if limit is None else limit + beyond, offset)
+            self.note(session, "list", people=[person.id for person in found[:limit]])
         return found
 
     @needs(Right.VIEW)

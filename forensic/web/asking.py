@@ -11,7 +11,6 @@ from forensic.gallery.casework.casework_models import Case
 from forensic.web.access import Visitor
 from forensic.web.jobs import ENDED
 from forensic.web.pairing import Pair
-from forensic.web.settings import Settings
 from forensic.web.state import Job
 
 Points = Sequence[Sequence[float]]
@@ -49,7 +48,7 @@ def search(
     visitor.server.jobs.check_room("search")  # a full queue refuses at once, before anything is looked up
     settings = visitor.server.settings
     found, route = _case_with(visitor.gallery, case, sketches), route or settings.routes[0]
-    _check_offered(settings, route)
+    visitor.server.engine.check_offered(route)
     if not 1 <= top <= settings.longest_list:
         raise UsageError(f"{top} candidates were asked for; expected 1 to {settings.longest_list}.")
     if landmarks is not None and len(landmarks) != len(sketches):
@@ -106,13 +105,8 @@ def explanation(visitor: Visitor, pair: Pair) -> Job:
     jobs = visitor.server.jobs
     if not pair.whole:
         raise NotFound("The sketch or the photo is not there any more, so there is nothing to explain.")
-    _check_offered(visitor.server.settings, pair.search.record["route"])
+    visitor.server.engine.check_offered(pair.search.record["route"])
     last = jobs.latest(visitor.operator.name, "explain", pair.asked)
     if last is not None and last.status not in ENDED:
         return last.job
     return jobs.submit("explain", pair.asked, visitor.operator)
-
-
-def _check_offered(settings: Settings, route: str) -> None:
-    if route not in settings.routes:
-        raise UsageError(f"The route {route!r} is not offered here. Offered: {', '.join(settings.routes)}.")

@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -68,16 +68,10 @@ class Decoder:
             Busy: All processes are at work.
         """
         with self._process() as process:
-            said, pixels = process.ask(data, name, self.pixels, self.seconds)
-        if "error" in said:
-            raise ImageError(str(said["error"]))
-        try:
-            if said["format"] not in images.FORMATS:
-                raise ValueError(said["format"])
-            picture = Image.frombytes("RGB", (said["width"], said["height"]), pixels)
-        except (KeyError, TypeError, ValueError):
-            raise ImageError(f"{name}: the decoder's answer makes no sense. Save a plain copy.") from None
-        return images.Decoded(picture, hashlib.sha256(data).hexdigest(), data, said["format"], name)
+            told = process.ask(data, name, self.pixels, self.seconds)
+        if told.picture is None:
+            raise ImageError(told.said)
+        return images.Decoded(told.picture, hashlib.sha256(data).hexdigest(), data, told.said, name)
 
     def close(self) -> None:
         """End the processes; one that is at work ends with its picture."""
@@ -133,6 +127,18 @@ class Decoder:
             self._free.put(left)
 
 
+class _Told(NamedTuple):
+    """What a process said of a picture.
+
+    Attributes:
+        said: Its format; without a picture, why there is none.
+        picture: None where it is no usable image.
+    """
+
+    said: str
+    picture: Image.Image | None = None
+
+
 class _Process:
     """One decoding process, ready for pictures.
 
@@ -175,22 +181,23 @@ class _Process:
         """Whether it has decoded all that it may."""
         return self._left == 0 and self._process.poll() is None
 
-    def ask(self, data: bytes, name: str, pixels: int, seconds: float) -> tuple[dict[str, Any], bytes]:
+    def ask(self, data: bytes, name: str, pixels: int, seconds: float) -> _Told:
         self._left -= 1
         asked = {"name": name[:255], "pixels": pixels, "seconds": seconds}
         try:
             with self._within(seconds):
                 send(self._in, json.dumps(asked).encode(), data)
                 said, content = receive(self._out, SAID, 3 * pixels)
-            answer = json.loads(said)
-            if not isinstance(answer, dict):
-                raise ValueError(answer)
         except (OSError, EOFError, ValueError):
             self.end()
             raise ImageError(
                 f"{name}: could not be decoded within {seconds:g} s and {MEMORY >> 20} MiB. Save a smaller, plain copy."
             ) from None
-        return answer, content
+        try:
+            return _told(said, content, pixels)
+        except (ValueError, RecursionError):
+            self.end()  # whoever made it say that shall not be asked of others' pictures
+            raise ImageError(f"{name}: the decoder's answer makes no sense. Save a plain copy.") from None
 
     @contextmanager
     def _within(self, seconds: float) -> Iterator[None]:
@@ -210,6 +217,29 @@ class _Process:
         for stream in (self._in, self._out):
             with suppress(OSError):
                 stream.close()
+
+
+def _told(said: bytes, content: bytes, most: int) -> _Told:
+    """What an answer says, after a check of all that is in it: a picture is made of no size but that of its pixels.
+
+    Raises:
+        ValueError: It makes no sense.
+        RecursionError: It is too deep for a reader of JSON.
+    """
+    answer = json.loads(said)
+    if not isinstance(answer, dict):
+        raise ValueError("no object")
+    if "error" in answer:
+        if not isinstance(answer["error"], str):
+            raise ValueError("no words")
+        answer["error"].encode()  # half a surrogate pair could be sent to nobody
+        return _Told(answer["error"])
+    width, height, kind = (answer.get(key) for key in ("width", "height", "format"))
+    if type(width) is not int or type(height) is not int or min(width, height) < 1 or width * height > most:
+        raise ValueError("no size")
+    if len(content) != 3 * width * height or not isinstance(kind, str) or kind not in images.FORMATS:
+        raise ValueError("another size, or another format")
+    return _Told(kind, Image.frombytes("RGB", (width, height), content))
 
 
 def _environment() -> dict[str, str]:

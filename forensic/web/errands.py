@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from forensic.enrollment import Failure
-from forensic.errors import UsageError
 from forensic.gallery import Gallery
 from forensic.gallery.log import anchoring
 from forensic.gallery.log.audit import Head
@@ -49,9 +48,7 @@ def reindex(visitor: Visitor, route: str, *, everything: bool = False) -> Job:
         Busy: The queue is full.
     """
     check(visitor.gallery, Right.ENROLL)
-    offered = visitor.server.settings.routes
-    if route not in offered:
-        raise UsageError(f"The route {route[:60]!r} is not offered here. Offered: {', '.join(offered)}.")
+    visitor.server.engine.check_offered(route)
     asked = {"route": route, "everything": everything, "key": secrets.token_hex(16)}
     return visitor.server.jobs.submit("reindex", asked, visitor.operator)
 

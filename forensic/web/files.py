@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 from fastapi import Response
+from PIL import Image
 
 _SIGNATURES = {
     b"\x89PNG": "image/png",
@@ -25,7 +27,7 @@ JPEG: dict[str, Any] = {"description": "A picture.", "content": {"image/jpeg": _
 """How a document of the API describes `jpeg`."""
 
 PNG: dict[str, Any] = {"description": "A picture without loss.", "content": {"image/png": _BYTES}}
-"""How a document of the API describes a picture that somebody looks at enlarged."""
+"""How a document of the API describes `png`."""
 
 
 def media_type(data: bytes) -> str:
@@ -52,3 +54,10 @@ def original(data: bytes, name: str) -> Response:
 def jpeg(data: bytes) -> Response:
     """A picture that was made to be looked at."""
     return Response(data, media_type="image/jpeg")
+
+
+def png(picture: Image.Image) -> Response:
+    """A picture without loss, that somebody looks at enlarged."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return Response(buffer.getvalue(), media_type="image/png")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from PIL import Image
+
 from forensic import report
+from forensic.candidates import Explained
 from forensic.errors import NotFound
+from forensic.explanation import Side, overlay
 from forensic.faces import Aligned
 from forensic.gallery import Gallery
 from forensic.gallery.casework import cases, listing
@@ -84,6 +88,15 @@ def of_search(visitor: Visitor, number: int, shown: Shown, index: int = 0) -> by
     if engine.identifier(record["route"]).matcher.models != record["models"]:
         raise NotFound(f"The models of search {number} are not those that are installed now.")
     return report.jpeg(report.stamped(made), CARD)
+
+
+def explained(told: Explained, side: Side) -> Image.Image:
+    """A side's portrait with what the score hangs on."""
+    picture, values = {
+        "probe": (told.probe, told.explanation.probe_map),
+        "candidate": (told.candidate, told.explanation.candidate_map),
+    }[side]
+    return overlay(picture, values, told.explanation.ceiling)
 
 
 def face_of(engine: Engine, gallery: Gallery, number: int, index: int = 0) -> tuple[Sketch, Aligned]:

@@ -1,4 +1,7 @@
-"""HTTP as uvicorn speaks it, with bounds on what no route reads: headers, and the rest of a body that was answered."""
+"""HTTP as uvicorn speaks it, with bounds on what no route sees.
+
+That is headers, the rest of a body that was answered, and answers that nobody takes.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,29 @@ SECONDS = 20.0
 was not read, from the answer."""
 BYTES = 1 << 16
 """Of a request's line and headers, and of what came with them."""
+UNREAD = 60.0
+"""Seconds in which a client has to take `PORTION` of an answer that waits for it, or all of it."""
+PORTION = 1 << 16
+"""Bytes: what the slowest line carries, and so much that an answer is not taken for ever."""
 
 
 class Impatient(HttpToolsProtocol):
-    """Closes connections of those who send headers without end, or none, or a body that has been answered already."""
+    """Closes connections of those who send headers without end, or none, or a body that has been answered already.
+
+    Those who do not take their answers lose the connection too, with what waits for them.
+    """
 
     _clock: asyncio.TimerHandle | None = None
+    _taking: asyncio.TimerHandle | None = None
+    _unread = 0
     _read = 0
     _most: float = BYTES
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
         super().connection_made(transport)
+        # Whatever waits is noticed then, also what is too little to stop a route, on a connection that is being closed.
+        transport.set_write_buffer_limits(high=0)
         self._wait()
 
     def data_received(self, data: bytes) -> None:
@@ -55,9 +69,20 @@ class Impatient(HttpToolsProtocol):
         self._stop_waiting()
         super().on_message_complete()
 
+    def pause_writing(self) -> None:
+        """Wait for the client to take what is there for it."""
+        super().pause_writing()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """Wait no more."""
+        self._stop_watching()
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         self._stop_waiting()
+        self._stop_watching()
         super().connection_lost(exc)
 
     def _wait(self, most: float = BYTES) -> None:
@@ -73,3 +98,20 @@ class Impatient(HttpToolsProtocol):
     def _give_up(self) -> None:
         self._stop_waiting()
         self.transport.close()
+
+    def _watch(self) -> None:
+        self._stop_watching()
+        self._unread = self.transport.get_write_buffer_size()
+        self._taking = self.loop.call_later(UNREAD, self._look_again)
+
+    def _stop_watching(self) -> None:
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
+
+    def _look_again(self) -> None:
+        if self._unread - self.transport.get_write_buffer_size() >= PORTION:
+            self._watch()
+        else:
+            self._stop_watching()
+            self.transport.abort()  # closing would wait for the client

@@ -36,7 +36,10 @@ class Lane(StrEnum):
 
 
 class Cancelled(BaseException):
-    """The job was cancelled, and stored nothing. No handler's ``except Exception`` may take it for a fault."""
+    """The job was cancelled: it stores nothing more, and what it enrolled or described before stays.
+
+    No handler's ``except Exception`` may take it for a fault.
+    """
 
 
 class Interrupted(BaseException):

@@ -6,9 +6,8 @@ knows; it is gone when the server ends, or when somebody is expunged.
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,8 @@ from forensic.web.problems import Busy, Conflict
 
 PATIENCE = 300.0
 """Seconds that an enrollment waits for a free decoding process."""
+PAUSE = 0.5
+"""Seconds between two tries to get one: where none can be started, that is said at once."""
 
 
 def handlers(engine: Engine) -> Mapping[str, tuple[Handler, Lane]]:
@@ -52,7 +53,16 @@ def enroll(engine: Engine, work: Work) -> dict[str, Any]:
         for place in places
         for file in [uploaded[rows[place].file or 0]]
     ]
-    done = itertools.count(len(fates) + 1)
+    done = len(fates)
+
+    def advance(summary: enrollment.Summary) -> None:
+        nonlocal done
+        done = min(done + 1, len(rows))
+        work.tell("enrolling", done, len(rows))
+
+    def waiting() -> None:
+        work.tell("waiting for a process that opens photos", done, len(rows))
+
     until = work.asked.get("keep_until")  # a job of an older version says nothing of it
     enrollment.enroll(
         work.gallery,
@@ -60,8 +70,8 @@ def enroll(engine: Engine, work: Work) -> dict[str, Any]:
         routes,
         engine.finder,
         keep_until=date.fromisoformat(until) if until else None,
-        decode=lambda data, name: _decode(engine, data, name),
-        progress=lambda summary: work.tell("enrolling", min(next(done), len(rows)), len(rows)),
+        decode=lambda data, name: _decode(engine, data, name, waiting),
+        progress=advance,
         told=lambda place, fate: fates.update({places[place]: fate}),
         workers=1,  # searches go on meanwhile
     )
@@ -82,8 +92,19 @@ def _told(row: enrolling.Row, fate: Fate, known: Mapping[str, tuple[int, int]]) 
     }
 
 
-def _decode(engine: Engine, data: bytes, name: str) -> images.Decoded:
-    """Open a photo, after searches' sketches have had their turn."""
+def _decode(engine: Engine, data: bytes, name: str, waiting: Callable[[], None]) -> images.Decoded:
+    """Open a photo, however many sketches and pages want the same processes: an enrollment can wait longer.
+
+    Args:
+        engine: Whose decoder opens it.
+        data: The file.
+        name: What errors call it.
+        waiting: Is told before each further try, and ends the job if it was cancelled.
+
+    Raises:
+        ImageError: It is no usable image.
+        Busy: No process came free for so long.
+    """
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -91,6 +112,8 @@ def _decode(engine: Engine, data: bytes, name: str) -> images.Decoded:
         except Busy:
             if time.monotonic() > deadline:
                 raise
+        waiting()
+        time.sleep(PAUSE)
 
 
 def reindex(engine: Engine, work: Work) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """One request: how it is sent again, what is not followed, and what errors become. No server is needed."""
 
+import json
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +13,12 @@ import pytest
 from forensic import __version__, errors
 from forensic.client import address, connection, jobs, problems, signing_in
 from forensic.client.connection import Connection, File, Sent
+from forensic.client.people import People
+from forensic.client.records import Records
+from forensic.client.users import Users
 from forensic.errors import ForensicError, GalleryError, RightsError, UsageError
+from forensic.gallery.records import Shown
+from forensic.gallery.rights import Role
 from forensic.web.problems import TYPE, kind_of
 
 ADDRESS = "https://faces.example"
@@ -89,7 +95,7 @@ def test_after_a_minute_the_servers_words_are_told(slept: list[float]) -> None:
     assert slept == [25, 25]
 
 
-def test_each_write_has_a_key_of_its_own_and_what_only_reads_has_none() -> None:
+def test_each_new_thing_has_a_key_of_its_own_and_what_reads_or_is_secret_has_none() -> None:
     keys = []
 
     def answer(request: httpx2.Request) -> httpx2.Response:
@@ -100,9 +106,10 @@ def test_each_write_has_a_key_of_its_own_and_what_only_reads_has_none() -> None:
         made.post("/cases", dict, {})
         made.post("/cases", dict, {})
         made.ask("POST", "/cases/lookup", dict, Sent(reads=True))
+        made.ask("POST", "/users", dict, Sent(unkept=True))
         made.get("/cases", dict)
     assert keys[0] != keys[1]
-    assert keys[2:] == [None, None]
+    assert keys[2:] == [None, None, None]
 
 
 def test_a_write_under_way_after_a_retry_is_waited_for(slept: list[float]) -> None:
@@ -140,6 +147,92 @@ def test_a_conflict_of_what_has_no_key_is_told_at_once(slept: list[float]) -> No
     with to(lambda request: next(answers)) as made, pytest.raises(ForensicError, match="It has ended"):
         made.ask("DELETE", "/tokens/1", dict)
     assert slept == [1]
+
+
+LOST = (httpx2.RemoteProtocolError("Server disconnected without sending a response."), httpx2.ReadError("reset"))
+
+
+@pytest.mark.parametrize("lost", LOST, ids=["ended", "reset"])
+@pytest.mark.parametrize(
+    ("method", "sent"), [("DELETE", Sent()), ("PATCH", Sent()), ("PUT", Sent()), ("POST", Sent(unkept=True))]
+)
+def test_what_has_no_key_and_may_be_done_is_not_sent_again(method: str, sent: Sent, lost: Exception) -> None:
+    asked = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request.headers.get("idempotency-key"))
+        raise lost
+
+    with to(answer) as made, pytest.raises(GalleryError, match="may be done all the same: look before you ask again"):
+        made.ask(method, "/people/1", dict, sent)
+    assert asked == [None]
+
+
+def test_a_write_with_a_key_that_is_lost_twice_may_be_done() -> None:
+    keys = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        keys.append(request.headers["idempotency-key"])
+        raise LOST[0]
+
+    with to(answer) as made, pytest.raises(GalleryError, match="may be done"):
+        made.post("/cases", dict, {})
+    assert (len(keys), len(set(keys))) == (2, 1)
+
+
+def test_what_only_reads_is_sent_again() -> None:
+    answers: list[httpx2.Response | None] = [None, httpx2.Response(200, json={"id": 4})]
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if (response := answers.pop(0)) is None:
+            raise LOST[0]
+        return response
+
+    with to(answer) as made:
+        assert made.ask("POST", "/cases/lookup", lambda found: found["id"], Sent(reads=True)) == 4
+
+
+@pytest.mark.parametrize("act", ["expunge", "add", "sign in", "prove"])
+def test_what_the_server_is_to_keep_nothing_of_is_asked_once(act: str) -> None:
+    asked = []
+    person = {"id": 1, "label": "A", "metadata": {}, "photo_count": 0, "photos": []}
+    moments = dict.fromkeys(("enrolled", "updated"), "2026-01-01T00:00:00Z")
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.method == "GET":
+            return httpx2.Response(200, json=person | moments)
+        asked.append(f"{request.method} {request.url.path}")
+        raise LOST[0]
+
+    acts = {
+        "expunge": lambda made: People(made).expunge(Shown("A", 1, frozenset())),
+        "add": lambda made: Users(made, str).add("eva", Role.EXAMINER, "a long password"),
+        "sign in": lambda made: signing_in.sign_in(made, "eva", "a long password", 1),
+        "prove": lambda made: Records(made).prove(1, texts=["A"], photos=[], wipe=False),
+    }
+    with to(answer) as made, pytest.raises(GalleryError, match="may be done"):
+        acts[act](made)
+    assert len(asked) == 1
+
+
+def test_no_more_people_are_asked_for_than_are_shown() -> None:
+    asked = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        sent = json.loads(request.read())
+        asked.append({key: sent[key] for key in sent if key in ("limit", "offset", "cursor")})
+        moment = "2026-01-01T00:00:00Z"
+        person = {"id": 1, "label": "A", "metadata": {}, "photo_count": 1, "enrolled": moment, "updated": moment}
+        return httpx2.Response(200, json={"items": [person] * sent["limit"], "next": "more"})
+
+    with to(answer) as made:
+        assert len(People(made).look_through({}, limit=3)) == 3
+        assert len(People(made).look_through({"sex": "F"}, limit=connection.PAGE + 2, offset=5)) == connection.PAGE + 2
+    assert asked == [
+        {"limit": 3},
+        {"limit": connection.PAGE, "offset": 5},
+        {"limit": 2, "offset": 5, "cursor": "more"},
+    ]
 
 
 def test_a_lost_connection_is_tried_once_more() -> None:
@@ -282,7 +375,7 @@ def test_certificates_are_checked(
 ) -> None:
     here = f"https://localhost:{secured}"
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    with Connection(here) as made, pytest.raises(GalleryError, match="SSL_CERT_FILE"):
+    with Connection(here) as made, pytest.raises(GalleryError, match=r"If an authority of .* SSL_CERT_FILE"):
         made.get("/health", dict)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
     with Connection(here) as made:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.testclient import TestClient
@@ -28,6 +29,17 @@ def test_a_token_tells_who_one_is_and_ends_when_it_is_revoked(program: Program) 
     assert "token" not in token
     assert client.delete(f"/api/v1/tokens/{token['id']}").status_code == 204
     problem(client.get("/api/v1/me"), 401)
+
+
+def test_a_token_ends_itself_alone(program: Program, browser: Callable[[str], TestClient]) -> None:
+    client, other = program("examiner", "read_case"), program("examiner")
+    second, first = (token["id"] for token in other.get("/api/v1/tokens").json()["items"])
+    assert "may end itself alone" in problem(client.delete(f"/api/v1/tokens/{second}"), 403)
+    assert other.get("/api/v1/me").status_code == 200
+    assert client.delete(f"/api/v1/tokens/{first}").status_code == 204
+    problem(browser("auditor").delete(f"/api/v1/tokens/{second}"), 404)
+    assert browser("examiner").delete(f"/api/v1/tokens/{second}").status_code == 204  # in person
+    problem(other.get("/api/v1/me"), 401)
 
 
 def test_a_token_needs_the_right_password(browser: Callable[[str], TestClient]) -> None:
@@ -210,6 +222,19 @@ def test_people_are_looked_through_in_pages_changed_and_expunged(
     assert analyst.get("/api/v1/gallery").json()["people"] == len(people) - 1
 
 
+def test_the_record_names_who_was_shown_and_nobody_else(program: Program, app: FastAPI) -> None:
+    analyst, cursor, shown = program("analyst"), None, []
+    for _ in range(2):
+        page = analyst.post("/api/v1/people/search", json={"limit": 2, "offset": 3, "cursor": cursor}).json()
+        cursor = page["next"]
+        shown.append([person["id"] for person in page["items"]])
+    assert [entry["details"]["people"] for entry in noted(app, "list")] == shown[::-1]
+    whole = [person["id"] for person in analyst.post("/api/v1/people/search", json={}).json()["items"]]
+    assert shown == [whole[3:5], whole[5:7]], "the cursor takes the offset's place"
+    behind = analyst.post("/api/v1/people/search", json={"offset": len(whole)}).json()
+    assert behind == {"items": [], "next": None}
+
+
 def test_users_are_added_changed_and_removed(program: Program, browser: Callable[[str], TestClient]) -> None:
     administrator = program("administrator")
     asked = {"name": "m.ito", "role": "examiner", "password": "a long password"}
@@ -268,5 +293,10 @@ def test_the_reference_names_every_operation_and_needs_no_other_host(browser: Ca
 
 def views(app: FastAPI) -> list[int]:
     """Whom somebody looked at, by the log, the latest first."""
+    return [entry["details"]["person"] for entry in noted(app, "view")]
+
+
+def noted(app: FastAPI, action: str) -> list[dict[str, Any]]:
+    """Entries of the log, the latest first."""
     gallery = app.state.server.gallery.acting_as(Operator("auditor", Role.AUDITOR))
-    return [entry["details"]["person"] for entry in trail.entries(gallery, action="view")]
+    return trail.entries(gallery, action=action)

@@ -109,6 +109,15 @@ LIES = {
     "no number": """send(b'{"width": "9", "height": 9, "format": "PNG"}', bytes(243))""",
     "negative": """send(b'{"width": -1, "height": -81, "format": "PNG"}', bytes(243))""",
     "another format": """send(b'{"width": 9, "height": 9, "format": "PDF"}', bytes(243))""",
+    "no format": """send(b'{"width": 9, "height": 9, "format": ["PNG"]}', bytes(243))""",
+    "infinite": """send(b'{"width": 1e400, "height": 9, "format": "PNG"}', bytes(243))""",
+    "true": """send(b'{"width": true, "height": 9, "format": "PNG"}', bytes(27))""",
+    "nothing": """send(b'{"width": 0, "height": 9, "format": "PNG"}', b'')""",
+    "beyond numbers": """send(b'{"width": 99999999999999999999, "height": 9, "format": "PNG"}', bytes(243))""",
+    "deep": """send(b'[' * 60_000, b'')""",
+    "deep words": """send(b'{"error": ' + b'[' * 60_000, b'')""",
+    "no words": """send(b'{"error": 7}', b'')""",
+    "half a letter": """send(b'{"error": "' + b'\\\\ud800"}', b'')""",
     "too much": "sys.stdout.buffer.write(b'\\xff' * 100)",
 }
 
@@ -118,7 +127,19 @@ def test_a_process_in_a_strangers_hands_is_not_believed(lie: str) -> None:
     decoder = running(SPEAKING + lie + "; time.sleep(60)", seconds=5)
     with pytest.raises(ImageError, match=r"makes no sense|could not be decoded"):
         decoder.decode(png())
-    decoder.close()
+    assert decoder._free.get_nowait() is None, "it is asked of nobody else's picture"
+
+
+@pytest.mark.parametrize(("width", "height"), [(30_000, 30_000), (90, 90), (1 << 40, 1)])
+def test_no_memory_is_taken_for_a_size_that_was_only_stated(
+    width: int, height: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    monkeypatch.setattr(decoding.Image, "frombytes", lambda *asked: made.append(asked))
+    said = json.dumps({"width": width, "height": height, "format": "PNG"}).encode()
+    with pytest.raises(ValueError, match="size"):
+        decoding._told(said, bytes(243), PIXELS)
+    assert made == []
 
 
 def test_the_process_knows_no_secret_and_has_no_file_of_the_server(

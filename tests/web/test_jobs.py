@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from forensic.gallery import Gallery, serving, users
 from forensic.gallery.models import now
 from forensic.gallery.rights import Operator, Right, Role, check
 from forensic.web import jobs as module
+from forensic.web import tending
 from forensic.web.jobs import Cancelled, File, Jobs, Lane, Status, View, Work
 from forensic.web.problems import Busy, Conflict
 from forensic.web.state import Job, State, Upload
@@ -347,3 +349,59 @@ def test_what_an_expunge_took_from_an_error_is_said_to_be_gone(bench: Bench) -> 
 
 def test_a_cancellation_is_no_fault_that_a_handler_could_catch() -> None:
     assert not issubclass(Cancelled, Exception)
+
+
+# An enrollment that gets no process to decode with
+
+
+class Crowded:
+    """An engine whose decoder is busy so many times."""
+
+    def __init__(self, times: int) -> None:
+        self.decoder, self.left, self.tries = self, times, 0
+
+    def decode(self, data: bytes, name: str) -> str:
+        self.tries += 1
+        if self.tries <= self.left:
+            raise Busy("No process to decode pictures could be started.", 10)
+        return f"{name} {len(data)}"
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long it was waited; nobody waits."""
+    clock, pauses = [0.0], list[float]()
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        clock[0] += seconds
+
+    monkeypatch.setattr(tending, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: clock[0]))
+    return pauses
+
+
+def test_a_photo_waits_for_a_process_and_takes_its_time(slept: list[float]) -> None:
+    engine, told = Crowded(3), []
+    assert tending._decode(engine, b"data", "a.png", lambda: told.append(engine.tries)) == "a.png 4"
+    assert (told, slept) == ([1, 2, 3], [tending.PAUSE] * 3)
+
+
+def test_a_photo_that_waits_hears_of_a_cancel(slept: list[float]) -> None:
+    engine, told = Crowded(10**6), []
+
+    def waiting() -> None:
+        told.append(engine.tries)
+        if len(told) == 3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        tending._decode(engine, b"", "a.png", waiting)
+    assert (engine.tries, len(slept)) == (3, 2)
+
+
+def test_a_photo_does_not_wait_for_ever(slept: list[float]) -> None:
+    engine = Crowded(10**6)
+    with pytest.raises(Busy):
+        tending._decode(engine, b"", "a.png", lambda: None)
+    assert tending.PATIENCE < sum(slept) <= tending.PATIENCE + tending.PAUSE
+    assert engine.tries == len(slept) + 1

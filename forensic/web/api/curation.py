@@ -57,7 +57,9 @@ class DuplicatesFound(Told):
     pairs: list[PairShown] = Field(description="The most alike first, as many as were asked for.")
     found: int = Field(description="How many pairs there were in all.", examples=[3])
     compared: int = Field(description="Pairs of photos of different people.", examples=[66])
-    expected: float = Field(description="How many are to be expected by chance at most.", examples=[0.7])
+    expected: float = Field(
+        description="About how many are to be expected by chance among people like those of the fit.", examples=[0.7]
+    )
     above: float = Field(description="The log10 likelihood ratio that was asked for.", examples=[2.0])
     least: float = Field(description="The similarity that it stands for.", examples=[0.54])
     route: str = Field(description="Whose templates were compared.", examples=["direct"])

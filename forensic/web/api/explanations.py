@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -12,13 +11,13 @@ from starlette.concurrency import run_in_threadpool
 
 from forensic.candidates import Explained
 from forensic.errors import NotFound
-from forensic.explanation import SIDES, Side, overlay
+from forensic.explanation import SIDES, Side
 from forensic.gallery.rights import Right
-from forensic.web import asking, pairing
+from forensic.web import asking, pairing, pictures
 from forensic.web.access import Visitor, allowed
 from forensic.web.api.jobs import UNFINISHED, Waiting, answered
 from forensic.web.api.models import LARGEST, SIGNED_IN, InPath, Link, Number, Sent, Told, failing, place
-from forensic.web.files import PNG
+from forensic.web.files import PNG, png
 from forensic.web.pairing import Pair
 from forensic.web.routing import Route, once
 
@@ -118,14 +117,7 @@ def portrait(
     photo: PhotoInQuery = None,
 ) -> Response:
     """A portrait with what the score hangs on."""
-    told = _told(visitor, pairing.find(visitor.gallery, number, rank, sketch, photo))
-    of_probe = side == SIDES[0]
-    picture, values = (
-        (told.probe, told.explanation.probe_map) if of_probe else (told.candidate, told.explanation.candidate_map)
-    )
-    buffer = io.BytesIO()
-    overlay(picture, values, told.explanation.ceiling).save(buffer, "PNG")
-    return Response(buffer.getvalue(), media_type="image/png")
+    return png(pictures.explained(_told(visitor, pairing.find(visitor.gallery, number, rank, sketch, photo)), side))
 
 
 def _told(visitor: Visitor, pair: Pair) -> Explained:

@@ -99,7 +99,10 @@ async def shown(visitor: Annotated[Visitor, allowed()], number: NumberOfJob, sec
 
 @router.post("/jobs/{number}/cancel", responses=failing(*SIGNED_IN, 404, 409), operation_id="cancel_job")
 def cancelled(visitor: Annotated[Visitor, allowed()], number: NumberOfJob) -> JobShown:
-    """Stop one of one's own jobs: at once if it waits, at its next step if it runs. It stores nothing then."""
+    """Stop one of one's own jobs: at once if it waits, at its next step if it runs.
+
+    Nothing more is stored then. What an enrollment or an indexing stored before stays; other work leaves no result.
+    """
     return job_shown(visitor.server.jobs.cancel(number, visitor.operator.name))
 
 

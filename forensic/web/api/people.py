@@ -15,7 +15,19 @@ from forensic.gallery.models import Person, Photo
 from forensic.gallery.records import Shown
 from forensic.gallery.rights import Right
 from forensic.web.access import Visitor, allowed
-from forensic.web.api.models import SIGNED_IN, InPath, Landmarks, Line, Number, Page, Sent, Told, Words, failing
+from forensic.web.api.models import (
+    LARGEST,
+    SIGNED_IN,
+    InPath,
+    Landmarks,
+    Line,
+    Number,
+    Page,
+    Sent,
+    Told,
+    Words,
+    failing,
+)
 from forensic.web.api.paging import MOST, Cursor, Window
 from forensic.web.files import ORIGINAL, original
 from forensic.web.routing import Route
@@ -34,6 +46,9 @@ class PeopleSought(Sent):
         examples=[{"sex": "female"}],
     )
     limit: Annotated[int, Field(ge=1, le=MOST)] = Field(default=50, description="How many items at most.")
+    offset: Annotated[int, Field(ge=0, le=LARGEST)] = Field(
+        default=0, description="How many people to pass over; a cursor knows where it goes on, and takes its place."
+    )
     cursor: Cursor | None = Field(default=None, description="`next` of the page before.", examples=[None])
 
 
@@ -143,8 +158,8 @@ def sought(
     """
     about = f"{request.url.path} {digest(asked.where)}"
     window = Window.of(visitor.server, about, asked.limit, asked.cursor)
-    start = window.after or 0
-    found = visitor.gallery.look_through(asked.where, limit=window.limit + 1, offset=start)
+    start = asked.offset if window.after is None else window.after
+    found = visitor.gallery.look_through(asked.where, limit=window.limit, offset=start, beyond=1)
     shown, cursor = window.cut(list(enumerate(found, start + 1)), lambda numbered: numbered[0])
     return Page(items=[PersonShown(**_person(person)) for _, person in shown], next=cursor)
 

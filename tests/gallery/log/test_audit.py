@@ -260,6 +260,15 @@ def test_looking_through_people_is_on_record(gallery, making):
     assert (entry["action"], entry["details"]) == ("list", {"people": [2]})
 
 
+def test_who_only_tells_that_there_are_more_is_not_on_record(gallery, making):
+    gallery.enroll([making.record(number) for number in range(8)])
+    found = gallery.look_through({}, limit=2, offset=1, beyond=1)
+    assert [person.id for person in found] == [2, 3, 4]
+    assert trail.entries(gallery, limit=1)[0]["details"] == {"people": [2, 3]}
+    assert len(gallery.look_through({}, limit=4, beyond=1)) == 4
+    assert trail.entries(gallery, limit=1)[0]["details"] == {"people": [1, 2, 3, 4]}
+
+
 def test_entries_are_chosen_as_a_reader_of_all_would(busy):
     every = trail.entries(busy)
     days = {entry["at"][:10] for entry in every}
