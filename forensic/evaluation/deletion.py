@@ -18,6 +18,7 @@ from forensic.faces.hiding import soften
 from forensic.faces.regions import Parser
 
 Mask = NDArray[np.bool_]
+What = Literal["pixels", "regions"]
 
 
 class Deletion(NamedTuple):
@@ -33,7 +34,7 @@ class Deletion(NamedTuple):
     """
 
     side: Side
-    what: Literal["pixels", "regions"]
+    what: What
     area: float
     fall: float
     random: float
@@ -80,33 +81,28 @@ def deletion_check(
             f"and {repeats}."
         )
     rng, found = np.random.default_rng(seed), []
-    for side, portrait, values in (
-        (SIDES[0], probe, explanation.probe_map),
-        (SIDES[1], candidate, explanation.candidate_map),
-    ):
+    portraits = (probe, candidate)
+    maps = (explanation.probe_map, explanation.candidate_map)
+    for side, portrait, values in zip(SIDES, portraits, maps, strict=True):
         masks = parse(portrait)
         head = ~masks[regions.SURROUNDINGS]
-        told: list[tuple[Literal["pixels", "regions"], Mask]] = [
-            ("pixels", _first(-values, head, round(area * head.sum()))) for area in areas
-        ]
-        falls = {region.name: getattr(region, f"{side}_fall") for region in explanation.regions}
-        del falls[regions.SURROUNDINGS]
-        names = sorted(falls, key=lambda name: -falls[name])[:top_regions]
-        told.append(("regions", np.logical_or.reduce([masks[name] for name in names])))
+        pixels = [_first(-values, head, round(area * head.sum())) for area in areas]
+        together = np.logical_or.reduce([masks[name] for name in _heaviest(explanation, side, top_regions)])
+        told: list[tuple[What, Mask]] = [*(("pixels", mask) for mask in pixels), ("regions", together)]
         for what, mask in told:
             spots = [_spot(head, int(mask.sum()), rng) for _ in range(repeats)]
             fall = fall_of(score, probe, candidate, side, [soften(hidden) for hidden in (mask, *spots)])[1]
-            found.append(
-                Deletion(
-                    side,
-                    what,
-                    float(mask.sum() / head.sum()),
-                    float(fall[0]),
-                    float(fall[1:].mean()),
-                    float((fall[1:] < fall[0]).mean()),
-                )
-            )
+            area, random = float(mask.sum() / head.sum()), fall[1:]
+            beaten = float((random < fall[0]).mean())
+            found.append(Deletion(side, what, area, float(fall[0]), float(random.mean()), beaten))
     return tuple(found)
+
+
+def _heaviest(explanation: Explanation, side: Side, count: int) -> list[str]:
+    """Names of the regions of the head whose hiding hurts most."""
+    falls = {region.name: getattr(region, f"{side}_fall") for region in explanation.regions}
+    del falls[regions.SURROUNDINGS]
+    return sorted(falls, key=lambda name: -falls[name])[:count]
 
 
 def _first(order: NDArray[np.floating], allowed: Mask, count: int) -> Mask:

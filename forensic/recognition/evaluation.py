@@ -161,11 +161,11 @@ def paired_difference(
     differences = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
     means = bootstrap_means(differences, identities, repeats=repeats, seed=seed)
     low, high = np.quantile(means, MIDDLE)
-    p = 2 * min(np.mean(means <= 0), np.mean(means >= 0))
+    p = 2 * min(float(np.mean(means <= 0)), float(np.mean(means >= 0)))
     differing = len(np.unique(np.asarray(identities)[differences != 0]))
     least = max(2 / (repeats + 1), 2.0 ** (1 - differing))
     value = float(differences.mean())
-    return Difference(value, float(low), float(high), float(min(max(p, least), 1.0)))
+    return Difference(value, float(low), float(high), min(max(p, least), 1.0))
 
 
 def roc(mated: ArrayLike, nonmated: ArrayLike) -> Rates:
