@@ -10,7 +10,7 @@ from forensic.errors import UsageError
 from forensic.gallery.log.audit import canonical
 from forensic.gallery.models import Person, Photo
 from forensic.gallery.records import Shown
-from forensic.web.api.models import Line, Number
+from forensic.web.bounds import Line, Number
 
 _SHOWN = TypeAdapter(tuple[Line, Number, frozenset[Number]])
 

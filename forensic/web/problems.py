@@ -166,11 +166,23 @@ def answer(
         asked = request.scope["path"] if request.method == "GET" else "/"
         return RedirectResponse(_sign_in(asked), HTTPStatus.SEE_OTHER)
     if status is HTTPStatus.UNAUTHORIZED:  # htmx would show nothing
-        shown = urlsplit(request.headers.get("hx-current-url", "")).path
+        shown = _path(request.headers.get("hx-current-url", ""))
         headers = (headers or {}) | {"HX-Redirect": _sign_in(shown)}
     from forensic.web.templating import error_page
 
     return error_page(request, status, detail, number, headers)
+
+
+def _path(url: str) -> str:
+    """The path of a page's URL; empty where a stranger sends what is none.
+
+    >>> _path("http://localhost/cases/7?x"), _path("http://[")
+    ('/cases/7', '')
+    """
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        return ""
 
 
 def _sign_in(page: str) -> str:

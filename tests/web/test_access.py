@@ -29,6 +29,8 @@ def test_whoever_signs_in_lands_on_the_page_that_was_asked_for(browser: Browser)
     assert client.post("/sign-in", data=RIGHT | {"to": "/gallery"}).headers["location"] == "/gallery"
     part = {"HX-Request": "true", "HX-Current-URL": "http://localhost/jobs/7?x=y"}
     assert browser("").get("/jobs/7", headers=part).headers["hx-redirect"] == "/sign-in?to=/jobs/7"
+    part["HX-Current-URL"] = "http://["
+    assert browser("").get("/jobs/7", headers=part).headers["hx-redirect"] == "/sign-in"
     assert browser("").post("/cases", data=OPENING).headers["location"] == "/sign-in", "a form is not sent again"
 
 
@@ -59,6 +61,19 @@ def test_a_wrong_password_lets_nobody_in(browser: Browser) -> None:
     answer = browser("").post("/sign-in", data={"name": "examiner", "password": "a wrong password"})
     assert answer.status_code == 403
     assert "set-cookie" not in answer.headers
+
+
+def test_a_refusal_is_in_plain_words_and_leads_back(browser: Browser) -> None:
+    auditor = browser("auditor")
+    page = auditor.post("/cases", data=OPENING, headers={"Referer": "http://localhost/searches?case=1"}).text
+    assert "<title>Error: You may not do this" in page
+    assert '<a class="button secondary" href="/searches?case=1">Back</a>' in page
+    for elsewhere in ("http://elsewhere.example/", "http://localhost//elsewhere.example", "http://[", "/cases"):
+        page = auditor.get("/cases/99", headers={"Referer": elsewhere}).text
+        assert "<h1>There is no such thing</h1>" in page
+        assert ">Back<" not in page
+    for user in ("analyst", "administrator"):
+        assert '<a href="/jobs">Your jobs</a>' in browser(user).get("/gallery").text
 
 
 def test_a_case_is_opened_by_those_who_may(browser: Browser) -> None:

@@ -83,6 +83,14 @@ def open_case(page: Page, sketch: Path) -> None:
     expect(page.get_by_role("img", name="Sketch 1")).to_be_visible()
 
 
+def add_sketch(page: Page, sketch: Path) -> None:
+    """Add a second sketch to the case that is shown."""
+    page.get_by_text("Add sketches", exact=True).click()
+    page.get_by_label("Sketch files").set_input_files(sketch)
+    page.get_by_role("button", name="Add the sketches").click()
+    expect(page.get_by_role("img", name="Sketch 2")).to_be_visible()
+
+
 def search(page: Page) -> None:
     """Search with the first sketch, with its nose moved by mouse and by keys."""
     page.get_by_role("link", name="New search").click()
@@ -143,6 +151,76 @@ def test_a_day(visit: Visit, people: list[Made], site: str) -> None:
     expect(auditor.get_by_text("ears and nasal bridge agree")).to_have_count(0)  # reasons stand beside the faces
     auditor.goto(f"{site}/searches/1/compare/1")
     expect(auditor.get_by_text("ears and nasal bridge agree")).to_be_visible()
+
+
+def test_a_refusal_is_where_the_reader_is(browser: Browser, people: list[Made], site: str) -> None:
+    """With the focus on it, in sight, and no longer than it holds."""
+    context = browser.new_context(viewport=SIZES["narrow"])
+    page = Watched(context, site).sign_in("examiner")
+    open_case(page, people[3].sketch)
+    page.goto(f"{site}/cases")
+    page.get_by_label("Reference").fill("2026-117")
+    page.get_by_label("Purpose").fill("robbery, Main St 4")
+    page.get_by_label("Legal basis").fill("warrant 8 Gs 112/26")
+    page.get_by_role("button", name="Open the case").click()
+    expect(page.get_by_role("alert").filter(has_text="There is a case")).to_be_focused()
+    expect(page.locator("#fault")).to_be_in_viewport()
+    assert page.title().startswith("Error: Cases")
+    page.goto(f"{site}/people/999")
+    expect(page.get_by_role("heading", level=1)).to_have_text("There is no such thing")
+    page.goto(f"{site}/gallery")
+    page.get_by_text("More columns").click()
+    page.get_by_label("Kept until").fill("soon")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#problem")).to_contain_text("The date is 'soon'")
+    page.get_by_label("Kept until").fill("2031-12-31")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#problem")).to_be_empty()
+    context.close()
+
+
+def test_the_numbers_of_a_sketch_that_is_not_chosen_hold_nothing_up(
+    visit: Visit, people: list[Made], site: str
+) -> None:
+    page = visit().sign_in("examiner")
+    open_case(page, people[3].sketch)
+    add_sketch(page, people[4].sketch)
+    page.get_by_role("link", name="New search").click()
+    first, second = (page.get_by_role("checkbox", name=re.compile(f"Sketch {number}")) for number in (1, 2))
+    first.check()
+    second.check()
+    numbers = page.locator("input[name=landmark-1]")
+    expect(numbers).to_have_count(10)
+    numbers.first.fill("")
+    first.uncheck()
+    expect(numbers.first).to_be_disabled()
+    page.get_by_role("button", name="Search", exact=True).click()
+    page.wait_for_url("**/searches/1")
+
+
+def test_the_focus_stays_while_a_job_is_watched(visit: Visit, people: list[Made], site: str) -> None:
+    page = visit().sign_in("analyst")
+    told = ["<p>Describing: 3 of 30 …</p><progress></progress>", "<p>Describing: 4 of 30 …</p><progress></progress>"]
+    page.route("**/progress", lambda route: route.fulfill(body=told[0]))
+    page.goto(f"{site}/enroll")
+    form = page.locator("form[action='/enroll/person']")
+    form.get_by_label("Photos", exact=True).set_input_files([photo for made in people for photo in made.photos])
+    form.get_by_label("Label").fill("x")
+    form.get_by_role("button", name="Enroll").click()
+    page.wait_for_url("**/jobs/*")
+    cancel, status = page.get_by_role("button", name="Cancel"), page.get_by_role("status")
+    cancel.focus()
+    status.evaluate("one => one.first = true")
+    expect(status).to_contain_text("3 of 30")
+    status.locator("p").evaluate("one => one.first = true")
+    page.wait_for_timeout(1500)  # the same words come once more, and are not said again
+    assert status.locator("p").evaluate("one => one.first")
+    told.reverse()
+    expect(status).to_contain_text("4 of 30")
+    expect(cancel).to_be_focused()
+    assert status.evaluate("one => one.first")  # a part that comes anew is not read aloud
+    page.unroute("**/progress")
+    page.wait_for_url("**/enroll/*")
 
 
 def test_wrong_roles_are_refused(browser: Browser, site: str) -> None:

@@ -54,8 +54,11 @@ def test_a_case_that_cannot_be_opened_keeps_what_was_entered(browser: Browser) -
     answer = examiner.post("/cases", data=opening("C-1") | {"purpose": "<b>a second try</b>"})
     assert answer.status_code == 422
     assert "There is a case" in answer.text
+    assert "<title>Error: Cases" in answer.text
+    assert 'action="/cases#fault"' in answer.text  # where the words stand
     assert 'value="&lt;b&gt;a second try&lt;/b&gt;"' in answer.text
-    assert examiner.post("/cases", data=opening("C-2") | {"legal_basis": " "}).status_code == 422
+    for wrong in ({"legal_basis": " "}, {"purpose": "a\0b"}, {"reference": "x" * 201}, {"purpose": "x" * 4001}):
+        assert examiner.post("/cases", data=opening("C-2") | wrong).status_code == 422
     assert examiner.get("/cases/2").status_code == 404
 
 

@@ -97,7 +97,7 @@ def ended(client: TestClient, address: str) -> str:
     """The explanation's part of the page once its job has ended."""
     for _ in range(600):
         text = client.get(address).text
-        if "every 1s" not in text:
+        if "<progress" not in text:
             return text
         time.sleep(0.1)
     raise AssertionError("The job did not end.")
@@ -217,6 +217,7 @@ def test_a_score_is_explained_in_the_background_and_kept_in_memory(browser: Brow
     assert browser("auditor").post(address, data={"act": "begin"}).status_code == 403
     asked = client.post(address, data={"act": "begin"}, headers={"HX-Request": "true"})
     assert "every 1s" in asked.text
+    assert "every 1s" not in client.get(address).text  # what comes goes into the part that asks
     again = client.post(address, data={"act": "begin"})  # while it is under way it is not begun twice
     assert (again.status_code, again.headers["location"].rpartition("#")[2]) == (303, "explanation")
     assert sum(view.job.kind == "explain" for view in server.jobs.views("examiner", most=9)) == 1
@@ -257,10 +258,11 @@ def test_an_explanation_can_be_cancelled(browser: Browser, server: Server) -> No
     assert view.status == "cancelled"
 
 
-def test_a_verdict_is_given_once_with_a_reason(browser: Browser) -> None:
-    client = browser("examiner")
+def test_a_verdict_is_given_once_with_a_reason(browser: Browser, server: Server) -> None:
+    client, auditor = browser("examiner"), server.gallery.acting_as(users.as_operator(server.gallery, "auditor"))
     empty = decide(client, 6, "exclude", "  ")
     assert empty.status_code == 422
+    assert trail.entries(auditor, limit=1)[0]["action"] == "view"  # the page that says so shows the faces too
     assert "A verdict needs a reason" in empty.text
     assert re.search(r'value="exclude" required checked', empty.text)  # what was entered is still there
     assert decide(client, 6, "identification").status_code == 422
@@ -272,6 +274,16 @@ def test_a_verdict_is_given_once_with_a_reason(browser: Browser) -> None:
     again = decide(client, 6, "lead")
     assert again.status_code == 422
     assert "a verdict is never changed" in again.text
+    lines = "ears\r\n" * 800  # 4,000 characters as a browser's field counts them, and 4,800 as it sends them
+    assert decide(client, 11, "exclude", lines).status_code == 303
+    said = next(said for said in cases.searched(auditor, 1).opinions if said.rank == 11)
+    assert said.reason == "ears\n" * 799 + "ears"
+    assert decide(client, 12, "exclude", lines + ".").status_code == 422
+    assert decide(client, 12, "exclude", "ears\0").status_code == 422
+    asked = {"rank": 12, "verdict": "exclude"}
+    for reason, status in ((lines + ".", 422), ("ears\0", 422), (lines, 201)):
+        answer = client.post("/api/v1/searches/1/decisions", json=asked | {"reason": reason})
+        assert answer.status_code == status  # a program's text counts as a page's
 
 
 def test_the_second_examiner_is_asked_and_told_nothing(browser: Browser) -> None:

@@ -4,6 +4,7 @@ import html
 import json
 import re
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from evaluation.toys import whole_report
@@ -17,6 +18,8 @@ from forensic.gallery import reports
 from forensic.gallery.log import trail
 from forensic.gallery.models import Photo
 from forensic.gallery.rights import Operator, Role
+from forensic.web.pages import pictures
+from forensic.web.problems import Busy
 
 Browser = Callable[[str], TestClient]
 ORDER = {"reason": "order 5"}
@@ -173,6 +176,54 @@ def test_an_expunge_wants_the_label_and_a_reason_and_proves_itself(
     assert browser("examiner").get(where.replace(str(person.id), str(person.id + 1))).status_code == 403
 
 
+def test_a_person_is_gone_where_traces_cannot_be_looked_for_yet(
+    browser: Browser, app: FastAPI, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*asked: object) -> None:
+        raise Busy("The queue is full.", 5)
+
+    monkeypatch.setattr(app.state.server.jobs, "submit", full)
+    person, analyst = gallery.people()[0], browser("analyst")
+    where = f"/people/{person.id}"
+    form = forms(analyst.get(f"{where}/expunge").text)[0] | {"label": person.label, "reason": "order 4"}
+    answer = analyst.post(f"{where}/expunge", data=form)
+    assert answer.status_code == 303  # it was done: an error would say that it was not
+    page = analyst.get(answer.headers["location"]).text
+    assert f"Person {person.id} is expunged" in page
+    assert "Traces could not be looked for at once" in page
+    assert f'action="{where}/proof"' in page
+    other = gallery.people()[0].id
+    assert "person is gone" not in analyst.get(f"/people/{other}/proof?unproved=true").text  # whatever a link says
+
+
+def test_whoever_sees_a_person_is_on_record(
+    browser: Browser, app: FastAPI, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = gallery.photos()[:2]
+    analyst, passed = browser("analyst"), [0.0]
+    monkeypatch.setattr("forensic.web.pages.pictures.time", SimpleNamespace(monotonic=lambda: passed[0]))
+
+    def looks(address: str) -> list[object]:
+        """Whom the log names further after a request."""
+        before = len(logged(app, "view"))
+        assert analyst.get(address).status_code == 200
+        after = logged(app, "view")
+        return [details["person"] for details in after[: len(after) - before]]
+
+    whole = "/photos/{}/picture.jpg".format
+    assert looks(whole(first.id)) == [first.person_id]  # by its number, without any page
+    assert looks(f"/people/{first.person_id}") == [first.person_id]
+    assert looks(whole(first.id)) == []  # the page's look covers it
+    assert looks(whole(second.id)) == [second.person_id]
+    passed[0] = 2 * pictures.LOOK
+    assert looks(whole(first.id)) == [first.person_id]
+    assert looks(f"/people/{first.person_id}/expunge") == [first.person_id]
+    assert looks(f"/photos/{first.id}/thumbnail.jpg") == []
+    looks(f"/people/{second.person_id}")
+    analyst = browser("analyst")  # another visit
+    assert looks(whole(second.id)) == [second.person_id]
+
+
 def test_words_that_one_still_has_are_looked_for_and_kept_nowhere(
     browser: Browser, app: FastAPI, gallery: Gallery
 ) -> None:
@@ -212,6 +263,7 @@ def test_whoever_is_due_is_expunged_together(browser: Browser, gallery: Gallery)
     assert first.label not in [person.label for person in gallery.people()]
     assert "retention" in analyst.get("/gallery/expunged").text
     assert analyst.post("/gallery/retention", data={"count": "0"}).status_code == 422
+    assert "holds a NUL" in analyst.post("/gallery", data={"name": "a\0b"}).text
 
 
 def test_a_report_is_shown_with_its_tables_and_plots(browser: Browser, app: FastAPI, gallery: Gallery) -> None:

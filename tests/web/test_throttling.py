@@ -19,7 +19,7 @@ from forensic.gallery import users
 from forensic.gallery.models import now
 from forensic.gallery.rights import Operator
 from forensic.web import sessions, throttling
-from forensic.web.pages.sign_in import authenticate
+from forensic.web.passwords import authenticate
 from forensic.web.server import Server
 from forensic.web.state import Failure
 

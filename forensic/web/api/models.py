@@ -8,19 +8,16 @@ from http import HTTPStatus
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Path
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from forensic.gallery.rights import Right
+from forensic.web.bounds import LARGEST, NUL_FREE, Line, Number, Words
 
-LARGEST = 2**31 - 1
-"""Largest number of a case, a person, a search ...: what every database can hold."""
-NUL_FREE = r"^[^\u0000]*$"
-Number = Annotated[int, Field(ge=1, le=LARGEST)]
+__all__ = ["LARGEST", "NUL_FREE", "InPath", "Landmarks", "Line", "Number", "Point", "Scope", "Words"]
+__all__ += ["SCOPES", "SIGNED_IN", "Item", "Link", "Page", "Problem", "Sent", "Told"]
+__all__ += ["failing", "moment", "phrase", "place"]
+
 InPath = Annotated[int, Path(ge=1, le=LARGEST, examples=[1])]
-Line = Annotated[str, StringConstraints(max_length=200, pattern=NUL_FREE)]
-"""A name, a reference, a word or two."""
-Words = Annotated[str, StringConstraints(max_length=4000, pattern=NUL_FREE)]
-"""Some sentences."""
 Point = Annotated[list[Annotated[float, Field(ge=-100_000, le=100_000)]], Field(min_length=2, max_length=2)]
 Landmarks = Annotated[
     list[Point],

@@ -14,7 +14,7 @@ from forensic.web import sessions
 from forensic.web.access import Visitor, allowed, for_anybody
 from forensic.web.api.models import SIGNED_IN, InPath, Line, Page, Scope, Sent, Told, failing
 from forensic.web.api.paging import Paged
-from forensic.web.pages.sign_in import authenticate
+from forensic.web.passwords import authenticate
 from forensic.web.problems import SignedOut
 from forensic.web.routing import Route
 from forensic.web.server import Server
@@ -104,9 +104,14 @@ def listed(visitor: Annotated[Visitor, allowed()], window: Paged) -> Page[TokenS
 
 
 @router.delete("/tokens/{number}", status_code=204, responses=failing(*SIGNED_IN, 404), operation_id="revoke_token")
-def revoke(visitor: Annotated[Visitor, allowed()], number: InPath) -> Response:
-    """End one of one's own tokens at once."""
-    sessions.revoke(visitor.server.state, visitor.user, number)
+def revoke(request: Request, visitor: Annotated[Visitor, allowed()], number: InPath) -> Response:
+    """End one of one's own tokens at once. A token ends itself alone; the others are ended on the account's page."""
+    state = visitor.server.state
+    if visitor.scopes is not None:  # a token asks: whoever stole one would else end all the others
+        own = sessions.digest(request.headers["authorization"].partition(" ")[2].strip())
+        if any(token.id == number and token.digest != own for token in sessions.tokens(state, visitor.user)):
+            raise RightsError("A token may end itself alone: sign in with your password to end another one.")
+    sessions.revoke(state, visitor.user, number)
     return Response(status_code=204)
 
 

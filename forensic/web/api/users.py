@@ -16,7 +16,7 @@ from forensic.web import sessions
 from forensic.web.access import Visitor, allowed
 from forensic.web.api.models import NUL_FREE, SIGNED_IN, InPath, Page, Sent, Told, failing, place
 from forensic.web.api.paging import Paged
-from forensic.web.pages.sign_in import authenticate
+from forensic.web.passwords import authenticate
 from forensic.web.routing import Route
 
 router = APIRouter(tags=["users"], route_class=Route)

@@ -13,7 +13,7 @@ from forensic.gallery.rights import Right
 from forensic.web import sessions
 from forensic.web.access import Visitor, allowed, cookie
 from forensic.web.pages.parameters import Number
-from forensic.web.pages.sign_in import authenticate
+from forensic.web.passwords import authenticate
 from forensic.web.templating import page
 
 router = APIRouter()

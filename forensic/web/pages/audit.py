@@ -15,7 +15,7 @@ from forensic.gallery.records import Choice, parse_day
 from forensic.gallery.rights import Right
 from forensic.web import errands, uploads
 from forensic.web.access import Visitor, allowed
-from forensic.web.api.models import LARGEST
+from forensic.web.bounds import LARGEST
 from forensic.web.forms import Fields, whole
 from forensic.web.pages.jobs import Key, answer_of
 from forensic.web.pages.parameters import Number

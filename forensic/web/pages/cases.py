@@ -16,7 +16,7 @@ from forensic.gallery.casework.casework_models import Case
 from forensic.gallery.rights import Right
 from forensic.web import uploads
 from forensic.web.access import Visitor, allowed
-from forensic.web.api.models import NUL_FREE
+from forensic.web.bounds import Line, Words
 from forensic.web.pages.parameters import LENGTH, Before, Number
 from forensic.web.problems import Later, TooLarge
 from forensic.web.templating import page
@@ -24,8 +24,8 @@ from forensic.web.templating import page
 router = APIRouter()
 SEARCHES = 200
 """Searches that a case's page and its time line show; the others are in the list of searches."""
-Line = Annotated[str, Form(max_length=200, pattern=NUL_FREE)]
-Words = Annotated[str, Form(max_length=2000, pattern=NUL_FREE)]
+Stated = Annotated[Line, Form()]
+Told = Annotated[Words, Form()]
 
 
 @router.get("/")
@@ -44,9 +44,9 @@ def listed(request: Request, visitor: Annotated[Visitor, allowed(Right.READ_CASE
 def opened(
     request: Request,
     visitor: Annotated[Visitor, allowed(Right.CASE, Right.READ_CASE)],
-    reference: Annotated[str, Form()] = "",
-    purpose: Words = "",
-    legal_basis: Words = "",
+    reference: Stated = "",
+    purpose: Told = "",
+    legal_basis: Told = "",
 ) -> Response:
     """Open a case; what was entered stays where it cannot be."""
     try:
@@ -70,9 +70,9 @@ def added(
     visitor: Annotated[Visitor, allowed(Right.CASE, Right.READ_CASE)],
     file: Annotated[list[UploadFile], File()],
     kind: Annotated[Kind, Form()],
-    made_by: Line = "",
-    described_by: Line = "",
-    drawn_on: Line = "",
+    made_by: Stated = "",
+    described_by: Stated = "",
+    drawn_on: Stated = "",
     searching: Annotated[bool, Form()] = False,
 ) -> Response:
     """Add sketches; ``searching`` where they are for a search that is being prepared."""

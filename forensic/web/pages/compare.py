@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import io
 from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
-from PIL import Image
 
 from forensic.candidates import Explained
 from forensic.errors import NotFound, UsageError
-from forensic.explanation import Side, overlay
+from forensic.explanation import Side
 from forensic.gallery.casework import cases, examinations
 from forensic.gallery.casework.cases import Opinion, Verdict
 from forensic.gallery.rights import Right
-from forensic.web import asking, pairing
+from forensic.web import asking, pairing, pictures
 from forensic.web.access import Visitor, allowed
-from forensic.web.api.models import LARGEST
+from forensic.web.bounds import LARGEST, Words
+from forensic.web.files import png
 from forensic.web.jobs import ENDED, View
 from forensic.web.pages.parameters import Number
+from forensic.web.pages.pictures import note_shown
 from forensic.web.pairing import Pair
 from forensic.web.problems import Conflict
 from forensic.web.templating import page
@@ -47,8 +47,6 @@ def compared(
 ) -> Response:
     """The page; ``parts`` measures the parts of the face at once, for a browser without JavaScript."""
     pair = pairing.find(visitor.gallery, number, rank, sketch, photo)
-    if pair.lead.person:
-        visitor.gallery.view(pair.lead.person.label)  # on record: somebody looks at a person
     return _page(request, visitor, pair, parts=parts)
 
 
@@ -59,7 +57,7 @@ def decided(
     number: Number,
     rank: Number,
     verdict: Annotated[Verdict, Form()],
-    reason: Annotated[str, Form(max_length=10_000)] = "",
+    reason: Annotated[Words, Form()] = "",
     sketch: GivenSketch = 0,
     photo: GivenPhoto = None,
 ) -> Response:
@@ -86,9 +84,13 @@ def likeness(
 def explanation(
     request: Request, visitor: Reader, number: Number, rank: Number, sketch: Sketch = 0, photo: Photo = None
 ) -> Response:
-    """What the score hangs on, or how far that is, as a part of the page."""
+    """How far the explanation is, as a part of the page; once that has ended, what takes the place of all of it."""
     pair = pairing.find(visitor.gallery, number, rank, sketch, photo)
-    return page(request, "parts/explanation.html", visitor, pair=pair, **_explanation(visitor, pair))
+    known = _explanation(visitor, pair)
+    if known["under_way"]:
+        return page(request, "parts/explaining.html", visitor, job=known["job"])
+    whole = {"HX-Retarget": "#explained", "HX-Reswap": "outerHTML"}
+    return page(request, "parts/explanation.html", visitor, headers=whole, pair=pair, **known)
 
 
 @router.post(HERE + "/explanation")
@@ -123,14 +125,14 @@ def due(request: Request, visitor: Annotated[Visitor, allowed(Right.DECIDE)]) ->
 def probe_portrait(visitor: Reader, number: Number, rank: Number, sketch: Sketch = 0) -> Response:
     """A sketch's aligned face."""
     pair = pairing.find(visitor.gallery, number, rank, sketch)
-    return _png(pair.probe_portrait(visitor.server.engine, visitor.gallery))
+    return png(pair.probe_portrait(visitor.server.engine, visitor.gallery))
 
 
 @router.get("/searches/{number}/portraits/{rank}/candidate.png")
 def candidate_portrait(visitor: Reader, number: Number, rank: Number, photo: Photo = None) -> Response:
     """A candidate's aligned face."""
     pair = pairing.find(visitor.gallery, number, rank, photo=photo)
-    return _png(pair.portrait(visitor.server.engine, visitor.gallery))
+    return png(pair.portrait(visitor.server.engine, visitor.gallery))
 
 
 @router.get("/searches/{number}/portraits/{rank}/{side}-explained.png")
@@ -141,9 +143,7 @@ def explained_portrait(
     told: Explained | None = visitor.server.engine.find(pairing.find(visitor.gallery, number, rank, sketch, photo).key)
     if told is None:
         raise NotFound("This explanation is no longer in memory. Ask for it again.")
-    shown = {"probe": told.probe, "candidate": told.candidate}[side]
-    values = {"probe": told.explanation.probe_map, "candidate": told.explanation.candidate_map}[side]
-    return _png(overlay(shown, values, told.explanation.ceiling))
+    return png(pictures.explained(told, side))
 
 
 def _page(
@@ -156,6 +156,8 @@ def _page(
     typed: dict[str, str] | None = None,
 ) -> Response:
     ranks, rank = {lead.rank for lead in pair.search.leads}, pair.lead.rank
+    if pair.lead.person:  # on record: somebody looks at a person
+        note_shown(visitor, visitor.gallery.view(pair.lead.person.label)[1])
     return page(
         request,
         "compare.html",
@@ -200,10 +202,3 @@ def _verdicts(visitor: Visitor, pair: Pair) -> dict[str, Any]:
 def _confirmed(opinions: list[Opinion]) -> bool:
     """Whether two examiners and no other one call a candidate a lead, as far as may be known."""
     return len(opinions) > 1 and {opinion.verdict for opinion in opinions} == {Verdict.LEAD}
-
-
-def _png(picture: Image.Image) -> Response:
-    """Without loss: an examiner looks at it enlarged."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return Response(buffer.getvalue(), media_type="image/png")

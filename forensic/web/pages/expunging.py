@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from forensic.errors import Changed, ForensicError, UsageError
 from forensic.gallery import browsing
@@ -19,21 +20,24 @@ from forensic.gallery.records import Shown
 from forensic.gallery.rights import Right
 from forensic.web import carrying, errands
 from forensic.web.access import Visitor, allowed
+from forensic.web.bounds import Line, Words
+from forensic.web.logs import faults
 from forensic.web.pages.jobs import Key, answer_of
 from forensic.web.pages.parameters import Number
 from forensic.web.problems import with_fault
 from forensic.web.templating import page
 
 router = APIRouter()
-Word = Annotated[str, Form(max_length=1000)]
+log = logging.getLogger("forensic.web")
+Text = Annotated[Words, Form(max_length=1000)]
 
 
 class Said(BaseModel):
     """What stands in the form of an expunge: whom it showed, the person's label, typed again, and why they go."""
 
     shown: str = ""
-    label: str = Field("", max_length=1000)
-    reason: str = Field("", max_length=1000)
+    label: Line = ""
+    reason: Words = ""
 
     def checked(self) -> Shown:
         """Whom the form showed, once all is there.
@@ -101,17 +105,20 @@ def photo_expunged(
 
 
 @router.get("/people/{number}/proof")
-def proof(request: Request, number: Number, visitor: Annotated[Visitor, allowed(Right.PROVE)]) -> Response:
-    """What the log keeps of an expunge, and the form that looks for traces."""
+def proof(
+    request: Request, number: Number, visitor: Annotated[Visitor, allowed(Right.PROVE)], unproved: bool = False
+) -> Response:
+    """What the log keeps of an expunge, and the form that looks for traces; ``unproved`` where that could not begin."""
     stones = [stone for stone in proving.tombstones(visitor.gallery) if number in stone.people]
-    return page(request, "proof.html", visitor, number=number, stones=stones, checks=None, key="")
+    unproved = unproved and bool(stones)
+    return page(request, "proof.html", visitor, number=number, stones=stones, checks=None, unproved=unproved)
 
 
 @router.post("/people/{number}/proof")
 def proving_asked(
     number: Number,
     visitor: Annotated[Visitor, allowed(Right.PROVE)],
-    text: Word = "",
+    text: Text = "",
     wipe: Annotated[bool, Form()] = False,
 ) -> Response:
     """Look for traces of a person who was expunged."""
@@ -127,7 +134,8 @@ def proved(request: Request, key: Key, visitor: Annotated[Visitor, allowed(Right
         return answer
     number = answer["person"]
     stones = [stone for stone in proving.tombstones(visitor.gallery) if number in stone.people]
-    return page(request, "proof.html", visitor, number=number, stones=stones, checks=answer["checks"], key=key)
+    checks = answer["checks"]
+    return page(request, "proof.html", visitor, number=number, stones=stones, checks=checks, unproved=False)
 
 
 @router.get("/gallery/expunged")
@@ -144,7 +152,7 @@ def retention(request: Request, visitor: Annotated[Visitor, allowed(Right.VIEW)]
 
 @router.post("/gallery/retention")
 def retention_applied(
-    request: Request, visitor: Annotated[Visitor, allowed(Right.EXPUNGE)], count: Word = "", shown: Word = ""
+    request: Request, visitor: Annotated[Visitor, allowed(Right.EXPUNGE)], count: Text = "", shown: Text = ""
 ) -> Response:
     """Expunge everybody who was shown as due; how many they are has to be typed."""
     due = visitor.gallery.due(today())
@@ -191,9 +199,8 @@ def _asked(
     reason: str = "",
 ) -> Response:
     gallery = visitor.gallery
-    with gallery.snapshot():
-        person = gallery.person_by_number(number)
-        photos, holdings = gallery.photos(person.label), browsing.holdings(gallery, number)
+    person, photos = gallery.view(gallery.person_by_number(number).label)  # on record: somebody looks at a person
+    holdings = browsing.holdings(gallery, number)
     return page(
         request,
         "expunge.html",
@@ -212,4 +219,9 @@ def _gone(visitor: Visitor, number: int) -> Response:
     visitor.server.engine.forget()
     if not visitor.may(Right.PROVE):
         return RedirectResponse("/gallery", 303)
-    return RedirectResponse(f"/jobs/{errands.prove(visitor, number).id}", 303)
+    try:
+        job = errands.prove(visitor, number)
+    except ForensicError as error:  # an error's page would tell of an act that failed, and the person is gone
+        log.warning("request %s: traces are not looked for yet: %s", visitor.request_id, faults(error))
+        return RedirectResponse(f"/people/{number}/proof?unproved=true", 303)
+    return RedirectResponse(f"/jobs/{job.id}", 303)

@@ -12,7 +12,7 @@ from forensic.gallery import browsing
 from forensic.gallery.rights import Right
 from forensic.web import errands
 from forensic.web.access import Visitor, allowed
-from forensic.web.api.models import LARGEST
+from forensic.web.bounds import LARGEST
 from forensic.web.forms import Fields, columns, whole
 from forensic.web.pages.jobs import Key, answer_of
 from forensic.web.templating import page

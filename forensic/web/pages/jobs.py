@@ -73,11 +73,14 @@ def shown(request: Request, key: Key, visitor: Annotated[Visitor, allowed()]) ->
 
 @router.get("/jobs/{key}/progress")
 def progress(request: Request, key: Key, visitor: Annotated[Visitor, allowed()]) -> Response:
-    """The part of a job's page that changes; it has the browser go to the result, once there is one."""
+    """What is told of a job while it is under way; it has the browser go to the result, once there is one."""
     view = visitor.server.jobs.view(key, visitor.operator.name)
     if (there := result(view)) is not None:
         return Response(headers={"HX-Redirect": there})
-    return page(request, "parts/job.html", visitor, **_told(visitor, view))
+    if view.status not in ENDED:
+        return page(request, "parts/stage.html", visitor, view=view)
+    whole = {"HX-Retarget": "#progress", "HX-Reswap": "outerHTML"}
+    return page(request, "parts/job.html", visitor, headers=whole, **_told(visitor, view))
 
 
 @router.post("/jobs/{key}/cancel")

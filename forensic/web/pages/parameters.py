@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Path, Query
 
-from forensic.web.api.models import LARGEST
+from forensic.web.bounds import LARGEST
 
 LENGTH = 50
 """Rows of one page of a list."""

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from forensic.errors import Changed, UsageError
+from forensic.errors import Changed
 from forensic.gallery import browsing
 from forensic.gallery.expunging import today
 from forensic.gallery.log.audit import digest
@@ -16,8 +16,10 @@ from forensic.gallery.records import PERSON_FIELDS, PHOTO_FIELDS
 from forensic.gallery.rights import Right
 from forensic.web import carrying
 from forensic.web.access import Visitor, allowed
-from forensic.web.forms import Fields
+from forensic.web.bounds import Line
+from forensic.web.forms import Fields, own_column
 from forensic.web.pages.parameters import Number
+from forensic.web.pages.pictures import note_shown
 from forensic.web.problems import with_fault
 from forensic.web.templating import page
 
@@ -50,9 +52,7 @@ def _correct(visitor: Visitor, number: int, fields: dict[str, str]) -> None:
     recorded = {key: str(value) for key, value in described(person).items()}
     given = {key: fields[key].strip() for key in PERSON_FIELDS if key in fields}
     given |= {key.removeprefix(EXTRA): text.strip() for key, text in fields.items() if key.startswith(EXTRA)}
-    column, value = fields.get("column", "").strip(), fields.get("value", "").strip()
-    if value and not column:
-        raise UsageError("A value was given without the name of its column: name the column too.")
+    column, value = own_column(fields)
     if column and value:
         given[column] = value
     changes = {key: text for key, text in given.items() if text != recorded.get(key, "")}
@@ -83,7 +83,7 @@ def split(
     request: Request,
     number: Number,
     visitor: Annotated[Visitor, allowed(Right.ENROLL)],
-    label: Annotated[str, Form()],
+    label: Annotated[Line, Form()],
     shown: Annotated[str, Form()],
     photos: Annotated[list[int] | None, Form()] = None,
 ) -> Response:
@@ -98,6 +98,7 @@ def split(
 
 def _page(request: Request, visitor: Visitor, number: int, error: Changed | None = None) -> Response:
     person, photos = visitor.gallery.view(visitor.gallery.person_by_number(number).label)
+    note_shown(visitor, photos)
     return page(
         request,
         "person.html",

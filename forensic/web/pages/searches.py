@@ -13,7 +13,7 @@ from forensic.gallery.casework import cases, listing
 from forensic.gallery.rights import Right
 from forensic.web import asking, views
 from forensic.web.access import Visitor, allowed
-from forensic.web.api.models import LARGEST
+from forensic.web.bounds import LARGEST
 from forensic.web.pages.parameters import LENGTH, Before, Number
 from forensic.web.templating import page
 

@@ -19,8 +19,8 @@ from forensic.gallery.rights import Right
 from forensic.search_records import faces_of
 from forensic.web import asking, views
 from forensic.web.access import Visitor, allowed, form_of
-from forensic.web.api.models import LARGEST
-from forensic.web.forms import whole
+from forensic.web.bounds import LARGEST
+from forensic.web.forms import typed, whole
 from forensic.web.landmarks import NAMES, Points, look
 from forensic.web.pages.cases import KINDS
 from forensic.web.pages.parameters import Number
@@ -242,7 +242,7 @@ def _where(entries: Entries) -> list[str]:
 
 
 def _texts(fields: FormData, name: str) -> list[str]:
-    return [value.strip() for value in fields.getlist(name) if isinstance(value, str)]
+    return [typed(value).strip() for value in fields.getlist(name) if isinstance(value, str)]
 
 
 def _text(fields: FormData, name: str) -> str:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import re
-import secrets
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from forensic.errors import RightsError
-from forensic.gallery import users
-from forensic.web import sessions, throttling
+from forensic.web import sessions
 from forensic.web.access import Visitor, allowed, cookie, cookie_of, for_anybody
-from forensic.web.problems import Busy
+from forensic.web.passwords import authenticate
 from forensic.web.server import Server
 from forensic.web.templating import page
 
 router = APIRouter()
 _PAGE = re.compile(r"/(?:[a-z0-9-][\w.-]*(?:/[\w.-]+)*)?", re.ASCII)
-PATIENCE = 10
-"""Seconds to wait for others whose passwords are being checked."""
 
 
 @router.get("/sign-in", dependencies=[for_anybody()])
@@ -68,28 +64,3 @@ def sign_out(request: Request, visitor: Annotated[Visitor, allowed()]) -> Respon
     answer = RedirectResponse("/sign-in", 303)
     answer.delete_cookie(**cookie(visitor.server.settings))
     return answer
-
-
-def authenticate(server: Server, name: str, password: str, address: str) -> str | None:
-    """Whose name and password these are; None for the system's account, whose password is the start key.
-
-    Raises:
-        RightsError: Nobody's.
-        TooMany: Too many have failed.
-        Busy: Others are signing in.
-    """
-    throttling.attempt(server.state, name, address)
-    user = None
-    if not server.gallery.standing().users:
-        given = password.strip().encode(errors="replace")
-        if not secrets.compare_digest(given, server.start_key.encode()):
-            raise RightsError("That is not the key that 'forensic serve' printed when it started.")
-    elif throttling.CHECKS.acquire(timeout=PATIENCE):
-        try:
-            user = users.sign_in(server.gallery, name, password).name
-        finally:
-            throttling.CHECKS.release()
-    else:
-        raise Busy("Many are signing in.", 5)
-    throttling.succeeded(server.state, name, address)
-    return user

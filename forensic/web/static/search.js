@@ -1,4 +1,4 @@
-// The form of a new search: how many sketches make it, and that a filter needs a justification.
+// The form of a new search: how many sketches make it, whose numbers count, and that a filter needs a justification.
 "use strict";
 
 const form = document.getElementById("search");
@@ -6,7 +6,12 @@ const conditions = document.getElementById("conditions");
 const another = document.querySelector(".add-condition");
 
 const tell = () => {
-  const count = document.querySelectorAll("input[name=sketch]:checked").length;
+  const choices = [...document.querySelectorAll(".choice input[name=sketch]")];
+  // The numbers of a sketch that is not chosen are out of sight: browsers check them before they submit, and say nothing.
+  for (const choice of choices) {
+    for (const field of choice.closest("li").querySelectorAll("input[type=number]")) field.disabled = !choice.checked;
+  }
+  const count = choices.filter((choice) => choice.checked).length;
   document.getElementById("go").textContent = count > 1 ? `Search with ${count} sketches of one person` : "Search";
   const filtered = [...conditions.querySelectorAll("input")].some((field) => field.value.trim());
   form.elements.justification.required = filtered;
@@ -21,12 +26,6 @@ another.addEventListener("click", () => {
   for (const field of row.querySelectorAll("input")) field.value = "";
   conditions.append(row);
   row.querySelector("input").focus();
-});
-// The numbers of a sketch that is not chosen hold nothing up.
-form.addEventListener("submit", () => {
-  for (const choice of document.querySelectorAll(".choice input[name=sketch]")) {
-    for (const field of choice.closest("li").querySelectorAll("input[type=number]")) field.disabled = !choice.checked;
-  }
 });
 document.addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.successful && event.target.matches(".add-sketches")) event.target.reset();
