@@ -76,7 +76,7 @@ class Candidate(NamedTuple):
     @property
     def words(self) -> str | None:
         """The likelihood ratio on the verbal scale."""
-        return None if self.log_lr is None else verbal(self.log_lr)
+        return words(self.log_lr)
 
     def to_json(self) -> dict[str, Any]:
         """The candidate as plain data, figures rounded to what they hold."""
@@ -94,15 +94,25 @@ class Candidate(NamedTuple):
 def strength(log_lr: float | None, bounded: bool) -> str | None:
     """A log10 likelihood ratio as a person reads it, with a sign where it lies at a bound; None for none.
 
-    >>> strength(3.04, True), strength(-0.01, False), strength(0.0, True)
+    What older records state below 1 is shown as it is stated now: it says nothing against a person.
+
+    >>> strength(3.04, True), strength(0.0, False), strength(-0.9, False)
     ('≥ +3.0', '+0.0', '≤ 0')
     """
     if log_lr is None:
         return None
-    if bounded and not log_lr:
+    if log_lr < 0 or (bounded and not log_lr):
         return "≤ 0"
-    sign = ("≥ " if log_lr > 0 else "≤ ") if bounded else ""
-    return f"{sign}{round(log_lr, 1) + 0.0:+.1f}"  # + 0.0: no negative zero
+    return f"{'≥ ' if bounded else ''}{log_lr:+.1f}"
+
+
+def words(log_lr: float | None) -> str | None:
+    """A candidate's log10 likelihood ratio on the verbal scale; below 1, as `strength`.
+
+    >>> words(2.5), words(-2.5)
+    ('moderately strong support: same person', 'no support for either')
+    """
+    return None if log_lr is None else verbal(max(log_lr, 0.0))
 
 
 def narrowed(chosen: Mapping[str, Any]) -> str:

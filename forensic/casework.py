@@ -21,6 +21,7 @@ from forensic.identify import Identifier
 from forensic.search_records import REPETITION, faces_of
 
 KEPT = "whom the filter keeps"
+RATIOS = "how likelihood ratios are stated"
 OWNERS = "whose the photos are (people were merged or split)"
 
 
@@ -30,7 +31,7 @@ class Repetition(NamedTuple):
     Attributes:
         before: The one on record.
         search: The new one, which is on record too.
-        identical: Whether both lists are the same to the byte: ranks, people, photos and every figure.
+        identical: Whether both lists are the same to the byte: ranks, people, photos and every score.
         changed: What else is not as it was: the gallery, models, code, libraries, faces, ``KEPT`` or ``OWNERS``.
     """
 
@@ -118,10 +119,17 @@ def rerun(
 
 
 def compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[bool, tuple[str, ...]]:
-    """Whether the lists of two searches on record are the same to the byte, and what else on record differs."""
-    same = audit.canonical(before["candidates"]) == audit.canonical(after["candidates"])
-    parts = ("gallery", "filter", "models", "code", "versions", "device", "own_cohort", "calibration")
+    """Whether the lists of two searches on record are the same to the byte, and what else on record differs.
+
+    Likelihood ratios are no part of the list: the same score may be stated otherwise since, by another calibration.
+    """
+    lists, ratios = zip(*(_list(record) for record in (before, after)), strict=True)
+    same = lists[0] == lists[1]
+    parts = ("gallery", "filter", "models", "code", "versions", "device", "own_cohort")
     changed = [part for part in parts if after[part] != before[part]]
+    was, now = (_fitted(record["calibration"]) for record in (before, after))
+    if was != now or (same and ratios[0] != ratios[1]):
+        changed.append(RATIOS)
     known = before.keys() & after.keys()  # older records have no more than those
     changed += [part for part in ("approximate", "faces") if part in known and after[part] != before[part]]
     if "kept" in known and after["kept"] != before["kept"]:
@@ -132,6 +140,18 @@ def compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[bool,
         if any(was[photo] != now[photo] for photo in was.keys() & now.keys()):
             changed.append(OWNERS)
     return same, tuple(changed)
+
+
+def _list(record: Mapping[str, Any]) -> tuple[str, str]:
+    """A record's candidates without their likelihood ratios, and these."""
+    ratios = [(candidate["log_lr"], candidate["bounded"]) for candidate in record["candidates"]]
+    plain = [{**candidate, "log_lr": None, "bounded": None} for candidate in record["candidates"]]
+    return audit.canonical(plain), audit.canonical(ratios)
+
+
+def _fitted(calibration: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A calibration without what was measured of it: that makes no figure another one."""
+    return None if calibration is None else {name: calibration[name] for name in calibration if name != "measured"}
 
 
 class Event(NamedTuple):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import io
 import os
 import sys
 import threading
@@ -137,6 +138,11 @@ def forensic() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    if os.name != "posix":
+        sys.exit("Error: forensic runs on Linux and macOS. On Windows, install and run it in WSL.")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal has no letter for is spelled out
+            stream.reconfigure(errors="backslashreplace")
     _leave(run(arguments))
 
 

@@ -23,6 +23,7 @@ from forensic.faces import Aligned
 from forensic.gallery import Gallery
 from forensic.gallery.objects import partial, write_private
 from forensic.templating import template
+from forensic.text import printable
 
 PROBE_SIDE = 360
 CANDIDATE_SIDE = 220
@@ -63,7 +64,7 @@ def render(searches: Sequence[Search], gallery: Gallery) -> str:
         limitations=list(method.limitations(records, ())),
         no_support=NO_SUPPORT,
         synthetic=SYNTHETIC,
-        gallery={"folder": str(gallery.folder), "size": gallery.size()},
+        gallery={"folder": printable(str(gallery.folder)), "size": gallery.size()},
         version=forensic.__version__,
         made=datetime.now(UTC).isoformat(timespec="seconds"),
     )

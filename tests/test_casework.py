@@ -72,6 +72,20 @@ def test_a_repetition_says_what_has_changed(gallery: Gallery, people: list[Made]
     assert "gallery" in again.changed
 
 
+def test_ratios_that_are_stated_otherwise_make_no_other_list(gallery: Gallery, people: list[Made]) -> None:
+    add(gallery, people[3].sketch)
+    ((_, search),) = casework.search_case(Identifier(gallery, ROUTE), "C-1")
+    after = cases.searched(gallery, search.number).record
+    before = json.loads(json.dumps(after))
+    before["calibration"] |= {"lower": -1.3, "measured": []}
+    before["candidates"][-1] |= {"log_lr": -0.9, "bounded": False}
+    assert casework.compared(before, after) == (True, (casework.RATIOS,))
+    before["calibration"]["lower"], before["candidates"][-1] = 0.0, after["candidates"][-1]
+    assert casework.compared(before, after) == (True, ())  # what was measured of it makes no figure another one
+    before["candidates"][-1] = before["candidates"][-1] | {"score": 9.0}
+    assert casework.compared(before, after)[0] is False
+
+
 def test_a_search_of_an_approximate_index_is_repeated_with_one(gallery: Gallery, people: list[Made]) -> None:
     """Or else an exact list would differ from an approximate one, for no reason that is told."""
     sketch = people[0].sketch

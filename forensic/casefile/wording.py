@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import forensic
 from forensic import images
-from forensic.candidates import LEAD, NO_SUPPORT, beyond, meaning_of_lr, strength
+from forensic.candidates import LEAD, NO_SUPPORT, beyond, meaning_of_lr, strength, words
 from forensic.casefile import method
 from forensic.casefile.probes import Decode, Probes
 from forensic.casefile.shown import CandidateShown, Fact, Picture, Report, SearchShown, SketchShown, Table
@@ -18,7 +18,6 @@ from forensic.gallery.casework.disclosing import Held
 from forensic.gallery.log import audit
 from forensic.gallery.log.audit import Head, Line
 from forensic.gallery.rights import Operator
-from forensic.recognition.calibration import verbal
 from forensic.report import PROBE_SIDE, jpeg
 from forensic.text import printable
 
@@ -275,7 +274,7 @@ def _candidate(
         rank=candidate["rank"],
         title=line(search.people.get(photo, gone)),
         picture=Picture(f"Photo of candidate {candidate['rank']}", thumbnails.get(photo), GONE),
-        evidence=why if log_lr is None else f"log10 LR {told}: {verbal(log_lr)}",
+        evidence=why if log_lr is None else f"log10 LR {told}: {words(log_lr)}",
         score=f"score {candidate['score']:.3f}{routes}; photo {photo}",
         decisions=[_decision(opinion) for opinion in search.opinions if opinion.rank == candidate["rank"]],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -113,7 +114,8 @@ def lines(target: str | None) -> Iterator[Write]:
     if target is None:
         yield lambda line: None
     elif target == STANDARD:
-        yield lambda line: click.echo(json.dumps(line, ensure_ascii=False))
+        plain = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") != "utf8"
+        yield lambda line: click.echo(json.dumps(line, ensure_ascii=plain))
     else:
 
         def fail(error: OSError) -> UsageError:

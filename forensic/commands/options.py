@@ -95,7 +95,12 @@ def default_gallery() -> Path:
     """The gallery of a user who names none: a folder of the user's data directory."""
     from platformdirs import user_data_path
 
-    return user_data_path("forensic") / "gallery"
+    from forensic.errors import UsageError
+
+    try:
+        return user_data_path("forensic") / "gallery"
+    except RuntimeError:
+        raise UsageError("This account has no home, and so no gallery of its own: name one by --gallery.") from None
 
 
 def gallery_option(command: Command) -> Command:

@@ -71,6 +71,8 @@ def _prepare(connection: Any, record: object) -> None:
     for pragma in (
         f"busy_timeout = {int(BUSY_SECONDS * 1000)}",
         "synchronous = FULL",
+        "fullfsync = ON",  # macOS: to the disk, and not to its cache; nothing elsewhere
+        "checkpoint_fullfsync = ON",
         "foreign_keys = ON",
         "secure_delete = ON",
     ):
@@ -97,6 +99,12 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 
+def version(engine: Engine) -> str:
+    """The schema's revision of a gallery's database."""
+    with engine.connect() as connection:
+        return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one())
+
+
 def revision(engine: Engine) -> str | None:
     """The schema's revision; None for an empty database.
 
@@ -110,7 +118,7 @@ def revision(engine: Engine) -> str | None:
                 message = f"{engine.url.database} is no gallery's database: it has the tables {', '.join(tables[:3])}."
                 raise GalleryError(f"{message} Name a gallery's folder, or a new one to 'forensic enroll'.")
             return None
-        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return version(engine)
 
 
 def migrate(writer: Engine | Connection, then: Callable[[Connection], None], revision: str = "") -> None:

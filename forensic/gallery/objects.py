@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from forensic import regular
+from forensic import durable, regular
 from forensic.errors import GalleryError
 
 PARTIAL = ".partial"
@@ -324,6 +324,6 @@ def _sync(path: Path) -> None:
         return
     descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        durable.sync(descriptor)
     finally:
         os.close(descriptor)

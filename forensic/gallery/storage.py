@@ -9,6 +9,7 @@ between, and whoever takes the lock next settles them.
 """
 
 import copy
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ from forensic.gallery.models import IndexFile
 from forensic.gallery.objects import PARTIAL, PLAIN, Codec, FolderStore, ObjectStore, private_folders
 from forensic.gallery.rights import Operator, Role, Standing
 
+log = logging.getLogger(__name__)
 DATABASE_FILES = {address.FILE + end for end in ("", "-wal", "-shm", "-journal")}
 OUTSIDE = {  # what lies in a gallery's folder even where all else is sealed
     *(name + end for name in (address.RECORD, encryption.KEY_FILE, encryption.UNFINISHED) for end in ("", PARTIAL)),
@@ -155,9 +157,26 @@ class Storage:
                 self._claim(empty=revision is None)
             if revision != database.HEAD:
                 self.is_new = revision is None
+                self._check_upgrade(revision)
                 for path in self._index_files():  # of an older gallery: nothing vouches for them
                     path.unlink()
                 database.migrate(self._writer, self._begin_log)
+
+    def _check_upgrade(self, revision: str | None) -> None:
+        """Tell of an upgrade, which no older version can take back, and refuse it under a server's feet."""
+        if revision is None:
+            return
+        if serving.is_running(self.home):
+            raise GalleryError(
+                f"A server of an older version is serving the gallery in {self.folder}, which this one would upgrade: "
+                "end it first."
+            )
+        log.warning(
+            "The gallery in %s is brought from schema %s to %s: older versions cannot open it any more.",
+            self.folder,
+            revision,
+            database.HEAD,
+        )
 
     def _claim(self, *, empty: bool) -> None:
         """Write down which server's database is this folder's, before anything is in it; the lock is held."""
@@ -237,6 +256,14 @@ class Storage:
             what = "was encrypted" if self.sealing is None else f"lost its {encryption.KEY_FILE}"
             raise GalleryError(f"The gallery in {self.folder} {what} after it was opened: open it again.")
 
+    def _check_schema(self) -> None:
+        """Stop a process that goes on while a newer version has taken the gallery over: it would write too little."""
+        if (there := database.version(self.engine)) != database.HEAD:
+            raise GalleryError(
+                f"The gallery in {self.folder} was upgraded by a newer version after it was opened (schema {there}, "
+                f"this one knows {database.HEAD}): end this program, and start the newer one."
+            )
+
     @contextmanager
     def _reading(self) -> Iterator[Session]:
         with Session(self.engine, expire_on_commit=False) as session:
@@ -304,6 +331,7 @@ class Storage:
     @contextmanager
     def _exclusive(self, patience: float | None = None) -> Iterator[None]:
         with database.in_words(self._name), self._lock(patience):
+            self._check_schema()
             with suppress(OSError):  # what is out of reach stays in the journal
                 journal.settle(self)
             yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 
 from argon2 import PasswordHasher
@@ -189,10 +190,16 @@ def problems(session: Session, entries: Sequence[audit.Entry]) -> list[Problem]:
         elif action == "user-remove":
             logged[name] = role, password, False
     there = {user.name: (user.role, _digest(user.password), user.active) for user in session.scalars(select(User))}
-    return [
+    changed = [
         Problem("user", name, f"Is not as the audit log has it: {audit.RESTORE}")
         for name in sorted(logged.keys() | there.keys())
         if logged.get(name) != there.get(name)
+    ]
+    alike = Counter(name.casefold() for name, (_, _, is_active) in there.items() if is_active)
+    return changed + [
+        Problem("user", name, "Another name differs in case alone, as an older version let it: remove one of them.")
+        for name, (_, _, is_active) in sorted(there.items())
+        if is_active and alike[name.casefold()] > 1
     ]
 
 

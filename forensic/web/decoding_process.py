@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import struct
+import sys
 from typing import IO
 
 from PIL import Image
@@ -106,6 +107,8 @@ def _limit() -> None:
         (resource.RLIMIT_NOFILE, 0),
         (resource.RLIMIT_NPROC, 0),
     ):
+        if limit == resource.RLIMIT_AS and sys.platform == "darwin":
+            continue  # which knows the limit and takes no value of it
         resource.setrlimit(limit, (most, most))
 
 

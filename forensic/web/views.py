@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from forensic.candidates import beyond, meaning_of_lr, strength
+from forensic.candidates import beyond, meaning_of_lr, strength, words
 from forensic.gallery import Gallery
 from forensic.gallery.casework import cases, listing
 from forensic.gallery.casework.cases import Opinion, Searched
 from forensic.gallery.casework.casework_models import Case, Sketch
-from forensic.recognition.calibration import verbal
 
 
 class Enrolled(NamedTuple):
@@ -119,8 +118,9 @@ def _leads(gallery: Gallery, found: Searched, *, calibrated: bool) -> list[Lead]
     for candidate in candidates:
         # By the photo: a person who was merged with another one is not gone.
         owner = photos[candidate["photo_id"]].person if candidate["photo_id"] in photos else None
-        log_lr = candidate["log_lr"] if calibrated else None
-        bounded = log_lr is not None and candidate["bounded"]
+        stated = candidate["log_lr"] if calibrated else None
+        log_lr = None if stated is None else max(stated, 0.0)  # older records go below
+        bounded = log_lr is not None and (candidate["bounded"] or log_lr != stated)
         leads.append(
             Lead(
                 rank=candidate["rank"],
@@ -128,7 +128,7 @@ def _leads(gallery: Gallery, found: Searched, *, calibrated: bool) -> list[Lead]
                 log_lr=log_lr,
                 bounded=bounded,
                 strength=strength(log_lr, bounded),
-                words=None if log_lr is None else verbal(log_lr),
+                words=words(log_lr),
                 routes=candidate["routes"],
                 person=None if owner is None else Enrolled(owner.id, owner.label),
                 photo=candidate["photo_id"],

@@ -10,7 +10,7 @@ import schemas
 from sqlalchemy import inspect, select, text
 
 from forensic.errors import GalleryError, UsageError
-from forensic.gallery import Gallery, address, database
+from forensic.gallery import Gallery, address, database, serving
 from forensic.gallery.checks import proving
 from forensic.gallery.enrolling import COHORT
 from forensic.gallery.log import trail
@@ -331,6 +331,22 @@ def test_a_gallery_of_the_first_version_opens_with_all_it_holds(first_version, m
         gallery.enroll([making.record(20)])
         assert of_cohorts(gallery) == 2
         assert gallery.verify() == []
+
+
+@pytest.mark.plain
+def test_an_upgrade_is_told_and_waits_for_a_server(first_version, caplog):
+    folder, digest = first_version
+    lock = serving.claim(folder)
+    with pytest.raises(GalleryError, match="A server of an older version is serving the gallery"):
+        Gallery(folder)
+    lock.release()
+    with Gallery(folder) as gallery:
+        assert gallery.digest() == digest
+    (told,) = caplog.messages
+    assert told.endswith(f"is brought from schema 0001 to {database.HEAD}: older versions cannot open it any more.")
+    caplog.clear()
+    Gallery(folder).close()
+    assert caplog.messages == []
 
 
 @pytest.mark.sqlite("compares SQLite's text of the tables")

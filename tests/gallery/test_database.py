@@ -1,3 +1,4 @@
+import hashlib
 import os
 import sqlite3
 from contextlib import closing
@@ -13,6 +14,9 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from forensic.errors import GalleryError
 from forensic.gallery import Gallery, address, database
 from forensic.gallery.models import Base
+
+MIGRATED = "bca4f085fe16b75a0a795e62a1bca405e1cc85dcf3fa2fd6d3e4c00a444bffad"
+"""SHA-256 over the first nine migrations."""
 
 
 def test_the_migrated_schema_is_the_models(gallery):
@@ -45,6 +49,15 @@ def test_what_these_tests_copy_is_what_the_migrations_make(tmp_path):
             lines = "\n".join(connection.iterdump()).splitlines()
         dumps.append(sorted(line.rstrip(", ") for line in lines))  # Alembic puts constraints in any order
     assert dumps[0] == dumps[1]
+
+
+def test_migrations_stay_as_they_were_written():
+    """Somebody's gallery was made by them: a change of the tables is another migration."""
+    written = hashlib.sha256()
+    for path in sorted((database.MIGRATIONS / "versions").glob("0*.py")):
+        if path.name < "0010":
+            written.update(path.read_bytes())
+    assert written.hexdigest() == MIGRATED
 
 
 def test_head_is_the_newest_migration():
@@ -118,6 +131,17 @@ def test_a_gallery_of_a_newer_version(gallery):
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(GalleryError, match=r"newer version \(schema 9999"):
         Gallery(gallery.folder)
+
+
+def test_a_process_of_this_version_writes_no_more_once_a_newer_one_has_the_gallery(enrolled, making):
+    """It would leave out what the newer one keeps beside: an index, a debt to an engine."""
+    before = enrolled.size()
+    with enrolled.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    for act in (lambda: enrolled.enroll([making.record(40)]), lambda: enrolled.expunge("P0001")):
+        with pytest.raises(GalleryError, match=r"was upgraded by a newer version .*schema 9999.* start the newer one"):
+            act()
+    assert enrolled.size() == before
 
 
 @pytest.mark.parametrize("create", [True, False])

@@ -3,11 +3,13 @@
 import inspect
 
 import pytest
+from sqlalchemy import select
 
 from forensic.errors import GalleryError, RightsError, UsageError
 from forensic.gallery import Gallery, users
 from forensic.gallery.backup import backups
 from forensic.gallery.casework import cases
+from forensic.gallery.casework.casework_models import User
 from forensic.gallery.checks import proving
 from forensic.gallery.cipher import encrypting
 from forensic.gallery.cipher.keys import UserKey
@@ -180,6 +182,16 @@ def test_the_last_administrator_stays(agency):
 def test_names_that_differ_in_capital_letters_alone_are_one(agency):
     with pytest.raises(UsageError, match="There is or was a user 'analyst'"):
         _as(agency, Role.ADMINISTRATOR, users.add, "Analyst", Role.ANALYST, PASSWORD)
+
+
+def test_names_that_an_older_version_let_differ_in_case_alone_are_named(agency):
+    with agency.writing() as session:
+        first = session.scalars(select(User).where(User.name == "analyst")).one()
+        session.add(User(name="Analyst", role=first.role, password=first.password, active=True))
+        details = {"user": "Analyst", "role": first.role, "password": users._digest(first.password)}
+        agency.note(session, "user-add", **details)
+    found = [(problem.kind, problem.subject) for problem in agency.verify()]
+    assert found == [("user", "Analyst"), ("user", "analyst")]
 
 
 def test_a_removed_user_is_out_and_the_name_is_never_given_out_again(agency):

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -178,6 +179,14 @@ print(*ends)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["refused"] * 4
+
+
+def test_macos_which_takes_no_bound_on_memory_gets_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(resource, "setrlimit", lambda limit, most: given.append(limit))
+    decoding_process._limit()
+    assert given == [resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC]
 
 
 def test_the_process_imports_nothing_of_the_server() -> None:

@@ -20,6 +20,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from forensic import durable
 from forensic.errors import DataError, GalleryError
 from forensic.gallery.casework.casework_models import AuditEntry, Identity
 from forensic.gallery.cipher.sealing import Key
@@ -144,7 +145,7 @@ def _overwrite(descriptor: int) -> None:
     os.lseek(descriptor, 0, os.SEEK_SET)
     with open(descriptor, "wb", closefd=False) as file:
         file.write(bytes(size))
-    os.fsync(descriptor)
+    durable.sync(descriptor)
 
 
 def live(session: Session) -> dict[str, Key]:

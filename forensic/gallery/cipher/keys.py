@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from forensic import durable
 from forensic.errors import GalleryError, UsageError
 from forensic.gallery.objects import read_private
 
@@ -164,7 +165,7 @@ def new_file(path: Path) -> UserKey:
         with open(descriptor, "w", encoding="ascii") as file:
             file.write(key.text + "\n")
             file.flush()
-            os.fsync(file.fileno())
+            durable.sync(file.fileno())
     except FileExistsError:
         raise UsageError(f"{path} is there already, and may be the only key to a gallery: give another name.") from None
     except OSError as error:
