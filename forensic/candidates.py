@@ -137,22 +137,17 @@ def meaning_of_lr(calibration: Mapping[str, Any] | None) -> str:
     """What the likelihood ratios of a search mean and what they rest on, for a report; or that there are none."""
     if calibration is None:
         return RANKS_ONLY
-    below, told = BELOW if calibration["lower"] == 0 else "", cost(calibration)
+    told = cost(calibration)
     measured = f" On data that it was not fitted to, ratios below 1 counted, it cost {told}." if told else ""
     return (
         "A likelihood ratio (LR) says how many times more probable this score is if sketch and photo show one person "
         "than if the photo shows another member of the reference population. It was fitted to {kind} sketches and "
         "{population}: {mated:,} comparisons of one person and {nonmated:,} of two, of {people:,} people. Its decimal "
-        "logarithm is never stated beyond {lower:.1f} to {upper:.1f}.{below}{measured} It is not the probability of a "
+        "logarithm is stated from 0 to {upper:.1f}; a ratio below 1 is given as 'at most 1', since another photo of "
+        "the right person than the one that was drawn scores low as well.{measured} It is not the probability of a "
         "match: of N photos of strangers about N / LR reach it, so that in a large gallery even strong support can be "
         "a stranger's."
-    ).format_map({**calibration, "below": below, "measured": measured})
-
-
-BELOW = (
-    " A ratio below 1 is given as 'at most 1': another photo of the right person than the one that was drawn scores "
-    "low as well."
-)
+    ).format_map({**calibration, "measured": measured})
 
 
 def cost(calibration: Mapping[str, Any]) -> str | None:

@@ -291,9 +291,9 @@ def _rest_on(calibration: dict[str, Any]) -> str:
     told = cost(calibration)
     return (
         f"Likelihood ratios rest on {calibration['kind']} sketches and {calibration['population']}"
-        f"{f'; on data beside those they cost {told}' if told else ''}. They are stated between "
-        f"10^{calibration['lower']:.1f} and 10^{calibration['upper']:.1f} and are no probability of a match: of N "
-        "photos of strangers about N / LR reach one."
+        f"{f'; on data beside those they cost {told}' if told else ''}. They are stated "
+        f"from 1 to 10^{calibration['upper']:.1f} and are no probability of a match: of N photos of strangers about "
+        "N / LR reach one."
     )
 
 

@@ -15,3 +15,6 @@ def test_each_of_many_searches_gets_a_line_beside_a_report_too(run: Any, people:
     lines = printed.splitlines()
     assert [line.partition(": 1. ")[0] for line in lines if ": 1. " in line] == probes
     assert lines[-1] == f"The report is {page}."
+    said = " ".join(printed.split())
+    assert said.count("Likelihood ratios rest on viewed sketches") == said.count("an investigative lead") == 1
+    assert "On record as search " in said
