@@ -158,6 +158,13 @@ def choose(wanted: Sequence[str], data: Sequence[str], folder: Path = CONFIGS) -
         else:
             found = [run for run in listed if fnmatch(run.name, pattern) or fnmatch(run.config, pattern)]
         if not found:
+            if not listed:
+                known = sorted({"cufs"}.union(*PROTOCOL.values()))
+                raise UsageError(
+                    f"No run is called {pattern!r} on {', '.join(data) or 'no data set'}: the protocol has data named"
+                    f" {' and '.join(known)} alone. Give TOML files, such as experiments/campaign/sdgan.toml, or one of"
+                    " these names, as in --data cufs=DIR."
+                )
             nearest = difflib.get_close_matches(pattern, [run.config for run in listed], n=1)
             hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
             raise UsageError(

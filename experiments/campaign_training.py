@@ -14,7 +14,8 @@ from campaign_data import Pairs
 from forensic import weights as store
 from forensic.errors import TrainingError
 from forensic.synthesis import Adversarial, Recipe, weights
-from forensic.synthesis.trainer import CHECKPOINT, Losses, Precision, Trainer
+from forensic.synthesis.checkpoint import CHECKPOINT
+from forensic.synthesis.trainer import Losses, Precision, Trainer
 from forensic.synthesis.translator import SIZE, Batch
 
 Clock = Callable[[], float]

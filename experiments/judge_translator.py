@@ -6,17 +6,15 @@
 Without --hold-out or --judge these are the test identities, and the whole training split was trained on. With --judge
 they are training pairs of another data set, which the weights have not seen: what may be chosen by.
 
-L1 is the mean absolute difference of RGB values in [0, 255]; SSIM and FSIM are piq's, on grey 200 x 250 crops. The
-nearest-neighbour check compares each synthesized face with every photo that was trained on and with its own
-true photo, by the correlation of grey 64 x 64 crops: of the whole image, where hair and backdrop decide, and
-of the inner face alone. A montage shows faces of the data: keep it out of any
-repository.
+L1 is the mean absolute difference of RGB values in [0, 255]; SSIM and FSIM are those of `forensic quality`, on grey
+200 x 250 crops. The nearest-neighbour check compares each synthesized face with every photo that was trained on and
+with its own true photo, by the correlation of grey 64 x 64 crops: of the whole image, where hair and backdrop decide,
+and of the inner face alone. A montage shows faces of the data: keep it out of any repository.
 """
 
 import argparse
 from pathlib import Path
 
-import piq
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -25,6 +23,8 @@ from forensic import weights
 from forensic.datasets import split_pairs
 from forensic.faces.align import FIELD_BOX
 from forensic.images import to_image
+from forensic.quality import gauges
+from forensic.quality.pairing import Pair, cropped
 from forensic.synthesis import create, examples
 from forensic.synthesis.weights import load
 
@@ -68,9 +68,9 @@ def nearest_neighbours(title: str, synthesized: Tensor, true: Tensor, trained_on
 def row(name: str, faces: Tensor, truth: Tensor) -> str:
     """One line of the card's table."""
     distance = 127.5 * crops(faces - truth).abs().mean()
-    made, true = grey_crops(faces), grey_crops(truth)
-    fsim = piq.fsim(made.expand(-1, 3, -1, -1), true.expand(-1, 3, -1, -1), chromatic=False)
-    return f"| {name} | {distance:.1f} | {piq.ssim(made, true):.4f} | {fsim:.4f} |"
+    pairs = [Pair(name, *(cropped(to_image(each)) for each in both)) for both in zip(faces, truth, strict=True)]
+    ssim, fsim = (sum(map(gauge, pairs)) / len(pairs) for gauge in (gauges.ssim, gauges.fsim))
+    return f"| {name} | {distance:.1f} | {ssim:.4f} | {fsim:.4f} |"
 
 
 def montage(*sides: Tensor) -> Tensor:

@@ -41,9 +41,8 @@ from forensic.provenance import made_by
 from forensic.quality.measuring import measure
 from forensic.quality.pairing import cropped, to_grey
 from forensic.recognition.nlda import NLDA
-from forensic.synthesis import Translator, examples, load
+from forensic.synthesis import Translator, create, examples, load
 from forensic.synthesis.examples import Examples
-from forensic.synthesis.registry import find
 from forensic.synthesis.styles import Styled
 from forensic.synthesis.translator import Exemplary, Modality
 
@@ -90,8 +89,10 @@ def of_campaign(folder: Path, data: str) -> Iterator[System]:
             print(f"{run.name} has no weights yet: left out")
             continue
         method, row, given = record["method"], record["row"], str(run / record["weights"]["file"])
+        with torch.device("meta"):  # no memory: only its settings are asked for
+            two_way = create(method, **record["settings"]).two_way
         for source in ("photo", "sketch"):
-            there = find(method).two_way if row is None else row in ABLATIONS.get((method, source), {})
+            there = two_way if row is None else row in ABLATIONS.get((method, source), {})
             if there or source == record["settings"]["source"]:
                 epochs = f"{record['epochs']['done']} of {record['epochs']['paper']} epochs"
                 what = row or f"width {record['width']}, {epochs}"

@@ -5,13 +5,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from invented import smooth_pairs
 from tiny_methods import tiny
 
 from forensic import weights as store
+from forensic.errors import TrainingError
 from forensic.synthesis import Adversarial, Batch, names, registry
 from forensic.synthesis.distributed import Processes, start
+from forensic.synthesis.examples import Examples
 from forensic.synthesis.trainer import Trainer
 
 TRAININGS: dict[str, dict[str, Any]] = {
@@ -54,6 +57,20 @@ def whole_and_resumed(out: Path, processes: Processes) -> None:
     resumed.fit()
 
 
+def told_apart(processes: Processes) -> None:
+    """Processes that were given other things end in every one of them, and the group goes on."""
+    cases: list[tuple[dict[str, Any], Examples, str]] = [
+        ({}, smooth_pairs(5, seed=processes.rank), "data"),
+        ({}, smooth_pairs(5 + processes.rank), "pairs and data"),
+        ({"lambda_l1": 100.0 - processes.rank}, smooth_pairs(5), "settings"),
+    ]
+    for settings, pairs, what in cases:
+        method = tiny("pix2pix", **settings)
+        assert isinstance(method, Adversarial)
+        with pytest.raises(TrainingError, match=f"were not given the same {what}[.] Start"):
+            Trainer(method, method.recipe.changed(batch=2), pairs, processes=processes)
+
+
 def main(out: Path, chosen: list[str]) -> None:
     torch.set_num_threads(1)
     with start("cpu") as processes:
@@ -67,6 +84,7 @@ def main(out: Path, chosen: list[str]) -> None:
         if processes.writes:
             store.write(out / "bf16.safetensors", half.result.state_dict(), {})
         whole_and_resumed(out, processes)
+        told_apart(processes)
 
 
 if __name__ == "__main__":

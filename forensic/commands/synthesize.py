@@ -128,6 +128,7 @@ def _synthesize_all(translator: "Translator", files: Sequence[Path], out: Path, 
     from forensic.errors import FaceError, ImageError
     from forensic.images import display_name, read, to_image, to_tensor
     from forensic.quality.pairing import SUFFIX
+    from forensic.synthesis.examples import without_advice
     from forensic.synthesis.styles import Styled
 
     finder = faces.Finder()
@@ -136,7 +137,7 @@ def _synthesize_all(translator: "Translator", files: Sequence[Path], out: Path, 
         try:
             face = finder.one(read(path).image)
             for warning in face.warnings:
-                click.echo(f"{display_name(path)}: {warning}", err=True)
+                click.echo(f"{display_name(path)}: {without_advice(warning)}.", err=True)
             for style in styles:
                 if style is not None and isinstance(translator, Styled):
                     translator.style = style
@@ -151,7 +152,8 @@ def _synthesize_all(translator: "Translator", files: Sequence[Path], out: Path, 
             click.echo(problem, err=True)
         except FaceError as problem:
             failures += 1
-            click.echo(f"{display_name(path)}: {problem}", err=True)
+            advice = "Give a frontal face that fills a third of the picture or more."
+            click.echo(f"{display_name(path)}: {without_advice(problem)}. {advice}", err=True)
         except OSError as problem:
             if problem.filename is None:  # the disk is full
                 raise

@@ -98,9 +98,9 @@ def train(
     torchrun --nproc-per-node 2 -m forensic train pix2pix --data cufs --out runs/pix2pix --device cuda --set batch=2
 
     An option counts before the TOML file of --config, and what neither says has the paper's value: at full size many
-    hours on a GPU, so begin with an experiments/*-compact.toml. Ctrl-C saves; the same command with
-    --resume goes on from there and ends with the same weights as an uninterrupted run. `forensic methods` lists the
-    methods.
+    hours on a GPU, so begin with an experiments/*-compact.toml. Ctrl-C and SIGTERM save, as every five minutes do; the
+    same command with --resume goes on from there and ends with the same weights as an uninterrupted run. One program
+    at a time trains in --out. `forensic methods` lists the methods.
 
     With torchrun, N processes on the CPU or on one CUDA device each train one model and share every batch, which must
     be a multiple of N; --resume may have another N.

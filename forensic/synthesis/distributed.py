@@ -8,9 +8,11 @@ All processes draw the same random numbers (`shares`), hold the same weights and
 writes. So nothing but time depends on their number, and a checkpoint is gone on from by any number of them.
 """
 
+import hashlib
+import json
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -67,6 +69,24 @@ class Processes:
             _together(dist.broadcast, content, 0)
             tensor.copy_(content)
 
+    def check_alike(self, facts: Mapping[str, Any]) -> None:
+        """Raise TrainingError in all processes, where any was given something else than the others.
+
+        Args:
+            facts: As JSON can hold them, under the same names in all processes.
+        """
+        if self.world == 1:
+            return
+        told = torch.zeros(self.world, len(facts), dtype=torch.int64)
+        told[self.rank] = torch.tensor([_hashed(fact) for fact in facts.values()])
+        columns = self._add(told).T.tolist()
+        differing = [name for name, column in zip(facts, columns, strict=True) if len(set(column)) > 1]
+        if differing:
+            raise TrainingError(
+                f"The {self.world} processes of this training were not given the same {' and '.join(differing)}. Start"
+                " all of them with the same arguments, images and files, on every machine."
+            )
+
     def mean(self, values: list[float], weight: float) -> list[float]:
         """Means over the whole batch, of those over this process's share."""
         if self.world == 1:
@@ -104,6 +124,12 @@ class Processes:
         there = tensor.to(self.device)
         _together(dist.all_reduce, there)
         return there.to(tensor.device)
+
+
+def _hashed(fact: Any) -> int:
+    """The first 64 bits of a SHA-256."""
+    content = json.dumps(fact, sort_keys=True).encode()
+    return int.from_bytes(hashlib.sha256(content).digest()[:8], "big", signed=True)
 
 
 def _together(operation: Any, *arguments: Any) -> None:

@@ -64,6 +64,39 @@ class MetaACON(nn.Module):
         return y
 
 
+class InfoACON(ACON):
+    """ACON whose switch comes from what is known of the face (equation 2).
+
+    Args:
+        channels: Channels of the input.
+    """
+
+    def forward(self, H: Tensor, theta: Tensor) -> Tensor:
+        """Features (n, channels, h, w), steered by θ of the same shape, before its sigmoid."""
+        return super().forward(H, theta.sigmoid())
+
+
+class DySPADE(nn.Module):
+    """Normalized features, scaled and shifted by what is known of the face, beside the identity."""
+
+    def forward(self, H: Tensor, F_l: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+        """Raw features H, the normalized F_l, γ - 1 and β, all of one shape."""
+        return H + ((1 + gamma) * F_l + beta)  # equations 3 and 4
+
+
+class DOG(nn.Sequential):
+    """Twice the size by a deformable convolution.
+
+    Args:
+        entering: Channels of the input.
+        leaving: Channels of the output.
+    """
+
+    def __init__(self, entering: int, leaving: int) -> None:
+        twice = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
+        super().__init__(twice, DeformableConvolution(entering, leaving))
+
+
 class Design(NamedTuple):
     """What the generator is made of; each field is the argument of `HIDA` that is called so."""
 
@@ -107,10 +140,9 @@ class DecodingLayer(nn.Module):
         before, skip = entering
         self.enlarge: nn.Module = nn.ConvTranspose2d(before + skip, leaving, 4, stride=2, padding=1)
         if deformed:
-            twice = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
-            self.enlarge = nn.Sequential(twice, DeformableConvolution(before + skip, leaving))
+            self.enlarge = DOG(before + skip, leaving)
         info = design.activation == "InfoACON"
-        self.activate = ACON(leaving) if info else design.activate(leaving)
+        self.activate = InfoACON(leaving) if info else design.activate(leaving)
         branches = ["theta"] * info + ["gamma", "beta"] * design.DySPADE
         self.appearance = self.shared = None
         if branches and before:
@@ -121,6 +153,7 @@ class DecodingLayer(nn.Module):
             convolution = nn.Conv2d(conditions, leaving, 3, padding=1)
             self.shared = nn.Sequential(convolution, design.activate(leaving))
         self.branches = nn.ModuleDict({name: nn.Conv2d(leaving, leaving, 3, padding=1) for name in branches})
+        self.dyspade = DySPADE()
         self.dropout = Dropout(design.dropout)
 
     def forward(self, K: Tensor | None, E: Tensor, D: Tensor | None, s: Tensor) -> Tensor:
@@ -137,11 +170,10 @@ class DecodingLayer(nn.Module):
         """
         H = self.enlarge(E if K is None else torch.cat([K, E], dim=1))
         steering = self.steering(E, D, s, H.shape[2:])
-        F_l = self.activate(H, steering["theta"].sigmoid()) if "theta" in steering else self.activate(H)  # equation 2
-        out: Tensor = F.instance_norm(F_l)
+        activated = self.activate(H, steering["theta"]) if "theta" in steering else self.activate(H)
+        out: Tensor = F.instance_norm(activated)
         if "gamma" in steering:
-            gamma, beta = 1 + steering["gamma"], steering["beta"]
-            out = H + (gamma * out + beta)  # equations 3 and 4
+            out = self.dyspade(H, out, steering["gamma"], steering["beta"])
         dropped: Tensor = self.dropout(out)
         return dropped
 

@@ -56,6 +56,21 @@ class Examples(NamedTuple):
         return Batch(normalized(self.photo[chosen]), normalized(self.sketch[chosen]), style)
 
 
+_ADVICE = (
+    "Give frontal faces that fill a third of the picture or more, or photo and sketch aligned alike, both 200 x 250"
+    " pixels."
+)
+
+
+def without_advice(problem: object) -> str:
+    """The first sentence of what the finder says; the second is of options that are not those of synthesis.
+
+    >>> without_advice("no face was found in 40 x 40 pixels. Give the five points by hand with --landmarks.")
+    'no face was found in 40 x 40 pixels'
+    """
+    return str(problem).partition(". ")[0].removesuffix(".")
+
+
 class LeftOut(NamedTuple):
     """A pair in one of whose images no face was found."""
 
@@ -63,7 +78,8 @@ class LeftOut(NamedTuple):
     reason: FaceError
 
     def __str__(self) -> str:
-        return f"{self.pair.identity} ({self.pair.photo.name}, {self.pair.sketch.name}): {self.reason}"
+        what = f"{self.pair.identity} ({self.pair.photo.name}, {self.pair.sketch.name})"
+        return f"{what}: {without_advice(self.reason)}. {_ADVICE}"
 
 
 def load(pairs: Sequence[Pair], size: int = SIZE, *, styles: int = 0) -> tuple[Examples, list[LeftOut]]:

@@ -72,17 +72,25 @@ def create(name: str, **settings: Any) -> Translator:
     """
     cls = find(name)
     known = get_type_hints(cls.__init__)
-    known = {setting: known[setting] for setting in inspect.signature(cls).parameters}
-    for setting, value in settings.items():
+    known = {setting: known.get(setting, Any) for setting in inspect.signature(cls).parameters}
+    for setting in settings:
         if setting not in known:
             raise UsageError(f"Method {name!r} has no setting {setting!r}. It has: {', '.join(known) or 'none'}.")
+    # Defaults too: a weight file brings them back as settings that were given.
+    for setting, value in {**_defaults(cls), **settings}.items():
         if not fits(value, known[setting]):
             raise UsageError(f"Method {name!r}: {setting} is {value!r}, expected {described(known[setting])}.")
-        least, most = BOUNDS.get(setting, (0, math.inf) if known[setting] is float else (-math.inf, math.inf))
+        usual = BOUNDS.get(setting, (0, math.inf) if known[setting] is float else (-math.inf, math.inf))
+        least, most = cls.bounds.get(setting, usual)
         if type(value) in (int, float) and not (math.isfinite(value) and least <= value <= most):
             expected = f"{least} or more" if most == math.inf else f"{least} to {most}"
             raise UsageError(f"Method {name!r}: {setting} is {value}, expected {expected}.")
     return cls(**settings)
+
+
+def _defaults(cls: type[Translator]) -> dict[str, Any]:
+    parameters = inspect.signature(cls).parameters.values()
+    return {each.name: each.default for each in parameters if each.default is not inspect.Parameter.empty}
 
 
 BOUNDS: dict[str, tuple[float, float]] = {
@@ -92,24 +100,25 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "dropout": (0, 1),
 }
 """The least and the greatest value of settings that several methods have. Of all others a float is 0 or more: they are
-weights of losses and rates, with less of which a training would go away from its target."""
+weights of losses and rates, with less of which a training would go away from its target. A method's own `bounds` go
+before these."""
 
 
 def fits(value: Any, kind: Any) -> bool:
     """Whether a value, as TOML or JSON brings it, is of a constructor's annotated type.
 
-    >>> fits(2, float), fits(True, int), fits("no", bool), fits([70, 16], tuple[int, int])
-    (True, False, False, True)
+    >>> fits(2, float), fits(True, int), fits("no", bool), fits([70, 16], tuple[int, int]), fits([5], list[int])
+    (True, False, False, True, True)
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Literal:
         return any(value == argument and type(value) is type(argument) for argument in arguments)  # True equals 1
     if origin in (Union, UnionType):
         return any(fits(value, argument) for argument in arguments)
-    if origin in (tuple, Sequence):
+    if origin in (tuple, list, Sequence):
         if not isinstance(value, list | tuple) or not value:
             return False
-        if origin is Sequence or Ellipsis in arguments:
+        if origin is not tuple or Ellipsis in arguments:
             return all(fits(item, arguments[0]) for item in value)
         return len(value) == len(arguments) and all(map(fits, value, arguments))
     if kind is float:

@@ -108,8 +108,9 @@ class Dropout(nn.Dropout):
 
     def forward(self, features: Tensor) -> Tensor:
         """The features, of which in training some are 0 and the others larger."""
-        if _taken.get() is None or not self.training:
+        if not self.training or (_taken.get() is None and features.is_contiguous()):
             return super().forward(features)
+        # Else drawn row by row: in another layout torch draws in the order of memory, which differs with the share.
         with torch.no_grad():
             kept = drawn(
                 lambda n: F.dropout(features.new_ones(n, *features.shape[1:]), self.p, training=True), len(features)

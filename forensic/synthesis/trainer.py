@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
 from forensic import devices
 from forensic import weights as store
-from forensic.errors import ModelError, TrainingError, UsageError
+from forensic.errors import TrainingError, UsageError
 from forensic.progress import bar
-from forensic.synthesis import distributed, weights
+from forensic.synthesis import checkpoint, distributed, weights
+from forensic.synthesis.checkpoint import CHECKPOINT, LOG, SNAPSHOTS
 from forensic.synthesis.examples import Examples, batches, epoch_seed
 from forensic.synthesis.interruption import Interruption
 from forensic.synthesis.shares import Share, taken
@@ -27,8 +28,8 @@ from forensic.synthesis.translator import Adversarial, Batch, Player, Recipe
 Precision = Literal["fp32", "bf16"]
 Losses = dict[str, float]  # "player/term" -> value
 
-CHECKPOINT = "checkpoint.safetensors"
 _SAVE_SECONDS = 60.0  # an epoch that ends this long after the last checkpoint writes one
+_STEP_SAVE_SECONDS = 300.0  # a step likewise: an epoch may take hours, and a kill gives no word
 _LOOKS = 20  # times in a training that sample images are drawn and weights are kept aside
 
 
@@ -37,7 +38,8 @@ class Trainer:
 
     In ``out`` it keeps ``checkpoint.safetensors``, ``log.jsonl`` (a line an epoch), ``tensorboard/``,
     ``samples/`` (they show faces of the data set: keep ``out`` out of any repository) and ``snapshots/``
-    (half-precision weights along the way); at the end the weights, named by method and direction.
+    (half-precision weights along the way), and ``.lock``, by which one program at a time trains there; at the end the
+    weights, named by method and direction.
 
     Args:
         method: The method, freshly made.
@@ -52,7 +54,8 @@ class Trainer:
         processes: Those that train the method together, each with these arguments; None where this one trains alone.
 
     Raises:
-        TrainingError: The examples are of another size than the method's.
+        TrainingError: The examples are of another size than the method's, the processes were not given the same, or a
+            player has parameters that do not learn.
         UsageError: The device is not there, the precision is unknown, the processes cannot share a batch evenly, or
             torchrun started several and each would train alone.
         ModelError: The weights of a frozen network that the method consults are missing.
@@ -91,6 +94,7 @@ class Trainer:
             "data": examples.digest(),
             **({"consults": consulted} if (consulted := method.needs | method.consults) else {}),
         }
+        self.processes.check_alike({"consults": None, **self.configuration})
         # Tensor cores want channels last; on a CPU it was a sixth slower (pix2pix, one core).
         self.layout = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
         self.method: Adversarial = method.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
@@ -98,11 +102,13 @@ class Trainer:
         self.recipe, self.seed, self.precision, self.out = recipe, seed, precision, out
         self.examples = examples.to(self.device)
         self.held_out = held_out and held_out.to(self.device)
-        self.optimizers = {name: self._optimizer(player) for name, player in method.players().items()}
+        self.optimizers = {name: self._optimizer(name, player) for name, player in method.players().items()}
         self.averaged: AveragedModel | None = None
         if recipe.average:
             mean = get_ema_multi_avg_fn(recipe.average)  # type: ignore[no-untyped-call]
             self.averaged = AveragedModel(self.method, multi_avg_fn=mean)  # buffers are copied
+        self._hold = checkpoint.Hold(out if self.processes.writes else None)
+        self._saved = time.monotonic()
         self.epoch = 0
         self.steps_done = 0  # of this epoch
         self.totals: Losses = {}  # of these steps
@@ -112,7 +118,7 @@ class Trainer:
         """Every player's turns on one batch.
 
         Raises:
-            TrainingError: A loss is not finite; the player has not moved on it.
+            TrainingError: A loss or its gradient is not finite; the player has not moved on it.
         """
         share = self.processes.share(len(batch.photo))
         own = share.of(batch)
@@ -139,16 +145,21 @@ class Trainer:
                 values = self.processes.mean([float(value.detach()) for value in losses.values()], share.weight)
                 report |= {f"{name}/{term}": value for term, value in zip(losses, values, strict=True)}
                 if not all(map(math.isfinite, report.values())):
-                    raise TrainingError(
-                        f"A loss of epoch {self.epoch}, step {self.steps_done} is not finite: {report}."
-                        " Try a lower learning rate, or precision fp32."
-                    )
+                    raise self._astray("A loss", report)
                 self.optimizers[name].zero_grad()
                 total = torch.stack(list(losses.values())).sum()
                 torch.autograd.backward(total, inputs=list(player.network.parameters()))
                 self.processes.average(player.network.parameters(), share.weight)
+                if not _moves_by_numbers(player.network):  # as where the root of 0 is differentiated
+                    raise self._astray(f"The gradient of {name}", report)
                 self.optimizers[name].step()
         return report
+
+    def _astray(self, what: str, report: Losses) -> TrainingError:
+        return TrainingError(
+            f"{what} in epoch {self.epoch}, step {self.steps_done} is not finite; the losses: {report}."
+            " Try a lower learning rate, or precision fp32."
+        )
 
     @property
     def result(self) -> Adversarial:
@@ -158,16 +169,18 @@ class Trainer:
     def fit(self) -> None:
         """Train up to the recipe's last epoch and write the weights.
 
-        Ctrl-C ends the step under way, saves and raises KeyboardInterrupt; ``resume`` goes on from there.
+        Ctrl-C (or SIGTERM, or SIGHUP) ends the step under way, saves and raises KeyboardInterrupt; ``resume`` goes on
+        from there.
 
         Raises:
-            TrainingError: A loss is not finite.
+            TrainingError: A loss or its gradient is not finite, or another program trains in ``out``.
         """
-        saved = time.monotonic()
+        self._take_hold()
+        self._saved = time.monotonic()
         done = self.epoch * self._steps() + self.steps_done
         remaining = self.recipe.epochs * self._steps() - done
         shown = bar("training, steps", remaining, shown=self.processes.writes)
-        with self._board() as board, shown as show, Interruption() as interruption:
+        with self._hold, self._board() as board, shown as show, Interruption() as interruption:
             while self.epoch < self.recipe.epochs:
                 began = time.monotonic()
                 self.method.train()
@@ -180,56 +193,63 @@ class Trainer:
                     for term, value in self.step(batch).items():
                         self.totals[term] = self.totals.get(term, 0.0) + value
                     self.steps_done += 1
+                    self._save_or_stop(interruption)
                     show(self.epoch * self._steps() + self.steps_done - done)
-                    if self.processes.anywhere(interruption.requested):
-                        self.save()
-                        self.processes.wait()
-                        raise KeyboardInterrupt(f"stopped in epoch {self.epoch + 1}; go on with --resume")
                 figures = {term: total / self._steps() for term, total in self.totals.items()}
                 self.epoch, self.steps_done = self.epoch + 1, 0
                 figures |= {**self._judge(), **rates}
                 self._report(board, figures, time.monotonic() - began)
-                if time.monotonic() - saved > _SAVE_SECONDS or self.epoch == self.recipe.epochs:
+                if time.monotonic() - self._saved > _SAVE_SECONDS or self.epoch == self.recipe.epochs:
                     self.save()
-                    saved = time.monotonic()
-        self.result.eval()
-        if self.out is not None and self.processes.writes:
-            weights.save(self.result, self.out / f"{weights.name_of(self.result)}.safetensors")
+            self.result.eval()
+            if self.out is not None and self.processes.writes:
+                weights.save(self.result, self.out / self._weights_file())
+
+    def _save_or_stop(self, interruption: Interruption) -> None:
+        """After a step: stop where any process was asked to, and write the checkpoint where the last one is old."""
+        if self.processes.anywhere(interruption.requested):
+            self.save()
+            self.processes.wait()
+            raise KeyboardInterrupt(f"stopped in epoch {self.epoch + 1}; go on with --resume")
+        if time.monotonic() - self._saved > _STEP_SAVE_SECONDS:
+            self.save()
 
     def save(self) -> None:
         """Write the checkpoint: networks, optimizers, random state, position, the epoch's sums and configuration."""
         if self.out is None or not self.processes.writes:
             return
-        tensors = {f"method/{name}": value for name, value in self.method.state_dict().items()}
-        if self.averaged is not None:
-            tensors |= {f"averaged/{name}": value for name, value in self.averaged.state_dict().items()}
-        for player, optimizer in self.optimizers.items():
-            for index, state in optimizer.state_dict()["state"].items():
-                tensors |= {f"optimizer/{player}/{index}/{key}": value for key, value in state.items()}
-        tensors["random/cpu"] = torch.get_rng_state()
-        if self.device.type == "cuda":
-            tensors["random/cuda"] = torch.cuda.get_rng_state(self.device)
         totals = list(self.totals.items())  # in their order, which JSON written by name would lose
         position = {"epoch": self.epoch, "steps_done": self.steps_done, "totals": totals}
-        store.write(self.out / CHECKPOINT, tensors, {"configuration": self.configuration, **position})
+        checkpoint.write(self.out / CHECKPOINT, self._state(), {"configuration": self.configuration, **position})
+        self._saved = time.monotonic()
 
     def start(self, *, resume: bool) -> None:
         """Make ``out`` ready and write a first checkpoint, or go back to the checkpoint in ``out``.
 
+        From here to the end of ``fit`` no other program trains in ``out``.
+
         Raises:
-            TrainingError: ``out`` holds a training already and ``resume`` is False; or see ``resume``.
+            TrainingError: ``out`` holds a training already and ``resume`` is False, or another program trains there;
+                or see ``resume``.
         """
-        if resume:
-            self.resume()
-            return
-        if self.out is not None and (self.out / CHECKPOINT).exists():
+        self._take_hold()
+        try:
+            if resume:
+                self.resume()
+            else:
+                if self.out is not None:
+                    checkpoint.check_empty(self.out, self._weights_file())
+                self.processes.wait()  # until all have looked
+                self.save()  # one that is killed at any time is gone on with, and none begins beside its log
+        except BaseException:
+            self._hold.release()
+            raise
+
+    def _take_hold(self) -> None:
+        if self.processes.anywhere(not self._hold.take()):
             raise TrainingError(
-                f"{self.out} holds a training already. Go on with it (--resume) or choose another folder."
+                f"{self.out} is being trained by another program. Wait until it ends, or choose another folder."
             )
-        self.processes.wait()  # until all have looked for a checkpoint
-        if self.processes.writes:
-            self._forget_later_epochs()  # of a training whose checkpoint is gone
-        self.save()  # one that is killed at any time is gone on with, and none begins beside its log
 
     def resume(self) -> None:
         """Go back to the checkpoint in ``out``; training on from it gives what an uninterrupted run gives.
@@ -240,61 +260,41 @@ class Trainer:
         """
         if self.out is None:
             raise TrainingError("Cannot resume without the folder that holds the checkpoint.")
-        tensors, description = store.read(self.out / CHECKPOINT)
-        if not {"configuration", "epoch", "steps_done"} <= description.keys():
-            raise ModelError(
-                f"{self.out / CHECKPOINT} is not the checkpoint of a training (weights that were copied there?). Bring"
-                " the checkpoint back, or train anew into another folder."
-            )
-        self._check_same(description["configuration"])
-        groups: dict[str, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            kind, _, rest = key.partition("/")
-            groups.setdefault(kind, {})[rest] = value
-        self.method.load_state_dict(groups["method"])
-        if self.averaged is not None:
-            self.averaged.load_state_dict(groups["averaged"])
-        for player, optimizer in self.optimizers.items():
-            state: dict[int, dict[str, Tensor]] = {}
-            parameters = optimizer.param_groups[0]["params"]
-            for key, value in groups.get("optimizer", {}).items():
-                owner, index, entry = key.rsplit("/", 2)
-                if owner == player:
-                    state.setdefault(int(index), {})[entry] = laid_out_like(parameters[int(index)], value)
-            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        torch.set_rng_state(groups["random"]["cpu"])
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state(groups["random"]["cuda"], self.device)
+        tensors, description = checkpoint.read(self.out / CHECKPOINT)
+        checkpoint.check_same(description["configuration"], self.configuration)
+        self.processes.check_alike({"checkpoint": description})
         self.epoch, self.steps_done = description["epoch"], description["steps_done"]
+        try:
+            self._state().restore(tensors, stepped=self.epoch + self.steps_done > 0)
+        except (LookupError, RuntimeError, TypeError, ValueError) as problem:
+            raise checkpoint.damaged(self.out / CHECKPOINT, problem) from problem
         self.totals = dict(
             description.get("totals", ())
         )  # an older checkpoint lacks them, and its epoch adds up fewer steps
         if self.processes.writes:
             self._forget_later_epochs()
 
+    def _state(self) -> checkpoint.State:
+        return checkpoint.State(self.method, self.averaged, self.optimizers, self.device)
+
+    def _weights_file(self) -> str:
+        return f"{weights.name_of(self.method)}.safetensors"
+
     def _forget_later_epochs(self) -> None:
         """Cut off the log's lines of epochs that ended after the checkpoint was written, and one that was cut short."""
-        log = self.out / "log.jsonl" if self.out else None
+        log = self.out / LOG if self.out else None
         if log and log.exists():
             lines = log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
             kept = [line for line in lines if line.endswith("\n") and _epoch_of(line) <= self.epoch]
             store.write_bytes(log, "".join(kept).encode())
 
-    def _check_same(self, before: dict[str, Any]) -> None:
-        now = json.loads(json.dumps(self.configuration))
-        changed = [
-            f"{name} was {before.get(name)}, is {now.get(name)}"
-            for name in sorted(before.keys() | now.keys())
-            if before.get(name) != now.get(name)
-        ]
-        if changed:
+    def _optimizer(self, name: str, player: Player) -> torch.optim.Adam:
+        frozen = [key for key, parameter in player.network.named_parameters() if not parameter.requires_grad]
+        if frozen:
             raise TrainingError(
-                "Cannot resume with a changed configuration: "
-                + "; ".join(changed)
-                + ". Give the settings of the interrupted run, or train anew into another folder."
+                f"Method {self.method.name!r}: the player {name!r} has parameters that do not learn (the first:"
+                f" {frozen[0]}). A network that is only consulted is an Aid, and stays out of the player's."
             )
-
-    def _optimizer(self, player: Player) -> torch.optim.Adam:
         decay = self.recipe.weight_decay
         optimizer = torch.optim.Adam(
             player.network.parameters(), betas=self.recipe.betas, weight_decay=decay, fused=True
@@ -360,11 +360,11 @@ class Trainer:
             return
         for name, value in figures.items():
             board.add_scalar(name, value, self.epoch)
-        with (self.out / "log.jsonl").open("a", encoding="utf-8") as log:
+        with (self.out / LOG).open("a", encoding="utf-8") as log:
             log.write(json.dumps({"epoch": self.epoch, "seconds": round(seconds, 2), **figures}) + "\n")
         if self.epoch % math.ceil(self.recipe.epochs / _LOOKS) == 0:
             self._draw_samples(self.out / "samples" / f"{self.epoch:04}.png")
-            weights.save(self.result, self.out / "snapshots" / f"{self.epoch:04}.safetensors")
+            weights.save(self.result, self.out / SNAPSHOTS / f"{self.epoch:04}.safetensors")
 
     @torch.no_grad()
     def _draw_samples(self, path: Path, count: int = 6) -> None:
@@ -398,9 +398,10 @@ def _epoch_of(line: str) -> float:
     return float("inf")
 
 
-def laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
-    """The value in the parameter's memory layout, as the fused optimizer takes both to lie alike."""
-    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+def _moves_by_numbers(network: nn.Module) -> bool:
+    """Whether every gradient of a network is finite."""
+    gradients = [each.grad for each in network.parameters() if each.grad is not None]
+    return bool(nn.utils.get_total_norm(gradients, norm_type=math.inf).isfinite())
 
 
 def recipe_json(recipe: Recipe) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import dataclasses
 import hashlib
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
@@ -166,6 +167,8 @@ class Translator(nn.Module):
     """Authors, title, venue and year."""
     critics: ClassVar[tuple[str, ...]] = ()
     """Submodules that only training needs; weight files leave them out."""
+    bounds: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType({})
+    """The least and the greatest value of settings, where these are not the usual ones (`registry.BOUNDS`)."""
     name: ClassVar[str]
     """Set by ``@method``."""
 
@@ -197,8 +200,18 @@ class Translator(nn.Module):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The constructor's arguments, as JSON can hold them."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        """The constructor's arguments, as JSON can hold them.
+
+        Raises:
+            TypeError: The constructor did not keep one under its name.
+        """
+        names = inspect.signature(type(self)).parameters
+        if lost := [name for name in names if not hasattr(self, name)]:
+            raise TypeError(
+                f"{type(self).__qualname__} does not keep {', '.join(lost)}: its constructor has to set"
+                f" self.{lost[0]} = {lost[0]}, as of each of its arguments."
+            )
+        return {name: getattr(self, name) for name in names}
 
     def translating_state(self) -> dict[str, Tensor]:
         """The state that ``translate`` needs: everything but the critics."""

@@ -30,7 +30,19 @@ def entries(method: str) -> list[store.Entry]:
     Raises:
         ModelError: A manifest is not readable.
     """
-    return [entry for entry in store.entries(KIND) if entry.about.get("method") == method]
+    found = [entry for entry in store.entries(KIND) if entry.about.get("method") == method]
+    for entry in found:
+        if {entry.about.get("source"), entry.about.get("target")} != {"photo", "sketch"}:
+            cure = (
+                "Install the package again."
+                if entry.shipped
+                else f"Remove them (forensic models remove {entry.name}) and install them again."
+            )
+            raise ModelError(
+                f"{entry.path.parent / store.MANIFEST} does not say from what to what {entry.name!r} translates:"
+                f" expected source and target, photo and sketch. {cure}"
+            )
+    return found
 
 
 def save(translator: Translator, path: Path, *, half: bool = True) -> None:
@@ -143,6 +155,11 @@ def _direction(source: Modality | None, target: Modality | None) -> dict[str, Mo
 
 def _read(name: str, path: Path, direction: Mapping[str, Modality] = MappingProxyType({})) -> Translator:
     state, description = store.read(path)
+    if "configuration" in description:
+        raise ModelError(
+            f"{path} is the checkpoint of a training and holds no weights to translate with. Give the weights that the"
+            " training wrote beside it, or those of an epoch in snapshots/."
+        )
     if description.get("method") != name or "settings" not in description:
         raise ModelError(f"{path} holds weights of {description.get('method')!r}, not of {name!r}.")
     if broken := _not_finite(state):

@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import platformdirs
 
-from forensic.errors import ModelError
+from forensic import durable
+from forensic.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,9 +56,16 @@ class Entry(NamedTuple):
 
 
 def installed_folder() -> Path:
-    """The user's weights: ``FORENSIC_WEIGHTS`` where it is set, else in the user's data directory."""
+    """The user's weights: ``FORENSIC_WEIGHTS`` where it is set, else in the user's data directory.
+
+    Raises:
+        UsageError: It is not set, and the account has no home, as in a container.
+    """
     given = os.environ.get("FORENSIC_WEIGHTS")
-    return Path(given) if given else platformdirs.user_data_path("forensic") / "weights"
+    try:
+        return Path(given) if given else platformdirs.user_data_path("forensic") / "weights"
+    except RuntimeError:
+        raise UsageError("This account has no home to keep weights in: name a folder in FORENSIC_WEIGHTS.") from None
 
 
 def entries(kind: str | None = None) -> list[Entry]:
@@ -66,8 +74,10 @@ def entries(kind: str | None = None) -> list[Entry]:
     Raises:
         ModelError: A manifest is not readable.
     """
-    found = [entry for folder in (installed_folder(), SHIPPED) for entry in _manifest(folder)]
-    return [entry for entry in found if kind in (None, entry.kind)]
+    folders = [SHIPPED]
+    with suppress(UsageError):  # an account without a home has none of its own
+        folders.insert(0, installed_folder())
+    return [entry for folder in folders for entry in _manifest(folder) if kind in (None, entry.kind)]
 
 
 def shipped(name: str) -> Entry:
@@ -203,13 +213,13 @@ def write_bytes(path: Path, content: bytes) -> None:
         with neighbour.open("wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            durable.sync(file.fileno())
         neighbour.replace(path)
     finally:
         neighbour.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)  # the rename itself
+        durable.sync(folder)  # the rename itself
     finally:
         os.close(folder)
 
@@ -261,6 +271,8 @@ def _lines(folder: Path) -> dict[str, dict[str, Any]]:
         lines: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
         if not all(isinstance(line[key], str) for line in lines.values() for key in FIELDS):
             raise TypeError("a field is no text")
+        if strays := [name for line in lines.values() if not _is_plain(name := line["file"])]:
+            raise ValueError(f"{strays[0]!r} is no name of a file in this folder")
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as problem:
         cure = (
             "Install the package again."
@@ -271,6 +283,11 @@ def _lines(folder: Path) -> dict[str, dict[str, Any]]:
             f"{path} is not a manifest of weights ({problem!r}): expected name -> file, sha256, kind, ... {cure}"
         ) from problem
     return lines
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a file's name stays in its folder, where `uninstall` deletes it, and is not the manifest's."""
+    return Path(name).name == name and name not in ("", "..", MANIFEST)
 
 
 def _write_lines(folder: Path, lines: Mapping[str, Mapping[str, Any]]) -> None:

@@ -52,6 +52,10 @@ def test_unknown_runs_files_and_defaults_are_named(tmp_path) -> None:
 
     with pytest.raises(UsageError, match=r"No run is called 'sdgna' on cufs\. Did you mean 'sdgan'\?"):
         campaign_runs.choose(["sdgna"], ["cufs"])
+    with pytest.raises(
+        UsageError, match=r"'sdgan' on mine: the protocol has data named cufs and fs2k alone\. Give TOML"
+    ):
+        campaign_runs.choose(["sdgan"], ["mine"])
     for name, said in (("gan", "gan"), ("pencil", "pencil"), ("", "None")):
         (tmp_path / "some.toml").write_text(f'[method]\nname = "{name}"\n' if name else "")
         with pytest.raises(UsageError, match=f"the name '?{said}'?; expected one of .*sdgan"):

@@ -1,6 +1,7 @@
 """What of an earlier measurement of synthesized faces is kept."""
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,17 @@ def synthesis(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setitem(sys.modules, spec.name, module)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.mark.parametrize(("cycle", "sources"), [(True, ["photo", "sketch"]), (False, ["photo"])])
+def test_a_run_is_judged_each_way_that_its_weights_go(
+    synthesis: Any, cycle: bool, sources: list[str], tmp_path: Path
+) -> None:
+    (folder := tmp_path / "runs" / "cufs" / "msg-sarl").mkdir(parents=True)
+    record = {"method": "msg-sarl", "row": None, "settings": tiny("msg-sarl", cycle=cycle).settings}
+    about = {"weights": {"file": "msg-sarl.safetensors"}, "width": 4, "epochs": {"done": 1, "paper": 2}}
+    (folder / "run.json").write_text(json.dumps(record | about))
+    assert [system.source for system in synthesis.of_campaign(tmp_path, "cufs")] == sources
 
 
 @pytest.mark.parametrize("weights", [True, False])

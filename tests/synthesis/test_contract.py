@@ -64,10 +64,24 @@ def test_the_constructor_is_the_configuration(name: str, make_tiny: Any) -> None
 
 
 @pytest.mark.parametrize("name", names())
+def test_the_class_says_which_ways_its_default_goes(name: str) -> None:
+    """Programs ask it before there is an instance."""
+    with torch.device("meta"):
+        assert create(name).two_way == registry.find(name).two_way
+
+
+@pytest.mark.parametrize("name", names())
 def test_the_digest_follows_state_and_settings(name: str, make_tiny: Any) -> None:
     assert make_tiny(name, seed=1).digest == make_tiny(name, seed=1).digest
     if list(make_tiny(name).parameters()):
         assert make_tiny(name, seed=1).digest != make_tiny(name, seed=2).digest
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_no_network_takes_means_over_the_batch(name: str, make_tiny: Any) -> None:
+    """Of several processes each would take them over its own pairs."""
+    norms = torch.nn.modules.batchnorm._BatchNorm
+    assert not [key for key, layer in make_tiny(name).named_modules() if isinstance(layer, norms)]
 
 
 @pytest.mark.parametrize("name", TRAINED)

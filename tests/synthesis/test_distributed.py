@@ -128,11 +128,12 @@ def endless(folder: Path) -> tuple[list[object], Path]:
 
 
 @pytest.mark.slow
-def test_ctrl_c_saves_and_ends_all_processes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_what_ends_torchrun_saves_and_ends_all_processes(tmp_path: Path, told: signal.Signals) -> None:
     command, out = endless(tmp_path)
     with torchrun(*command) as run:
         wait_for_epochs(run, out, 1)
-        run.send_signal(signal.SIGINT)  # torchrun passes it on
+        run.send_signal(told)  # torchrun passes it on
         printed, err = ended(run)
     assert run.returncode != 0
     assert err.count("Interrupted. What was stored is whole; stopped in epoch") == 1
@@ -167,7 +168,7 @@ def test_a_killed_process_ends_all_and_leaves_the_checkpoint_whole(
     assert printed == ""
     assert (out / "checkpoint.safetensors").read_bytes() == checkpoint
     assert store.read(out / "checkpoint.safetensors")[1]["steps_done"] == 1
-    assert not list(out.glob(".*"))  # nothing half written
+    assert not list(out.glob(".*.part"))  # nothing half written
 
 
 @pytest.mark.slow
@@ -244,19 +245,30 @@ def test_shares_cover_a_batch(world: int, total: int) -> None:
     assert all(share.last - share.first >= 1 for share in all_shares)
 
 
-def test_dropout_does_not_depend_on_the_share() -> None:
-    features, dropout = noise(5, 4, 4, seed=0), shares.Dropout(0.5)
+def in_layout(features: torch.Tensor, layout: torch.memory_format) -> torch.Tensor:
+    return features.contiguous(memory_format=layout)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_dropout_does_not_depend_on_the_share_or_the_layout(layout: torch.memory_format) -> None:
+    """A graphics card has channels last, in which torch would draw in another order."""
+    dropout = shares.Dropout(0.5)
+    plain = noise(5, 4, 4, seed=0)
+    features = in_layout(plain, layout)
     torch.manual_seed(1)
     whole = dropout(features)
     assert (whole == 0).any()
     after = torch.get_rng_state()
     torch.manual_seed(1)
-    assert torch.equal(torch.nn.Dropout(0.5)(features), whole)
+    assert torch.equal(torch.nn.Dropout(0.5)(plain), whole)
+    assert whole.is_contiguous(memory_format=layout)
     for rank in range(2):
         share = shares.share(5, rank, 2, lambda rows: rows)
         torch.manual_seed(1)
         with shares.taken(share):
-            assert torch.equal(dropout(share.own(features)), share.own(whole))
+            own = dropout(share.own(features))
+            assert torch.equal(own, share.own(whole))
+            assert own.is_contiguous(memory_format=layout)
             assert torch.equal(torch.get_rng_state(), after)
             assert torch.equal(dropout.eval()(share.own(features)), share.own(features))
             dropout.train()

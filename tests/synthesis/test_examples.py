@@ -99,7 +99,7 @@ def test_an_unaligned_pair_is_aligned_or_left_out_with_its_reason(cufs_like, tmp
     class Finder:
         def find(self, found):
             if found[0].size == (60, 60):
-                return [FaceError("no face"), SimpleNamespace(portrait=Image.new("RGB", (256, 256)))]
+                return [FaceError("no face. Give --landmarks."), SimpleNamespace(portrait=Image.new("RGB", (256, 256)))]
             return [SimpleNamespace(portrait=Image.new("RGB", (256, 256), colour)) for colour in ("red", "white")]
 
     monkeypatch.setattr("forensic.faces.Finder", Finder)
@@ -112,7 +112,8 @@ def test_an_unaligned_pair_is_aligned_or_left_out_with_its_reason(cufs_like, tmp
     assert loaded.photo[3, :, 32, 32].tolist() == [255, 0, 0]
     (one,) = left_out
     assert one.pair.identity == "faceless"
-    assert str(one) == "faceless (faceless.png, faceless.png): no face"
+    assert str(one) == f"faceless (faceless.png, faceless.png): no face. {examples._ADVICE}"
+    assert "--" not in str(one)
 
 
 def test_styles_are_read_where_they_are_asked_for(cufs_like) -> None:

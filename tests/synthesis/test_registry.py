@@ -80,6 +80,55 @@ def test_bounds_are_taken_in_and_no_paper_is_beyond_them() -> None:
             create(name, **create(name).settings)
 
 
+@pytest.fixture
+def declared(monkeypatch):
+    """Registers a method of the settings that a constructor declares, for as long as the test lasts."""
+    monkeypatch.setattr(registry, "_methods", {**registry._methods})
+
+    def register(constructor, **attributes):
+        names()  # all others first
+        return method("declared")(type("Declared", (Translator,), {"__init__": constructor, **attributes}))
+
+    return register
+
+
+def test_defaults_are_held_to_what_given_settings_are(declared) -> None:
+    """Else a method is trained to its end, and its weights cannot be loaded."""
+
+    def constructor(self, *, lambda_kl: float = -1.0) -> None:
+        Translator.__init__(self)
+        self.lambda_kl = lambda_kl
+
+    cls = declared(constructor)
+    with pytest.raises(UsageError, match=r"'declared': lambda_kl is -1\.0, expected 0 or more"):
+        create("declared")
+    cls.bounds = {"lambda_kl": (-2, 2)}
+    assert create("declared").settings == {"lambda_kl": -1.0}
+    with pytest.raises(UsageError, match=r"'declared': lambda_kl is 3\.0, expected -2 to 2"):
+        create("declared", lambda_kl=3.0)
+
+
+def test_a_list_is_a_setting_too(declared) -> None:
+    def constructor(self, *, layers: list[int] = (5, 4)) -> None:  # type: ignore[assignment]
+        Translator.__init__(self)
+        self.layers = layers
+
+    declared(constructor)
+    assert create("declared", layers=[3]).settings == {"layers": [3]}
+    with pytest.raises(UsageError, match=r"layers is \['a'\], expected list\[int\]"):
+        create("declared", layers=["a"])
+
+
+def test_a_setting_that_is_not_kept_is_named(declared) -> None:
+    def constructor(self, *, width: int = 4, r1: float = 1.0) -> None:
+        Translator.__init__(self)
+        self.width = width
+
+    declared(constructor)
+    with pytest.raises(TypeError, match=r"Declared does not keep r1: its constructor has to set self\.r1 = r1"):
+        create("declared").settings  # noqa: B018
+
+
 @pytest.mark.parametrize(("content_patch", "least"), [(16, 32), (34, 48), (70, 96)])
 def test_drits_content_is_large_enough_for_the_last_norm_that_judges_it(content_patch, least) -> None:
     settings = {"width": 4, "blocks": 1, "content_patch": content_patch}

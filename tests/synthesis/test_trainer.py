@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from forensic import weights as store
 from forensic.errors import ModelError, TrainingError, UsageError
-from forensic.synthesis import Player, Recipe, weights
+from forensic.synthesis import Player, Recipe, trainer, weights
 from forensic.synthesis.examples import Examples
-from forensic.synthesis.trainer import Trainer, laid_out_like
+from forensic.synthesis.trainer import Trainer
 
 SHORT = Recipe(epochs=2, batch=2, shift=0)
 
@@ -23,6 +24,7 @@ def test_writes_log_board_samples_snapshots_and_weights(make_tiny, make_pairs, t
         assert rates == [SHORT.learning_rate, SHORT.learning_rate / 2]
     assert log[0].keys() >= {"generator/l1", "generator/adversarial", "discriminator/real", "held_out/l1"}
     assert {path.name for path in tmp_path.iterdir()} == {
+        ".lock",
         "checkpoint.safetensors",
         "log.jsonl",
         "pix2pix-sketch-to-photo.safetensors",
@@ -63,9 +65,9 @@ def test_a_recipe_is_checked() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"recipe": SHORT.changed(epochs=3)}, "recipe was .*'epochs': 2.* is .*'epochs': 3"),
+        ({"recipe": SHORT.changed(epochs=3)}, "configuration: recipe epochs was 2, is 3. Give"),
         ({"seed": 1}, "seed was 0, is 1"),
-        ({"settings": {"dropout": 0.0}}, "settings was"),
+        ({"settings": {"dropout": 0.0}}, "configuration: settings dropout was 0.5, is 0.0. Give"),
         ({"pairs": 2}, "data was .*pairs was 3, is 2"),
     ],
 )
@@ -125,6 +127,38 @@ def test_a_finished_folder_is_not_overwritten(make_tiny, make_pairs, tmp_path) -
         trainer.start(resume=False)
 
 
+@pytest.mark.parametrize("left", ["log.jsonl", "snapshots", "pix2pix-photo-to-sketch.safetensors"])
+def test_a_finished_training_without_its_checkpoint_is_not_overwritten(make_tiny, make_pairs, tmp_path, left) -> None:
+    """Checkpoints are large, and are deleted first."""
+    Trainer(make_tiny("pix2pix"), SHORT, make_pairs(1), out=tmp_path / "run").fit()
+    (tmp_path / "run" / left).rename(tmp_path / left)
+    before = sorted(tmp_path.rglob("*"))
+    again = Trainer(make_tiny("pix2pix"), SHORT, make_pairs(1), out=tmp_path)
+    with pytest.raises(TrainingError, match=f"holds a training without its checkpoint \\({left}\\)"):
+        again.start(resume=False)
+    assert {*tmp_path.rglob("*")} - {tmp_path / ".lock"} == {*before}
+
+
+def test_a_folder_is_trained_by_one_program_at_a_time(make_tiny, make_pairs, tmp_path) -> None:
+    """One that is paused writes its checkpoint later, over that of another."""
+
+    def trained():
+        return Trainer(make_tiny("pix2pix"), SHORT, make_pairs(1), out=tmp_path)
+
+    first = trained()
+    first.start(resume=False)
+    for act in (lambda: trained().start(resume=True), lambda: trained().start(resume=False), lambda: trained().fit()):
+        with pytest.raises(TrainingError, match=f"{tmp_path} is being trained by another program"):
+            act()
+    first.fit()
+    last = trained()
+    last.start(resume=True)
+    last.fit()
+    with pytest.raises(TrainingError, match="holds a training already"):
+        trained().start(resume=False)
+    trained().start(resume=True)  # what was refused holds nothing
+
+
 def figures(folder):
     """The log's lines in their order, without the time that an epoch took."""
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
@@ -153,11 +187,6 @@ def test_a_training_killed_before_it_saved_is_gone_on_with(make_tiny, make_pairs
     assert figures(tmp_path / "killed") == figures(tmp_path / "whole")
     weights = [(tmp_path / name / "pix2pix-photo-to-sketch.safetensors").read_bytes() for name in ("killed", "whole")]
     assert weights[0] == weights[1]
-    (tmp_path / "killed" / "checkpoint.safetensors").unlink()
-    anew = trainer("killed", seed=1)
-    anew.start(resume=False)
-    anew.fit()
-    assert [line[0] for line in figures(tmp_path / "killed")] == [("epoch", 1), ("epoch", 2)]
 
 
 @pytest.mark.parametrize(
@@ -174,6 +203,54 @@ def test_a_line_of_the_log_that_is_damaged_is_left_out(make_tiny, make_pairs, tm
     resumed.start(resume=True)
     resumed.fit()
     assert figures(out) == whole
+
+
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_a_program_saves_as_ctrl_c_does(make_tiny, make_pairs, monkeypatch, tmp_path, told) -> None:
+    """As timeout, a cluster, a container or a closed terminal ends it; nohup's word counts."""
+    before = signal.getsignal(told)
+    cut = Trainer(make_tiny("pix2pix"), SHORT, make_pairs(5), out=tmp_path)
+    cut.start(resume=False)
+    step = cut.step
+    monkeypatch.setattr(cut, "step", lambda batch: (step(batch), signal.raise_signal(told))[0])
+    with pytest.raises(KeyboardInterrupt, match="stopped in epoch 1; go on with --resume"):
+        cut.fit()
+    assert signal.getsignal(told) == before
+    assert store.read(tmp_path / "checkpoint.safetensors")[1]["steps_done"] == 1
+    signal.signal(told, signal.SIG_IGN)
+    try:
+        cut.fit()
+        assert cut.epoch == SHORT.epochs
+    finally:
+        signal.signal(told, before)
+
+
+def test_a_long_epoch_writes_checkpoints_that_are_gone_on_from(make_tiny, make_pairs, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(trainer, "_STEP_SAVE_SECONDS", -1.0)
+
+    def trained(folder):
+        return Trainer(make_tiny("pix2pix"), SHORT, make_pairs(5), out=tmp_path / folder)
+
+    trained("whole").fit()
+    killed = trained("killed")
+    killed.start(resume=False)
+    step = killed.step
+
+    def step_until_killed(batch):
+        if (killed.epoch, killed.steps_done) == (1, 2):
+            raise RuntimeError("killed")
+        return step(batch)
+
+    monkeypatch.setattr(killed, "step", step_until_killed)
+    with pytest.raises(RuntimeError, match="killed"):
+        killed.fit()
+    resumed = trained("killed")
+    resumed.start(resume=True)
+    assert (resumed.epoch, resumed.steps_done) == (1, 2)
+    resumed.fit()
+    assert figures(tmp_path / "killed") == figures(tmp_path / "whole")
+    for file in ("checkpoint.safetensors", "pix2pix-photo-to-sketch.safetensors"):
+        assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
 
 
 @pytest.mark.parametrize("stop", [1, 4])
@@ -240,6 +317,33 @@ def test_a_loss_that_is_not_finite_stops_before_it_harms(make_tiny, make_pairs, 
     assert all(torch.equal(before[name], value) for name, value in method.generator.state_dict().items())
 
 
+def test_a_gradient_that_is_no_number_stops_before_it_harms(make_tiny, make_pairs, monkeypatch, tmp_path) -> None:
+    """A finite loss may have one: the slope of the root is infinite at 0."""
+    method = make_tiny("pix2pix")
+    wanted = method.generator_loss
+
+    def poisoned(batch, faces):
+        made = faces["synthesized"]
+        return {**wanted(batch, faces), "root": (made - made.detach()).square().sum().sqrt()}
+
+    monkeypatch.setattr(method, "generator_loss", poisoned)
+    trained = Trainer(method, SHORT, make_pairs(2), out=tmp_path)
+    before = {name: value.clone() for name, value in method.generator.state_dict().items()}
+    with pytest.raises(TrainingError, match=r"The gradient of generator .*is not finite.*'generator/root': 0\.0"):
+        trained.fit()
+    assert all(torch.equal(before[name], value) for name, value in method.generator.state_dict().items())
+    assert not (tmp_path / "checkpoint.safetensors").exists()
+
+
+def test_a_player_that_cannot_move_all_its_parameters_is_told(make_tiny, make_pairs) -> None:
+    method = make_tiny("pix2pix")
+    method.generator.down[0].requires_grad_(False)
+    with pytest.raises(
+        TrainingError, match=r"'pix2pix': the player 'generator' has parameters that do not learn .*Aid"
+    ):
+        Trainer(method, SHORT, make_pairs(1))
+
+
 def test_a_device_that_is_not_there_is_an_error(make_tiny, make_pairs) -> None:
     for device in ("cuda:99", "nonsense"):
         with pytest.raises(UsageError, match=f"'{device}' cannot be used"):
@@ -282,17 +386,6 @@ def test_the_data_are_known_by_their_pixels(make_pairs) -> None:
     changed = data.photo.clone()
     changed[0, 0, 0, 0] += 1
     assert Examples(changed, data.sketch).digest() != data.digest()
-
-
-def test_restored_state_takes_the_parameters_layout() -> None:
-    """The fused optimizer reads parameter and state side by side, whatever their strides say."""
-    parameter = torch.rand(4, 3, 2, 2).contiguous(memory_format=torch.channels_last)
-    value = torch.rand(4, 3, 2, 2)
-    restored = laid_out_like(parameter, value)
-    assert restored.stride() == parameter.stride() != value.stride()
-    assert torch.equal(restored, value)
-    count = torch.tensor(3.0)
-    assert laid_out_like(parameter, count) is count
 
 
 def test_players_learn_at_their_own_rates(make_tiny, make_pairs) -> None:

@@ -94,7 +94,47 @@ def test_a_changed_file_is_refused_before_it_is_read(nothing_shipped, trained, m
         load("pix2pix", source="sketch", target="photo")
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"x": {"file": "x"}}', '{"x": {"file": 1, "sha256": "", "kind": ""}}'])
+STRAYS = ["", ".", "..", "../kept", "/kept", "sub/kept", "manifest.json"]
+BROKEN = ["{", "[]", '{"x": {"file": "x"}}', '{"x": {"file": 1, "sha256": "", "kind": ""}}']
+
+
+@pytest.mark.parametrize("file", STRAYS)
+def test_a_line_cannot_name_a_file_elsewhere(nothing_shipped, file) -> None:
+    """Who removes the weights deletes it."""
+    folder = store.installed_folder()
+    (folder / "sub").mkdir(parents=True)
+    for kept in (folder.parent / "kept", folder / "sub" / "kept"):
+        kept.touch()
+    content = json.dumps({"x": {"file": file, "sha256": "", "kind": "translator"}})
+    (folder / "manifest.json").write_text(content)
+    for act in (store.entries, lambda: store.uninstall("x")):
+        with pytest.raises(ModelError, match=r"is no name of a file in this folder.*Bring it back"):
+            act()
+    assert (folder.parent / "kept").exists()
+    assert (folder / "sub" / "kept").exists()
+    assert (folder / "manifest.json").read_text() == content
+
+
+@pytest.mark.parametrize("lost", ["source", "target"])
+def test_a_translators_line_says_from_what_to_what(nothing_shipped, trained, lost) -> None:
+    entry = weights.install(trained)
+    manifest = store.installed_folder() / "manifest.json"
+    lines = json.loads(manifest.read_text())
+    del lines[entry.name][lost]
+    manifest.write_text(json.dumps(lines))
+    with pytest.raises(ModelError, match=f"does not say from what to what .*forensic models remove {entry.name}"):
+        load("pix2pix", source="sketch", target="photo")
+
+
+def test_a_checkpoint_is_told_from_weights(make_tiny, make_pairs, tmp_path) -> None:
+    method = make_tiny("pix2pix")
+    Trainer(method, method.recipe, make_pairs(1), out=tmp_path).save()
+    for act in (lambda path: load("pix2pix", weights=path), weights.install):
+        with pytest.raises(ModelError, match=r"is the checkpoint of a training and holds no weights .*snapshots/"):
+            act(tmp_path / "checkpoint.safetensors")
+
+
+@pytest.mark.parametrize("content", BROKEN)
 def test_a_broken_manifest_is_an_error_that_says_what_to_do(nothing_shipped, trained, content) -> None:
     """Nobody writes over it, and no weight file is left beside it that it does not list."""
     entry = weights.install(trained)

@@ -88,6 +88,7 @@ class MSGSARL(Adversarial):
     recipe = StepRecipe(  # section 4.2
         epochs=400, flat=0.25, batch=1, learning_rate=1e-3, betas=(0.5, 0.999), flip=False, shift=15, tone=0.0
     )
+    two_way = True  # unless made without the cycle
     rows: ClassVar[dict[str, dict[str, object]]] = {
         "backbone": {"MSG": False, "attention": False, "cycle": False},
         "backbone w/ MSG": {"attention": False, "cycle": False},
