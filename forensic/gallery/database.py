@@ -99,10 +99,10 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 
-def version(engine: Engine) -> str:
-    """The schema's revision of a gallery's database."""
+def version(engine: Engine) -> str | None:
+    """The schema's revision of a gallery's database; None where its making was cut off."""
     with engine.connect() as connection:
-        return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one())
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def revision(engine: Engine) -> str | None:
