@@ -355,7 +355,7 @@ def test_what_was_acknowledged_is_done_after_a_kill(
             answer = client.post("/api/v1/searches", json=asked)
             assert answer.status_code == 202, answer.text
             acknowledged[answer.headers["location"]] = top
-    while not done.exists():
+    while not (done.exists() and done.read_text().split()):  # a file is there before what is written into it
         time.sleep(0.01)
     process.end(how)
     first = done.read_text().split()
