@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.enroll import ROUNDS, enrolled
+from benchmarks.enroll import ROUNDS, chosen, enrolled
 from benchmarks.search import RUNS, TOP, Calls, medians, unit
 from forensic import Gallery, Identifier, devices
 from forensic.recognition.device_index import NUMBERS, DeviceIndex
@@ -96,12 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> str:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "the processor"
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        if options.photos is None:
-            from forensic.datasets.synthetic import make_people
-
-            make_people(folder / "people", options.count, seed=0)
-            options.photos = folder / "people" / "photos"
-        files = sorted(options.photos.iterdir())[: options.count]
+        files = chosen(options.photos, options.count, folder)
         tables = [searched(int(options.templates), options.dimension, device), compared(files, options.device, folder)]
     return "\n\n".join([f"On {name}:", *tables, ""])
 

@@ -67,6 +67,16 @@ def enrolled(files: Sequence[Path], identifier: Identifier, folder: Path) -> flo
     return len(files) / (time.perf_counter() - started)
 
 
+def chosen(photos: Path | None, count: int, folder: Path) -> list[Path]:
+    """Files to enroll: of a folder of photos, else of people who are drawn into another folder."""
+    if photos is None:
+        from forensic.datasets.synthetic import make_people
+
+        make_people(folder / "people", count, seed=0)
+        photos = folder / "people" / "photos"
+    return sorted(photos.iterdir())[:count]
+
+
 def main(arguments: Sequence[str] | None = None) -> str:
     """The table, in Markdown; the two take turns."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -75,12 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> str:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if options.photos is None:
-            from forensic.datasets.synthetic import make_people
-
-            make_people(folder / "people", options.count, seed=0)
-            options.photos = folder / "people" / "photos"
-        files = sorted(options.photos.iterdir())[: options.count]
+        files = chosen(options.photos, options.count, folder)
         with Gallery(folder / "first", create=True) as gallery:
             identifier = Identifier(gallery, "direct")
         bare(files[:BATCH], identifier)  # warm up

@@ -9,7 +9,6 @@ from the list. What they bring is scored anew exactly, so that the scores shown 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import faiss
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from forensic.exact import checked
-from forensic.recognition.index import Index, Kind
+from forensic.recognition.index import Index, Kind, Upon
 from forensic.recognition.segments import Floats, Ids
 
 LINKS, BUILDING, SEARCHING = 32, 80, 256
@@ -33,8 +32,8 @@ SPARE = 10
 """So many times the wanted candidates are fetched, and scored exactly."""
 
 
-class Approximate:
-    """An index that looks at a part of the rows.
+class Approximate(Upon):
+    """An index that looks at a part of the rows; `only` does not, for a graph has few ways among few of its nodes.
 
     Args:
         index: All rows.
@@ -42,22 +41,12 @@ class Approximate:
     """
 
     def __init__(self, index: Index, kind: Kind) -> None:
-        self.index, self.kind = index, kind
+        super().__init__(index)
+        self.kind = kind
         self._starts = np.cumsum([0, *(len(segment.ids) for segment in index.segments)])
         self._faiss = _empty(index, kind)
         for segment in index.segments:
             self._faiss.add(segment.rows(np.arange(len(segment.ids))))
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def only(self, ids: NDArray[Any]) -> Index:
-        """A part is searched exactly: a graph has few ways among few of its nodes."""
-        return self.index.only(ids)
-
-    def rows(self, ids: Iterable[int]) -> Floats:
-        """The rows with these ids, as `Index.rows`."""
-        return self.index.rows(ids)
 
     def search(self, queries: NDArray[Any], k: int) -> tuple[Floats, Ids]:
         """Up to ``k`` near templates of each query, best first, by exact scores; as `Index.search` otherwise."""

@@ -7,7 +7,7 @@ bit, whatever the device adds up in which order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from forensic.errors import UsageError
 from forensic.exact import checked
-from forensic.recognition.index import Index
+from forensic.recognition.index import Index, Upon
 from forensic.recognition.segments import EPS, LEVELS, Floats, Ids, Segment, rounding
 
 Numbers = Literal["float32", "float16", "int8"]
@@ -73,7 +73,7 @@ class Asked(NamedTuple):
     slack: NDArray[np.float64]
 
 
-class DeviceIndex:
+class DeviceIndex(Upon):
     """An index on a device.
 
     Args:
@@ -89,7 +89,8 @@ class DeviceIndex:
     def __init__(
         self, index: Index, device: torch.device, numbers: Numbers = "int8", known: Sequence[Block] = ()
     ) -> None:
-        self.index, self.device, self.numbers = index, device, numbers
+        super().__init__(index)
+        self.device, self.numbers = device, numbers
         before = {tuple(map(id, block.sources)): block for block in known}
         blocks, starts, start = list[Block](), list[int](), 0
         for first in range(0, len(index.segments), SEGMENTS):
@@ -101,17 +102,6 @@ class DeviceIndex:
             start += len(block.rows)
             blocks.append(block)
         self.blocks, self._starts, self._length = tuple(blocks), np.array(starts, np.int64), start
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def only(self, ids: NDArray[Any]) -> Index:
-        """A part is searched by the processor."""
-        return self.index.only(ids)
-
-    def rows(self, ids: Iterable[int]) -> Floats:
-        """The rows with these ids, as `Index.rows`."""
-        return self.index.rows(ids)
 
     def search(self, queries: NDArray[Any], k: int) -> tuple[Floats, Ids]:
         """The ``k`` nearest templates of each query, best first: what `Index.search` answers."""

@@ -276,6 +276,28 @@ class Index:
         return Coder(self.segments)
 
 
+class Upon:
+    """What searches an index in another way; its rows, and parts of it, are the index's own.
+
+    Args:
+        index: All rows.
+    """
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def only(self, ids: NDArray[Any]) -> Index:
+        """A part is searched as `Index` does: exactly, and by the processor."""
+        return self.index.only(ids)
+
+    def rows(self, ids: Iterable[int]) -> Floats:
+        """The rows with these ids, as `Index.rows`."""
+        return self.index.rows(ids)
+
+
 def described(vectors: Floats, root: str = "") -> Templates:
     """Templates (n, d) with their codes.
 
